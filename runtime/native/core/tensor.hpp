@@ -1,0 +1,115 @@
+// Tensors: a view (sizes, strides, offset) of a reference-counted storage.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include "core/dtype.hpp"
+#include "core/error.hpp"
+#include "core/intrusive.hpp"
+#include "core/small_vector.hpp"
+
+namespace ostinato {
+
+class Storage : public RefCounted {
+ public:
+  // Memory from the caching allocator, 64-byte aligned.
+  static Ref<Storage> allocate(size_t bytes);
+  // Memory of somebody else; `release` runs when the last tensor on it goes.
+  static Ref<Storage> borrow(void* data, size_t bytes, std::function<void()> release);
+  static void destroy(Storage* s);
+
+  std::byte* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  uint32_t version() const { return version_.load(std::memory_order_relaxed); }
+  void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  friend struct TraceStorage;
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+  std::atomic<uint32_t> version_{0};
+  std::function<void()> release_;
+
+ public:
+  // Set while a capture gives the bytes of this storage a value in its trace (trace/tracer.hpp).
+  struct Traced* traced = nullptr;
+};
+
+class Tensor;
+struct AutogradState;  // autograd/tape.hpp
+
+class TensorImpl : public RefCounted {
+ public:
+  static void destroy(TensorImpl* t);
+
+  DType dtype = DType::float32_;
+  bool wrapped = false;        // a Python number: takes part in promotion as one
+  bool requires_grad = false;  // a leaf that asks for a gradient, or the result of a recorded op
+  bool contiguous = true;
+  Sizes sizes;
+  Sizes strides;  // in elements; zero or negative allowed
+  int64_t offset = 0;
+  int64_t numel = 1;
+  Ref<Storage> storage;  // empty for numbers, whose bytes are `inline_data`
+  alignas(16) std::byte inline_data[16];
+  AutogradState* autograd = nullptr;  // owned
+  void* py_object = nullptr;          // the live Python object of this tensor, borrowed
+  int64_t trace_value = -1;           // id in the capturing trace, -1 outside
+
+  std::byte* data() {
+    return storage ? storage->data() + offset * static_cast<int64_t>(size_of(dtype)) : inline_data;
+  }
+  int ndim() const { return sizes.ssize(); }
+  void set_geometry(Sizes new_sizes, Sizes new_strides);
+};
+
+// A handle; null until assigned.
+class Tensor {
+ public:
+  Tensor() = default;
+  explicit Tensor(Ref<TensorImpl> p) : p_(std::move(p)) {}
+  explicit Tensor(TensorImpl* p) : p_(p) {}
+
+  TensorImpl* operator->() const { return p_.get(); }
+  TensorImpl* get() const { return p_.get(); }
+  explicit operator bool() const { return static_cast<bool>(p_); }
+
+  const Sizes& sizes() const { return p_->sizes; }
+  const Sizes& strides() const { return p_->strides; }
+  int64_t size(int i) const { return p_->sizes[i < 0 ? i + ndim() : i]; }
+  int ndim() const { return p_->ndim(); }
+  int64_t numel() const { return p_->numel; }
+  DType dtype() const { return p_->dtype; }
+  bool contiguous() const { return p_->contiguous; }
+  std::byte* bytes() const { return p_->data(); }
+  template <class T>
+  T* data() const { return reinterpret_cast<T*>(p_->data()); }
+  // The one element of a number or one-element tensor, converted.
+  double item_double() const;
+  int64_t item_int() const;
+  bool same(const Tensor& o) const { return p_ == o.p_; }
+
+ private:
+  Ref<TensorImpl> p_;
+};
+
+// Row-major strides of `sizes`.
+Sizes contiguous_strides(const Sizes& sizes);
+int64_t product(const Sizes& sizes);
+
+// Uninitialised, contiguous.
+Tensor empty(const Sizes& sizes, DType dtype);
+// Another view of the same storage; offset counts elements from the storage's start.
+Tensor as_view(const Tensor& base, Sizes sizes, Sizes strides, int64_t offset);
+// Numbers: 0-d, no allocation of storage.
+Tensor number(double v);
+Tensor number(int64_t v);
+Tensor number(bool v);
+// An int64[2] random state by value.
+Tensor rng_state(int64_t seed, int64_t offset);
+// `t` itself when contiguous, else a contiguous copy (not recorded by the tape).
+Tensor contiguous(const Tensor& t);
+
+}  // namespace ostinato

@@ -1,0 +1,117 @@
+// A call of an op: its operands and attributes, and the table entry that says what to do.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/tensor.hpp"
+
+namespace ostinato {
+
+// An attribute value. Sizes and ints share a representation; None is monostate.
+class Attr {
+ public:
+  Attr() = default;
+  Attr(bool v) : value_(v) {}
+  Attr(int64_t v) : value_(v) {}
+  Attr(double v) : value_(v) {}
+  Attr(DType v) : value_(v) {}
+  Attr(std::string v) : value_(std::move(v)) {}
+  Attr(Sizes v) : value_(std::move(v)) {}
+
+  bool is_none() const { return std::holds_alternative<std::monostate>(value_); }
+  bool is_int() const { return std::holds_alternative<int64_t>(value_); }
+  bool is_sizes() const { return std::holds_alternative<Sizes>(value_); }
+  bool as_bool() const { return std::get<bool>(value_); }
+  int64_t as_int() const { return std::get<int64_t>(value_); }
+  double as_double() const { return std::get<double>(value_); }
+  DType as_dtype() const { return std::get<DType>(value_); }
+  const std::string& as_string() const { return std::get<std::string>(value_); }
+  const Sizes& as_sizes() const { return std::get<Sizes>(value_); }
+  const auto& value() const { return value_; }
+  bool operator==(const Attr&) const = default;
+
+ private:
+  std::variant<std::monostate, bool, int64_t, double, DType, std::string, Sizes> value_;
+};
+
+struct OpInfo;
+
+// Operands in schema order; a list operand (cat) is spliced in, an absent optional one is null.
+// Operands before and after a list keep their order; `list_size` counts the spliced ones.
+struct OpCall {
+  const OpInfo* op;
+  std::span<const Tensor> operands;
+  std::span<const Attr> attrs;
+
+  const Tensor& operand(int i) const { return operands[i]; }
+  const Attr& attr(int i) const { return attrs[i]; }
+};
+
+struct TensorMeta {
+  DType dtype;
+  Sizes sizes;
+};
+
+inline constexpr int kMaxResults = 4;
+
+// Result shapes and dtypes; throws Error. Generated from the table.
+using InferFn = void (*)(const OpCall& call, TensorMeta* results);
+// Computes into results that are allocated: shape and dtype as inferred, any strides.
+using KernelFn = void (*)(const OpCall& call, std::span<Tensor> results);
+// Makes the result of a view op: same storage, new geometry (or a fresh tensor where none exists).
+using ViewFn = Tensor (*)(const OpCall& call, const TensorMeta& result);
+
+enum class OpKind : uint8_t { pointwise, primitive, composite };
+
+struct Param {
+  const char* name;
+  const char* kind;  // as in ir/op.py
+  Attr fallback;
+  bool required;
+  bool is_operand;
+  bool optional;
+};
+
+struct OpInfo {
+  const char* name;
+  uint16_t id;
+  OpKind kind;
+  uint8_t results;
+  bool view;
+  bool inplace;         // has an in-place form `name_`
+  bool differentiable;  // has a gradient rule or a body to derive it from
+  uint32_t saves_operands;  // bit i: the gradient reads operand i (bit of the list: all of it)
+  uint32_t saves_results;
+  InferFn infer;
+  KernelFn kernel;  // set by the kernel's own file; null: the body runs as a Program
+  ViewFn view_fn;
+  std::span<const Param> params;
+};
+
+// The table, indexed by id; `op_count` entries.
+OpInfo& op_info(uint16_t id);
+uint16_t op_count();
+// By name; null where there is none. For start-up and loading, not for calls.
+OpInfo* find_op(std::string_view name);
+
+struct RegisterKernel {
+  RegisterKernel(const char* op, KernelFn fn);
+  RegisterKernel(const char* op, ViewFn fn);
+};
+// At namespace scope in a kernel's file: claims op `NAME` for the CPU.
+#define OSTINATO_KERNEL(NAME, FN) \
+  static const ::ostinato::RegisterKernel register_##NAME { #NAME, FN }
+
+// Runs one op: infers, allocates, computes, records on the tape or the trace. `results` has room
+// for op.results tensors.
+void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
+             Tensor* results);
+Tensor call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs);
+// The same for kernels and Programs: no tape, no trace.
+void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
+            Tensor* results);
+
+}  // namespace ostinato
