@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BUILD ?= build/dev
 PYTEST_ARGS ?=
+SANITIZER ?= address
 
 bin := .venv/bin
 stamps := .venv/stamps
@@ -10,6 +11,8 @@ pip := $(bin)/python -m pip install --quiet --disable-pip-version-check
 native_sources = $(shell find runtime/native -name '*.[ch]pp')
 build_needs = $(shell $(bin)/python -c \
   'import shlex, tomllib; print(shlex.join(tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"]))')
+sanitizer_library = $(or $(if $(filter address,$(SANITIZER)),asan),$(if \
+  $(filter undefined,$(SANITIZER)),ubsan),tsan)
 # The module comes from $(BUILD), so this only links the tree into .venv.
 editable := --no-build-isolation --config-settings=wheel.cmake=false \
   --config-settings=editable.mode=inplace
@@ -40,6 +43,32 @@ demo: dev $(stamps)/demo
 
 bench: dev $(stamps)/test
 	for bench in tests/bench/*.py; do $(bin)/python $$bench || exit 1; done
+
+# A wheel holds no C++, and what it needs holds no compiler and no torch; $(BUILD) saves a second build.
+wheel-test: dev
+	rm -rf dist
+	$(bin)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist \
+	  --config-settings=build-dir=$(BUILD) --config-settings=cmake.define.OSTINATO_WERROR=ON .
+	@elsewhere=$$(mktemp -d) && trap 'rm -rf $$elsewhere' EXIT && \
+	$(bin)/python -m venv $$elsewhere/venv && \
+	$$elsewhere/venv/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl && \
+	cp tests/wheel_smoke.py $$elsewhere && cd $$elsewhere && \
+	env -i HOME=$$elsewhere PATH=$$elsewhere/venv/bin venv/bin/python wheel_smoke.py
+
+# The instrumented module has its own environment, which borrows the packages of .venv. The
+# interpreter is not instrumented, so the sanitizer's library goes in first.
+sanitize: home := $(CURDIR)/build/$(SANITIZER)
+sanitize: $(stamps)/test
+	$(bin)/python -m venv $(home)/venv
+	@$(bin)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))' > \
+	  "$$($(home)/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/borrowed.pth"
+	$(home)/venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall \
+	  --config-settings=build-dir=$(home)/cmake \
+	  --config-settings=cmake.define.OSTINATO_SANITIZE=$(SANITIZER) .
+	LD_PRELOAD="$$(g++ -print-file-name=lib$(sanitizer_library).so) $$(g++ -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	TSAN_OPTIONS=halt_on_error=1 PATH="$(CURDIR)/$(bin):$$PATH" \
+	$(home)/venv/bin/python -m pytest -p no:cacheprovider $(PYTEST_ARGS)
 
 $(bin)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
