@@ -1,0 +1,44 @@
+// The C++ forms of the shape rules of ir/shapes.py; ops.cpp (generated) calls them. Same checks,
+// same texts: a table test runs both forms on every sample.
+#pragma once
+#include <initializer_list>
+#include <string>
+
+#include "dispatch/op_call.hpp"
+
+namespace ostinato {
+
+// `(2, 3)`, `(2,)`, `()`.
+std::string show(std::span<const int64_t> sizes);
+// `dim` counted from the front; 0-d values have axis 0.
+int axis_of(const char* op, int64_t dim, int ndim, std::span<const int64_t> shape);
+// Marks the axes that attribute `dim` (none, an int or several) names.
+Sizes reduced_axes(const char* op, const Attr& dim, const Sizes& shape);
+// Start and stop clamped into [0, size], negative ones counted from the end.
+std::pair<int64_t, int64_t> slice_bounds(int64_t size, int64_t start, int64_t stop);
+
+namespace shape_rule {
+
+Sizes broadcast(const OpCall& call, std::initializer_list<int> which);
+inline Sizes same(const OpCall& call, int index) { return call.operand(index).sizes(); }
+Sizes given(const OpCall& call, int attr);
+Sizes counted(const OpCall& call, int attr, bool square);
+Sizes reduced(const OpCall& call, int index, int dim, int keepdim);
+Sizes permuted(const OpCall& call, int dims);
+Sizes transposed(const OpCall& call, int dim0, int dim1);
+Sizes reshaped(const OpCall& call, int shape);
+Sizes expanded(const OpCall& call, int size);
+Sizes squeezed(const OpCall& call, int dim);
+Sizes unsqueezed(const OpCall& call, int dim);
+Sizes catted(const OpCall& call, int dim);
+Sizes sliced(const OpCall& call, int dim, int start, int stop, int step);
+Sizes padded(const OpCall& call, int pad);
+Sizes mat_mul(const OpCall& call);
+Sizes linear(const OpCall& call);
+Sizes index_selected(const OpCall& call, int64_t dim);
+Sizes appended(const OpCall& call, int attr);
+Sizes leading(const OpCall& call, int index, int drop);
+Sizes product_batch(const OpCall& call);
+
+}  // namespace shape_rule
+}  // namespace ostinato
