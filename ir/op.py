@@ -203,6 +203,11 @@ def building(builder: Builder) -> Iterator[Builder]:
         _builders.pop()
 
 
+def current_builder() -> Builder | None:
+    """The innermost `building`, None outside of any."""
+    return _builders[-1] if _builders else None
+
+
 def _target(operands: Sequence[Any]) -> Any:
     for o in operands:
         for v in o if isinstance(o, (list, tuple)) else (o,):

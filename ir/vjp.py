@@ -1,0 +1,218 @@
+"""Reverse-mode differentiation of a list of op applications, for any kind of value.
+
+The gradient rules of the op table are written once; this walks a list of nodes backward and applies
+them. What a rule builds depends on the class of the values: IR ops (`ir/graph.py`), nodes of a
+symbolic trace (`ir/symbolic.py`) or arrays. Values are hashable and compare by identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .errors import GradientError
+from .op import OPS, Builder, Op, Tensor, building, current_builder
+
+
+class Node(Protocol):
+    """An applied op: one entry of `operands` for each operand of the op (a list for a list
+    operand, None for an absent one), every attribute by name, one value for each result."""
+
+    @property
+    def op(self) -> Op: ...
+    @property
+    def operands(self) -> Sequence[Any]: ...
+    @property
+    def attrs(self) -> Mapping[str, Any]: ...
+    @property
+    def results(self) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """The plain form of `Node`."""
+
+    op: Op
+    operands: tuple[Any, ...]
+    attrs: dict[str, Any]
+    results: tuple[Any, ...]
+
+
+def pull_back(
+    nodes: Sequence[Node], cotangents: Mapping[Any, Any], wanted: Iterable[Any]
+) -> dict[Any, Any]:
+    """The cotangents of `wanted`, given those of some values that `nodes` (in order) compute.
+
+    A wanted value may be an input or an intermediate result; one that no cotangent reaches is not
+    in the answer. Each cotangent has its value's shape and dtype. Rules run only between `wanted`
+    and `cotangents`; of a rule's answers those that no one needs are left to dead-code removal.
+    GradientError where the way leads through an op with a float result and neither rule nor body.
+    """
+    wanted = list(dict.fromkeys(wanted))
+    active = _active(nodes, wanted)
+    total = dict(cotangents)
+    for node in reversed(nodes):
+        given = [total.get(r) if r in active else None for r in node.results]
+        if any(g is not None for g in given):
+            for value, g in _operand_cotangents(node, given, active):
+                total[value] = OPS["add"](total[value], g) if value in total else g
+    return {v: total[v] for v in wanted if v in total}
+
+
+def unbroadcast(g: Any, shape: Sequence[Any]) -> Any:
+    """`g` summed over the axes along which a value of `shape` was broadcast to the shape of `g`.
+
+    These are the extra leading axes and those that are the integer 1 in `shape` alone; symbolic
+    sizes are equal by construction.
+    """
+    lead = g.ndim - len(shape)
+    assert lead >= 0, f"a cotangent of shape {g.shape} for a value of shape {shape}"
+    ones = [i for i, s in enumerate(shape, lead) if _is_one(s) and not _is_one(g.shape[i])]
+    if not lead and not ones:
+        return g
+    axes = (*range(lead), *ones)
+    if not lead:
+        return OPS["sum"](g, dim=axes, keepdim=True)
+    g = OPS["sum"](g, dim=axes, keepdim=False)
+    return OPS["reshape"](g, shape=tuple(shape)) if ones else g
+
+
+def _is_one(size: Any) -> bool:
+    return isinstance(size, int) and size == 1
+
+
+def flatten(operands: Iterable[Any]) -> list[Any]:
+    """The values among `operands`: lists spread out, numbers and absent operands left out."""
+    flat: list[Any] = []
+    for o in operands:
+        if isinstance(o, (list, tuple)):
+            flat += [v for v in o if isinstance(v, Tensor)]
+        elif isinstance(o, Tensor):
+            flat.append(o)
+    return flat
+
+
+def _active(nodes: Sequence[Node], wanted: Sequence[Any]) -> set[Any]:
+    """The values that a change of `wanted` changes differentiably."""
+    active: set[Any] = set(wanted)
+    for node in nodes:
+        if any(v in active for v in flatten(node.operands)):
+            active.update(r for r in node.results if r.dtype.is_floating_point)
+    return active
+
+
+def _operand_cotangents(
+    node: Node, given: Sequence[Any], active: set[Any]
+) -> Iterable[tuple[Any, Any]]:
+    """(value, cotangent) for each active operand of `node`; one value may come more than once."""
+    op = node.op
+    if op.vjp_rule is not None:
+        answers = _by_rule(node, given)
+    elif op.kind == "composite":
+        yield from _through_body(node, given, active)
+        return
+    else:
+        raise GradientError(
+            f"{op.name}: has no gradient, and one was asked for through it; "
+            "call it on a detached tensor or outside of the differentiated part"
+        )
+    for operand, answer in zip(node.operands, answers, strict=True):
+        many = isinstance(operand, (list, tuple))
+        pairs = zip(operand, answer or (), strict=False) if many else ((operand, answer),)
+        for value, g in pairs:
+            if g is not None and isinstance(value, Tensor) and value in active:
+                yield value, _fitted(op, g, value)
+
+
+def _by_rule(node: Node, given: Sequence[Any]) -> Sequence[Any]:
+    """The rule's answers; of an op with several results, absent cotangents come to it as None."""
+    assert node.op.vjp_rule is not None
+    g, y = (given[0], node.results[0]) if len(given) == 1 else (tuple(given), tuple(node.results))
+    answers = node.op.vjp_rule(g, y, *node.operands, **node.attrs)
+    assert isinstance(answers, tuple), f"the gradient rule of {node.op.name} gives no tuple"
+    assert len(answers) == len(node.operands), (  # pyright: ignore[reportUnknownArgumentType]
+        f"the gradient rule of {node.op.name} answers for {len(answers)} of "  # pyright: ignore[reportUnknownArgumentType]
+        f"{len(node.operands)} operands"
+    )
+    return answers  # pyright: ignore[reportUnknownVariableType]
+
+
+def _fitted(op: Op, g: Any, value: Any) -> Any:
+    """`g` with the shape and dtype of `value`."""
+    g = unbroadcast(g, value.shape)
+    known = [(a, b) for a, b in zip(g.shape, value.shape, strict=True) if _both_known(a, b)]
+    assert all(a == b for a, b in known), (
+        f"the gradient rule of {op.name} gives shape {g.shape} for an operand of {value.shape}"
+    )
+    return g if g.dtype is value.dtype else OPS["to"](g, dtype=value.dtype)
+
+
+def _both_known(a: Any, b: Any) -> bool:
+    return isinstance(a, int) and isinstance(b, int)
+
+
+def _through_body(
+    node: Node, given: Sequence[Any], active: set[Any]
+) -> Iterable[tuple[Any, Any]]:
+    """The cotangents of a composite's operands, from its body, which is built once more."""
+    nodes, results = record_body(node.op, node.operands, node.attrs)
+    seeds: dict[Any, Any] = {}
+    for value, g in zip(results, given, strict=True):
+        if g is not None:
+            seeds[value] = OPS["add"](seeds[value], g) if value in seeds else g
+    inputs = [v for v in flatten(node.operands) if v in active]
+    yield from pull_back(nodes, seeds, inputs).items()
+
+
+def record_body(
+    op: Op, operands: Sequence[Any], attrs: Mapping[str, Any]
+) -> tuple[list[Applied], list[Any]]:
+    """The body of the composite `op`, built on `operands`: what it applied, and its results."""
+    nodes: list[Applied] = []
+    named = {p.name: _recorded(o, nodes) for p, o in zip(op.operands, operands, strict=True)}
+    with building(_RecordingBuilder(nodes, current_builder())):
+        result = op.body(**named, **attrs)
+    results = _plain(result)
+    return nodes, results if isinstance(results, list) else [results]
+
+
+class _Recording(Tensor):
+    """A value that has ops applied by the value inside and notes each in a list."""
+
+    def __init__(self, value: Any, nodes: list[Applied]) -> None:
+        self.value, self.nodes = value, nodes
+        self.shape, self.dtype = value.shape, value.dtype
+        self.wrapped = getattr(value, "wrapped", False)
+
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        plain = [_plain(o) for o in operands]
+        first = next(v for v in flatten(plain))
+        result = first.apply_op(op, plain, attrs)
+        results = result if isinstance(result, tuple) else (result,)
+        self.nodes.append(Applied(op, tuple(plain), attrs, results))
+        return _recorded(result, self.nodes)
+
+
+class _RecordingBuilder(Builder):
+    """Ops without operands in a body: applied by the builder outside, no gradient flows in."""
+
+    def __init__(self, nodes: list[Applied], outside: Builder | None) -> None:
+        self.nodes, self.outside = nodes, outside
+
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        if self.outside is None:
+            raise TypeError(f"{op.name}: an op without operands was called outside of `building`")
+        return _recorded(self.outside.apply_op(op, operands, attrs), self.nodes)
+
+
+def _recorded(value: Any, nodes: list[Applied]) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(_recorded(v, nodes) for v in value)  # pyright: ignore[reportUnknownVariableType]
+    return _Recording(value, nodes) if isinstance(value, Tensor) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]
+    return value.value if isinstance(value, _Recording) else value
