@@ -16,13 +16,16 @@ What the ops mean, and what their verifiers hold producers to:
   iterations are lanes: they depend on each other only through the loop's own combiners.
 - A `vector` reduction works in `LANES` lanes: element j goes to lane j mod 16; a lane starts at the
   combiner's identity and takes its elements in rising order; then lane k takes in lane k + 8 (for
-  k < 8), then k + 4, k + 2 and k + 1. A serial reduction takes elements in rising order. So a result
-  depends neither on the machine nor on how the parallel axis was split.
+  k < 8), then k + 4, k + 2 and k + 1. A serial reduction takes elements in rising order. So a
+  result depends neither on the machine nor on how the parallel axis was split.
 - A load or store touches element `map(dims)[symbols]` of a buffer: dims are indices of enclosing
   loops, symbols are any other `index` values (a loaded integer goes through `arith.index_cast`).
   With `if %mask` memory is touched only where the mask is true; a load gives `%other` elsewhere.
 - Everything else is `arith` and `math` on scalars, `index` included. Unsigned integers are signless
-  types under unsigned ops. Integer division by zero gives 0 and never traps.
+  types under unsigned ops. Ops mean what `ir/scalar_kinds.py` says of the kinds that they stand
+  for: integer division by zero gives 0 and never traps, `maximumf` and `minimumf` give NaN if
+  either side is NaN and the second operand if both are equal. f16 and bf16 are only moved and
+  converted.
 
 `ir/kernel_builder.py` builds kernels; `ir/interpret_kernel.py` runs them in NumPy.
 """
@@ -114,9 +117,9 @@ class ReturnOp(IRDLOperation):
 
 @irdl_op_definition
 class LocalOp(IRDLOperation):
-    """`count` elements of scratch for one iteration of a parallel axis that is not the vector axis.
+    """`count` elements of scratch for one iteration of a parallel axis that is no vector axis.
 
-    It stands in the body of `kernel.func` itself, at most 64 KiB a kernel, undefined until stored to.
+    It stands in the body of `kernel.func` itself, at most 64 KiB a kernel, undefined at first.
     """
 
     name = "kernel.local"
@@ -149,7 +152,7 @@ class _Loop(IRDLOperation):
 
 @irdl_op_definition
 class ForOp(_Loop):
-    """Runs its body for `index` from 0 to `count`; `vector`: in lanes, `unroll` vectors at a time."""
+    """Runs its body for `index` from 0 to `count`; `vector`: in lanes, 16 times `unroll` at once."""
 
     name = "kernel.for"
     unroll = opt_prop_def(IntegerAttr[I64])
@@ -173,9 +176,10 @@ class ForOp(_Loop):
 class ReduceOp(_Loop):
     """Combines what its body yields for `index` from 0 to `count`; one result for each combiner.
 
-    Combiners: `sum` and `prod` (f32, f64, integers); `max` and `min` (floats: the first NaN wins;
-    signed integers); `umax` and `umin` (unsigned integers); `any` and `all` (i1). They start from
-    0, 1, the lowest or highest value of the type (infinities for floats), false and true.
+    Combiners: `sum` and `prod` (f32, f64, integers); `max` and `min` (the same; a NaN wins; of
+    equal elements the first one stays); `umax` and `umin` (unsigned integers); `any` and `all`
+    (i1). They start from 0, 1, the lowest or highest value of the type (infinities for floats),
+    false and true.
     """
 
     name = "kernel.reduce"
@@ -255,7 +259,7 @@ class LoadOp(IRDLOperation):
 
 @irdl_op_definition
 class StoreOp(IRDLOperation):
-    """Writes a value to element `map(dims)[symbols]` of a buffer, where the mask (if any) is true."""
+    """Writes a value to element `map(dims)[symbols]` of a buffer, where a mask, if any, is true."""
 
     name = "kernel.store"
     value = operand_def()

@@ -39,8 +39,8 @@ def _is_integer(type_: Attribute) -> bool:
 _COMBINES = {
     "sum": ("f32, f64 or an integer", lambda t: isinstance(t, _WIDE) or _is_integer(t)),
     "prod": ("f32, f64 or an integer", lambda t: isinstance(t, _WIDE) or _is_integer(t)),
-    "max": ("a float or an integer", lambda t: isinstance(t, _FLOATS) or _is_integer(t)),
-    "min": ("a float or an integer", lambda t: isinstance(t, _FLOATS) or _is_integer(t)),
+    "max": ("f32, f64 or an integer", lambda t: isinstance(t, _WIDE) or _is_integer(t)),
+    "min": ("f32, f64 or an integer", lambda t: isinstance(t, _WIDE) or _is_integer(t)),
     "umax": ("an integer", _is_integer),
     "umin": ("an integer", _is_integer),
     "any": ("i1", lambda t: t == i1),
