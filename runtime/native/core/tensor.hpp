@@ -31,6 +31,9 @@ class Storage : public RefCounted {
   size_t bytes_ = 0;
   std::atomic<uint32_t> version_{0};
   std::function<void()> release_;
+  enum class Memory : uint8_t { with_header, own_block, borrowed };
+  Memory memory_ = Memory::borrowed;
+  uint8_t size_class_ = 0;
 
  public:
   // Set while a capture gives the bytes of this storage a value in its trace (trace/tracer.hpp).
@@ -39,6 +42,7 @@ class Storage : public RefCounted {
 
 class Tensor;
 struct AutogradState;  // autograd/tape.hpp
+void destroy_autograd(AutogradState* state);
 
 class TensorImpl : public RefCounted {
  public:
