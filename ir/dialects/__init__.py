@@ -1,0 +1,1 @@
+"""The dialects: `ot` graphs, fused kernels, programs."""

@@ -1,0 +1,178 @@
+"""Types and attributes of the `ot` dialect, to and from those of the op table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    DenseArrayBase,
+    Float16Type,
+    Float32Type,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    Signedness,
+    StringAttr,
+    TensorType,
+    f64,
+    i1,
+    i64,
+)
+from xdsl.ir import Attribute, ParametrizedAttribute, TypeAttribute
+from xdsl.irdl import irdl_attr_definition, param_def
+from xdsl.utils.exceptions import VerifyException
+
+from .. import dtypes
+from ..dtypes import BY_IR, DType
+from ..op import Type
+
+_ELEMENTS: dict[str, Attribute] = {
+    "i1": i1,
+    "ui8": IntegerType(8, Signedness.UNSIGNED),
+    **{f"i{n}": IntegerType(n) for n in (8, 16, 32, 64)},
+    "f16": Float16Type(),
+    "bf16": BFloat16Type(),
+    "f32": Float32Type(),
+    "f64": f64,
+}
+_DTYPES = {_ELEMENTS[name]: d for name, d in BY_IR.items()}
+_NUMBERS = (dtypes.bool_, dtypes.int64, dtypes.float64)
+
+
+def element_type(dtype: DType) -> Attribute:
+    """The element type of tensors of `dtype`."""
+    return _ELEMENTS[dtype.ir]
+
+
+def dtype_of(element: Attribute) -> DType:
+    """The dtype of an element type; VerifyException where no dtype has it."""
+    dtype = _DTYPES.get(element)
+    if dtype is None:
+        raise VerifyException(f"element type {element}; it must be one of {', '.join(_ELEMENTS)}")
+    return dtype
+
+
+@irdl_attr_definition
+class NumberType(ParametrizedAttribute, TypeAttribute):
+    """A Python number: `!ot.number<f64>` a float, `<i64>` an int, `<i1>` a bool."""
+
+    name = "ot.number"
+    element: Attribute = param_def()
+
+    def verify(self) -> None:
+        if _DTYPES.get(self.element) not in _NUMBERS:
+            raise VerifyException(f"!ot.number<{self.element}>; it must be of f64, i64 or i1")
+
+
+_to_ir: dict[Type, Attribute] = {}
+_to_table: dict[Attribute, Type] = {}
+
+
+def to_ir_type(type_: Type) -> Attribute:
+    """`tensor<2x3xf32>` for a tensor, `!ot.number<f64>` for a wrapped number."""
+    made = _to_ir.get(type_)
+    if made is None:
+        element = element_type(type_.dtype)
+        shape = [s for s in type_.shape if isinstance(s, int)]
+        assert len(shape) == len(type_.shape), f"{type_.shape} has sizes known only at run time"
+        made = NumberType(element) if type_.wrapped else TensorType(element, shape)
+        _to_ir[type_] = made
+    return made
+
+
+def to_table_type(type_: Attribute) -> Type:
+    """The op table's view of a value's type; VerifyException where it has none."""
+    known = _to_table.get(type_)
+    if known is None:
+        known = _to_table[type_] = _table_type(type_)
+    return known
+
+
+def _table_type(type_: Attribute) -> Type:
+    if isinstance(type_, NumberType):
+        return Type((), dtype_of(type_.element), wrapped=True)
+    if not isinstance(type_, TensorType):
+        raise VerifyException(f"a value of type {type_}; it must be a tensor or an !ot.number")
+    shape = type_.get_shape()
+    if any(s < 0 for s in shape):
+        raise VerifyException(f"a value of type {type_}; every size must be known")
+    return Type(shape, dtype_of(type_.element_type))
+
+
+def number_dtype(value: bool | int | float) -> DType:
+    """The dtype of a Python number: bool, int64 or float64."""
+    if isinstance(value, bool):
+        return dtypes.bool_
+    return dtypes.int64 if isinstance(value, int) else dtypes.float64
+
+
+def number_attribute(value: bool | int | float) -> IntegerAttr | FloatAttr:
+    """A number as `true`, `3 : i64` or `3.0 : f64`; OverflowError beyond 64 bits."""
+    if isinstance(value, bool):
+        return IntegerAttr(int(value), i1)
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise OverflowError(f"the number {value} does not fit 64 bits; give a float")
+        return IntegerAttr(value, i64)
+    return FloatAttr(float(value), f64)
+
+
+def number_value(attribute: Attribute) -> bool | int | float:
+    """The inverse of `number_attribute`."""
+    if isinstance(attribute, FloatAttr) and attribute.type == f64:
+        return attribute.value.data
+    if isinstance(attribute, IntegerAttr):
+        if attribute.type == i1:
+            return bool(attribute.value.data)
+        if attribute.type == i64:
+            return attribute.value.data
+    raise VerifyException(f"{attribute} is no number; it must be a bool, an i64 or an f64")
+
+
+def _read_int(a: Attribute) -> Any:
+    return a.value.data if isinstance(a, IntegerAttr) and a.type == i64 else None
+
+
+def _read_ints(a: Attribute) -> Any:
+    return a.get_values() if isinstance(a, DenseArrayBase) and a.elt_type == i64 else None
+
+
+def _read_bool(a: Attribute) -> Any:
+    return bool(a.value.data) if isinstance(a, IntegerAttr) and a.type == i1 else None
+
+
+def _read_float(a: Attribute) -> Any:
+    return a.value.data if isinstance(a, FloatAttr) and a.type == f64 else None
+
+
+def _write_ints(value: Any) -> Attribute:
+    values = (value,) if isinstance(value, int) else value
+    return DenseArrayBase.from_list(i64, [int(v) for v in values])
+
+
+# Kind of attribute: how a value is written, and how it is read (None: not of the kind).
+_KINDS: dict[str, tuple[Callable[[Any], Attribute], Callable[[Attribute], Any]]] = {
+    "int": (lambda v: IntegerAttr(int(v), i64), _read_int),
+    "size": (lambda v: IntegerAttr(int(v), i64), _read_int),
+    "ints": (_write_ints, _read_ints),
+    "sizes": (_write_ints, _read_ints),
+    "bool": (lambda v: IntegerAttr(int(v), i1), _read_bool),
+    "float": (lambda v: FloatAttr(float(v), f64), _read_float),
+    "str": (StringAttr, lambda a: a.data if isinstance(a, StringAttr) else None),
+    "dtype": (element_type, _DTYPES.get),
+}
+
+
+def to_property(kind: str, value: Any) -> Attribute:
+    """The IR attribute of a Python value of a parameter kind (`ir.op.Param.kind`)."""
+    return _KINDS[kind][0](value)
+
+
+def from_property(kind: str, name: str, attribute: Attribute) -> Any:
+    """The Python value of an attribute: bool, int, float, str, DType or a tuple of ints."""
+    value = _KINDS[kind][1](attribute)
+    if value is None:
+        raise VerifyException(f"attribute '{name}' is {attribute}; it must be of kind {kind}")
+    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
