@@ -1,0 +1,1 @@
+"""The op table's functions of the namespace `nn.functional`."""

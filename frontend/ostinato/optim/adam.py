@@ -1,0 +1,72 @@
+"""Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .. import Tensor, float64, zeros, zeros_like
+from .optimizer import Group, Optimizer, check_range
+
+
+class Adam(Optimizer):
+    """p -= lr · m̂ / (sqrt(v̂) + eps), m and v being running means of g and g², m̂ and v̂ these
+    over 1 - betaᵗ. Weight decay adds weight_decay · p to g.
+
+    The state of a parameter is `step` (float64, 0-d), `exp_avg` and `exp_avg_sq`.
+    """
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Group],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        options = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, options)
+
+    def check(self, group: Group) -> None:
+        for option in ("lr", "eps", "weight_decay"):
+            check_range(self._name, option, group[option], 0, None)
+        for i, beta in enumerate(group["betas"]):
+            check_range(self._name, f"betas[{i}]", beta, 0, 1)
+
+    def init_state(self, p: Tensor, group: Group) -> dict[str, Tensor]:
+        # Float64, since 1 - betaᵗ cancels: in float32 the first step is off by 1e-5.
+        return {
+            "step": zeros((), dtype=float64),
+            "exp_avg": zeros_like(p).detach(),
+            "exp_avg_sq": zeros_like(p).detach(),
+        }
+
+    def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
+        step, mean, square = state["step"], state["exp_avg"], state["exp_avg_sq"]
+        (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
+        step.add_(1)
+        if self.decoupled:
+            p.mul_(1 - lr * decay)
+        elif decay != 0:
+            grad = grad + p * decay
+        mean.mul_(beta1).add_(grad * (1 - beta1))
+        square.mul_(beta2).add_(grad * grad * (1 - beta2))
+        deviation = (square / (1 - beta2**step)).sqrt() + group["eps"]
+        p.sub_(mean / deviation * (lr / (1 - beta1**step)))
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks p by 1 - lr · weight_decay instead of adding to g."""
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Group],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)

@@ -1,0 +1,149 @@
+"""What all optimizers share: parameter groups of live numbers, and state that tensors hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .. import Tensor, no_grad
+from ..nn.module import clear_grad
+
+Group = dict[str, Any]
+
+
+class Optimizer:
+    """Changes parameters in place from their gradients.
+
+    `param_groups` is a list of dictionaries: `params`, and the options, which may be changed
+    between steps; a captured step reads them again each time. All state is tensors and exists from
+    the start, so that a capture sees it.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor] | Iterable[Group], defaults: Mapping[str, Any]
+    ) -> None:
+        self.defaults = dict(defaults)
+        self.param_groups: list[Group] = []
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        given = list(params)
+        if not given:
+            raise ValueError(f"{self._name}: no parameters came; give at least one")
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def init_state(self, p: Tensor, group: Group) -> dict[str, Tensor]:
+        """The state of parameter `p` before the first step."""
+        return {}
+
+    def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
+        """Change `p` and its `state` in place, by one step along `grad`."""
+        raise NotImplementedError(f"{self._name}: update is missing; define it")
+
+    def check(self, group: Group) -> None:
+        """Raise ValueError where an option is out of range."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Also train `param_group["params"]`, with the options given there or the defaults."""
+        params = param_group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        group = {**self.defaults, **param_group, "params": params}
+        unknown = sorted(set(group) - set(self.defaults) - {"params", "initial_lr"})
+        if unknown:
+            options = ", ".join(self.defaults)
+            raise ValueError(f"{self._name}: option '{unknown[0]}' came; give some of {options}")
+        self.check(group)
+        for p in params:
+            self._check_parameter(p)
+            self.state[p] = self.init_state(p, group)
+        self.param_groups.append(group)
+
+    def _check_parameter(self, p: Any) -> None:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"{self._name}: a {type(p).__name__} came; give tensors")
+        if not p.is_leaf:
+            raise ValueError(
+                f"{self._name}: a computed tensor came; give leaves, as parameters are"
+            )
+        if p in self.state:
+            raise ValueError(f"{self._name}: a parameter came twice; give each once")
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient."""
+        with no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    grad = p.grad
+                    if grad is not None:
+                        self.update(p, grad, self.state[p], group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all parameters, or fill them with zeros."""
+        for p in self._params():
+            clear_grad(p, set_to_none)
+
+    def _params(self) -> Iterator[Tensor]:
+        return (p for group in self.param_groups for p in group["params"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """State by position of the parameter, and the groups with positions for parameters."""
+        position = {p: i for i, p in enumerate(self._params())}
+        groups = [
+            {**group, "params": [position[p] for p in group["params"]]}
+            for group in self.param_groups
+        ]
+        state = {position[p]: dict(values) for p, values in self.state.items() if values}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over options, and copy state in place.
+
+        Raises ValueError where groups, parameters or shapes differ; nothing is changed then.
+        """
+        saved = state_dict["param_groups"]
+        self._check_groups([len(g["params"]) for g in saved])
+        copies: list[tuple[Tensor, Tensor]] = []
+        for i, p in enumerate(self._params()):
+            copies += self._copies(i, self.state[p], state_dict["state"].get(i, {}))
+        with no_grad():
+            for own, given in copies:
+                own.copy_(given)
+        for group, options in zip(self.param_groups, saved, strict=True):
+            group.update({name: v for name, v in options.items() if name != "params"})
+
+    def _check_groups(self, came: list[int]) -> None:
+        needed = [len(g["params"]) for g in self.param_groups]
+        if came != needed:
+            raise ValueError(
+                f"load_state_dict: groups of {came} parameters came; {self._name} has {needed}"
+            )
+
+    def _copies(
+        self, index: int, own: dict[str, Tensor], given: Mapping[str, Tensor]
+    ) -> list[tuple[Tensor, Tensor]]:
+        came = {name: tuple(t.shape) for name, t in given.items()}
+        needed = {name: tuple(t.shape) for name, t in own.items()}
+        if came != needed:
+            raise ValueError(
+                f"load_state_dict: state {came} came for parameter {index}; "
+                f"{self._name} needs {needed}"
+            )
+        return [(own[name], given[name]) for name in own]
+
+    def __repr__(self) -> str:
+        lines = [f"{self._name} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def check_range(name: str, option: str, value: float, low: float, below: float | None) -> None:
+    """Raise ValueError unless low <= value (< below)."""
+    if not low <= value or (below is not None and value >= below):
+        upper = "" if below is None else f" and less than {below:g}"
+        raise ValueError(f"{name}: {option} {value} came; give at least {low:g}{upper}")
