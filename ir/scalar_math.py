@@ -1,13 +1,23 @@
-"""Functions of the scalar language written out in its primitives."""
+"""Functions of the scalar language written out in its primitives, and how exact they are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from .scalar import Scalar, rewrite, sqrt
+from .scalar_exp import expand_exp, expand_exp2, expand_expm1, expand_sigmoid, expand_tanh
+from .scalar_log import expand_log, expand_log1p, expand_log2
 
 EXPANSIONS: dict[str, Callable[..., Scalar]] = {
+    "exp": expand_exp,
+    "exp2": expand_exp2,
+    "expm1": expand_expm1,
+    "log": expand_log,
+    "log1p": expand_log1p,
+    "log2": expand_log2,
     "rsqrt": lambda x: 1.0 / sqrt(x),
+    "sigmoid": expand_sigmoid,
+    "tanh": expand_tanh,
 }
 
 
