@@ -109,6 +109,8 @@ Ref<Storage> Storage::borrow(void* data, size_t bytes, std::function<void()> rel
   return Ref<Storage>(s);
 }
 
+Ref<Storage> Storage::traced(size_t bytes) { return borrow(nullptr, bytes, {}); }
+
 void Storage::destroy(Storage* s) {
   SizeClass place_class = header_class();
   if (s->memory_ == Memory::borrowed) {
@@ -180,6 +182,19 @@ Tensor as_view(const Tensor& base, Sizes sizes, Sizes strides, int64_t offset) {
     std::memcpy(t->inline_data, base->inline_data + skip, sizeof t->inline_data - skip);
   }
   return Tensor(std::move(t));
+}
+
+Tensor shape_only(const Sizes& sizes, DType dtype) {
+  Ref<TensorImpl> t = make_impl();
+  t->dtype = dtype;
+  t->set_geometry(sizes, contiguous_strides(sizes));
+  return Tensor(std::move(t));
+}
+
+Tensor traced_tensor(const Sizes& sizes, DType dtype) {
+  Tensor t = shape_only(sizes, dtype);
+  t->storage = Storage::traced(static_cast<size_t>(t.numel()) * size_of(dtype));
+  return t;
 }
 
 Tensor number(double v) { return make_number(v, DType::float64_); }

@@ -16,17 +16,19 @@ class Storage : public RefCounted {
  public:
   // Memory from the caching allocator, 64-byte aligned.
   static Ref<Storage> allocate(size_t bytes);
+  // No memory: stands for the value of a tensor in a running capture (trace/tracer.hpp).
+  static Ref<Storage> traced(size_t bytes);
   // Memory of somebody else; `release` runs when the last tensor on it goes.
   static Ref<Storage> borrow(void* data, size_t bytes, std::function<void()> release);
   static void destroy(Storage* s);
 
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  bool is_traced() const { return !data_; }
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
-  friend struct TraceStorage;
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
   std::atomic<uint32_t> version_{0};
@@ -34,10 +36,6 @@ class Storage : public RefCounted {
   enum class Memory : uint8_t { with_header, own_block, borrowed };
   Memory memory_ = Memory::borrowed;
   uint8_t size_class_ = 0;
-
- public:
-  // Set while a capture gives the bytes of this storage a value in its trace (trace/tracer.hpp).
-  struct Traced* traced = nullptr;
 };
 
 class Tensor;
@@ -60,7 +58,6 @@ class TensorImpl : public RefCounted {
   alignas(16) std::byte inline_data[16];
   AutogradState* autograd = nullptr;  // owned
   void* py_object = nullptr;          // the live Python object of this tensor, borrowed
-  int64_t trace_value = -1;           // id in the capturing trace, -1 outside
 
   std::byte* data() {
     return storage ? storage->data() + offset * static_cast<int64_t>(size_of(dtype)) : inline_data;
@@ -94,6 +91,8 @@ class Tensor {
   double item_double() const;
   int64_t item_int() const;
   bool same(const Tensor& o) const { return p_ == o.p_; }
+  // A value of a running capture: it has a shape and a dtype, and no elements yet.
+  bool is_traced() const { return p_->storage && p_->storage->is_traced(); }
 
  private:
   Ref<TensorImpl> p_;
@@ -107,6 +106,10 @@ int64_t product(const Sizes& sizes);
 Tensor empty(const Sizes& sizes, DType dtype);
 // Another view of the same storage; offset counts elements from the storage's start.
 Tensor as_view(const Tensor& base, Sizes sizes, Sizes strides, int64_t offset);
+// A shape and a dtype without storage.
+Tensor shape_only(const Sizes& sizes, DType dtype);
+// Contiguous, on a storage without memory.
+Tensor traced_tensor(const Sizes& sizes, DType dtype);
 // Numbers: 0-d, no allocation of storage.
 Tensor number(double v);
 Tensor number(int64_t v);
@@ -115,5 +118,7 @@ Tensor number(bool v);
 Tensor rng_state(int64_t seed, int64_t offset);
 // `t` itself when contiguous, else a contiguous copy (not recorded by the tape).
 Tensor contiguous(const Tensor& t);
+// Fills `target` with `source`, broadcast and converted. The two may not overlap.
+void copy_into(const Tensor& target, const Tensor& source);
 
 }  // namespace ostinato

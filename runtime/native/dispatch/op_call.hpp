@@ -1,5 +1,6 @@
 // A call of an op: its operands and attributes, and the table entry that says what to do.
 #pragma once
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -75,20 +76,23 @@ struct Param {
   bool optional;
 };
 
+struct PointwiseOp;  // dispatch/op_table.hpp
+
 struct OpInfo {
   const char* name;
   uint16_t id;
   OpKind kind;
   uint8_t results;
   bool view;
-  bool inplace;         // has an in-place form `name_`
-  bool differentiable;  // has a gradient rule or a body to derive it from
-  uint32_t saves_operands;  // bit i: the gradient reads operand i (bit of the list: all of it)
-  uint32_t saves_results;
+  bool inplace;   // has an in-place form `name_`
+  bool method;    // is a method of Tensor
+  bool native;    // a kernel claims it; else the body runs as a Program
+  bool has_rule;  // has a gradient rule of its own
   InferFn infer;
-  KernelFn kernel;  // set by the kernel's own file; null: the body runs as a Program
+  KernelFn kernel;  // set by the kernel's own file
   ViewFn view_fn;
   std::span<const Param> params;
+  PointwiseOp* pointwise;
 };
 
 // The table, indexed by id; `op_count` entries.
@@ -109,9 +113,15 @@ struct RegisterKernel {
 // for op.results tensors.
 void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
              Tensor* results);
-Tensor call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs);
+Tensor call_op(const OpInfo& op, std::span<const Tensor> operands,
+               std::span<const Attr> attrs = {});
 // The same for kernels and Programs: no tape, no trace.
 void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
             Tensor* results);
+Tensor run_op(const OpInfo& op, std::span<const Tensor> operands,
+              std::span<const Attr> attrs = {});
+// Operand 0 takes the value of the result and keeps its dtype and storage.
+void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
+                     std::span<const Attr> attrs);
 
 }  // namespace ostinato

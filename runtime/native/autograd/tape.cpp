@@ -1,0 +1,156 @@
+#include "autograd/tape.hpp"
+
+#include "dispatch/op_table.hpp"
+#include "program/program.hpp"
+
+namespace ostinato {
+namespace {
+
+thread_local bool grad_on = true;
+thread_local bool anomaly_on = false;
+thread_local CallSite current_site;
+SiteText site_text = nullptr;
+SiteRelease site_release = nullptr;
+
+void save(Node& node, int slot, const Tensor& value) {
+  if (!value) return;
+  uint32_t version = value->storage ? value->storage->version() : 0;
+  node.saved.push_back({slot, detached(value), version});
+}
+
+// The saved slots of a pointwise op: what its gradient loops read besides g.
+void save_pointwise(Node& node, const OpCall& call, std::span<Tensor> results) {
+  const PointwiseOp& p = *call.op->pointwise;
+  node.variant = p.variant_of(call);
+  node.compute = compute_dtype(call);
+  uint32_t uses = 0;
+  for (size_t i = 0; i < call.operands.size(); ++i) {
+    if (!(node.wanted >> i & 1)) continue;
+    const PointwiseEntry* e = p.find_gradient(node.variant, static_cast<int>(i), node.compute);
+    if (e) uses |= e->uses;
+  }
+  if (uses >> 1 & 1) save(node, 1, results[0]);
+  for (size_t i = 0; i < call.operands.size(); ++i) {
+    if (uses >> (2 + i) & 1) save(node, static_cast<int>(2 + i), call.operands[i]);
+  }
+}
+
+void save_for_program(Node& node, const OpCall& call, std::span<Tensor> results) {
+  node.gradient = &find_program(ProgramKind::gradient, call, results, node.wanted);
+  int r = static_cast<int>(results.size());
+  for (int i = 0; i < r; ++i) {
+    if (node.gradient->reads >> (r + i) & 1) save(node, r + i, results[i]);
+  }
+  for (size_t i = 0; i < call.operands.size(); ++i) {
+    int slot = 2 * r + static_cast<int>(i);
+    if (node.gradient->reads >> slot & 1) save(node, slot, call.operands[i]);
+  }
+}
+
+Edge edge_of(const Tensor& t) {
+  if (!t || !t->requires_grad) return {};
+  AutogradState& state = autograd_state(t);
+  if (state.node) return {state.node, state.index, {}};
+  return {{}, 0, t};
+}
+
+bool is_differentiable(const OpCall& call) {
+  const OpInfo& op = *call.op;
+  if (op.kind == OpKind::pointwise) return op.pointwise->differentiable != 0;
+  return op.has_rule || op.kind == OpKind::composite;
+}
+
+uint32_t wanted_operands(const OpCall& call) {
+  uint32_t wanted = 0;
+  for (size_t i = 0; i < call.operands.size() && i < 32; ++i) {
+    const Tensor& t = call.operands[i];
+    bool has_rule = call.op->kind != OpKind::pointwise || call.op->pointwise->differentiable >> i & 1;
+    if (t && t->requires_grad && has_rule) wanted |= 1u << i;
+  }
+  return wanted;
+}
+
+}  // namespace
+
+void destroy_autograd(AutogradState* state) { delete state; }
+
+bool grad_enabled() { return grad_on; }
+void set_grad_enabled(bool on) { grad_on = on; }
+bool anomaly_enabled() { return anomaly_on; }
+void set_anomaly_enabled(bool on) { anomaly_on = on; }
+CallSite& call_site() { return current_site; }
+void set_site_functions(SiteText text, SiteRelease release) {
+  site_text = text;
+  site_release = release;
+}
+std::string text_of(const CallSite& site) { return site.code ? site_text(site) : "unknown line"; }
+
+void Node::destroy(Node* n) {
+  // A long chain of nodes is taken apart here, not by recursion.
+  std::vector<Ref<Node>> pending;
+  auto detach_edges = [&](Node* m) {
+    for (Edge& e : m->edges) {
+      if (e.node && e.node->use_count() == 1) pending.push_back(std::move(e.node));
+    }
+  };
+  detach_edges(n);
+  if (n->site.code) site_release(n->site);
+  delete n;
+  while (!pending.empty()) {
+    Ref<Node> last = std::move(pending.back());
+    pending.pop_back();
+    detach_edges(last.get());
+  }
+}
+
+bool needs_grad(std::span<const Tensor> operands) {
+  if (!grad_on) return false;
+  for (const Tensor& t : operands) {
+    if (t && t->requires_grad) return true;
+  }
+  return false;
+}
+
+AutogradState& autograd_state(const Tensor& t) {
+  if (!t->autograd) t->autograd = new AutogradState;
+  return *t->autograd;
+}
+
+Tensor detached(const Tensor& t) {
+  Tensor alias = as_view(t, t.sizes(), t.strides(), t->storage ? t->offset : 0);
+  alias->wrapped = t->wrapped;
+  return alias;
+}
+
+void record(const OpCall& call, std::span<Tensor> results) {
+  if (!is_differentiable(call)) return;
+  uint32_t wanted = wanted_operands(call);
+  if (!wanted) return;
+  Ref<Node> node(new Node);
+  node->op = call.op;
+  node->wanted = wanted;
+  node->attrs.assign(call.attrs.begin(), call.attrs.end());
+  for (size_t i = 0; i < call.operands.size(); ++i) {
+    const Tensor& t = call.operands[i];
+    node->edges.push_back(wanted >> i & 1 ? edge_of(t) : Edge{});
+    node->wrapped |= static_cast<uint32_t>(t && t->wrapped && i < 32) << (i & 31);
+    node->operand_sizes.push_back(t ? t.sizes() : Sizes{});
+    node->operand_dtypes.push_back(t ? t.dtype() : DType::bool_);
+  }
+  for (const Tensor& r : results) {
+    node->result_sizes.push_back(r.sizes());
+    node->result_dtypes.push_back(r.dtype());
+  }
+  if (call.op->kind == OpKind::pointwise) save_pointwise(*node, call, results);
+  else save_for_program(*node, call, results);
+  std::swap(node->site, current_site);
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!is_float(results[i].dtype())) continue;
+    results[i]->requires_grad = true;
+    AutogradState& state = autograd_state(results[i]);
+    state.node = node;
+    state.index = static_cast<int>(i);
+  }
+}
+
+}  // namespace ostinato

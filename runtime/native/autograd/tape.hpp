@@ -1,0 +1,90 @@
+// The tape: nodes of recorded ops, and backward over them.
+#pragma once
+#include <vector>
+
+#include "core/tensor.hpp"
+#include "dispatch/op_call.hpp"
+
+struct PyCodeObject;
+
+namespace ostinato {
+
+struct Program;
+struct Node;
+
+// Where a cotangent goes: to result `index` of `node`, or into `leaf`'s grad.
+struct Edge {
+  Ref<Node> node;
+  int index = 0;
+  Tensor leaf;
+  explicit operator bool() const { return node || leaf; }
+};
+
+// The user's line that is running: an owned code object and an instruction offset.
+struct CallSite {
+  PyCodeObject* code = nullptr;
+  int instruction = 0;
+};
+
+struct Saved {
+  int slot;  // g..., results..., operands...: as a gradient Program numbers its inputs
+  Tensor value;
+  uint32_t version;
+};
+
+struct Node : RefCounted {
+  static void destroy(Node* n);
+  const OpInfo* op = nullptr;
+  std::vector<Attr> attrs;
+  std::vector<Edge> edges;  // one an operand
+  std::vector<Saved> saved;
+  std::vector<Sizes> operand_sizes;
+  std::vector<DType> operand_dtypes;
+  std::vector<Sizes> result_sizes;
+  std::vector<DType> result_dtypes;
+  const Program* gradient = nullptr;  // null for pointwise ops, whose gradient kernels are printed
+  uint32_t wanted = 0;                // bit i: operand i needs a gradient
+  uint32_t wrapped = 0;               // bit i: operand i is a number
+  int variant = 0;
+  DType compute = DType::float32_;
+  bool released = false;
+  CallSite site;
+};
+
+struct AutogradState {
+  Tensor grad;
+  Ref<Node> node;
+  int index = 0;
+};
+
+bool grad_enabled();
+void set_grad_enabled(bool on);
+// NaN checks after every gradient.
+bool anomaly_enabled();
+void set_anomaly_enabled(bool on);
+
+// Set by the bindings: the innermost user line, and its text "file:line".
+CallSite& call_site();
+using SiteText = std::string (*)(const CallSite& site);
+using SiteRelease = void (*)(CallSite& site);
+void set_site_functions(SiteText text, SiteRelease release);
+std::string text_of(const CallSite& site);
+
+bool needs_grad(std::span<const Tensor> operands);
+AutogradState& autograd_state(const Tensor& t);
+// Another tensor on the same storage that the tape does not know.
+Tensor detached(const Tensor& t);
+
+// Puts a node on the tape and makes `results` its results.
+void record(const OpCall& call, std::span<Tensor> results);
+
+struct BackwardOptions {
+  bool retain = false;
+  bool create_graph = false;
+};
+// Adds the gradients of `roots` weighted by `seeds` into the grads of the leaves; or, with
+// `inputs`, returns theirs (null where they play no part) and touches no grad.
+std::vector<Tensor> backward(std::span<const Tensor> roots, std::span<const Tensor> seeds,
+                             std::span<const Tensor> inputs, const BackwardOptions& options);
+
+}  // namespace ostinato

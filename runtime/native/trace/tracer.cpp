@@ -1,0 +1,278 @@
+#include "trace/tracer.hpp"
+
+#include <algorithm>
+
+#include "dispatch/op_table.hpp"
+#include "ops.hpp"
+
+namespace ostinato {
+namespace {
+
+thread_local Tracer* current = nullptr;
+
+bool same_geometry(const Tensor& a, const Tensor& b) {
+  return a->offset == b->offset && a.sizes() == b.sizes() && a.strides() == b.strides();
+}
+
+bool is_differentiable(const OpInfo& op) {
+  if (op.kind == OpKind::pointwise) return op.pointwise->differentiable != 0;
+  return op.has_rule || op.kind == OpKind::composite;
+}
+
+// A view of a traced tensor shares its storage; a reshape that would have to copy does not.
+bool makes_view(const OpCall& call) {
+  if (!call.op->view) return false;
+  return call.op->id != op::reshape || call.operand(0).contiguous();
+}
+
+}  // namespace
+
+Tracer::~Tracer() {
+  if (running_) stop();
+}
+
+Tracer* Tracer::active() { return current; }
+
+void Tracer::start() {
+  outer_ = current;
+  current = this;
+  running_ = true;
+}
+
+void Tracer::stop() {
+  if (!running_) return;
+  running_ = false;
+  current = outer_;
+  for (GradChange& change : grads_) autograd_state(change.leaf).grad = change.before;
+}
+
+int Tracer::new_value(TraceValue value) {
+  values_.push_back(std::move(value));
+  return static_cast<int>(values_.size()) - 1;
+}
+
+int Tracer::emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs,
+                 TensorMeta meta) {
+  int id = new_value({TraceValue::Kind::result, std::move(meta)});
+  nodes_.push_back({&op, std::move(operands), {id}, std::move(attrs), {}, !grad_enabled()});
+  for (int o : nodes_.back().operands) {
+    if (o >= 0 && grad_enabled()) values_[id].requires_grad |= values_[o].requires_grad;
+  }
+  return id;
+}
+
+int Tracer::add_input(const Tensor& t) {
+  if (!t->wrapped) return value_of(t);
+  auto [it, fresh] = number_inputs_.try_emplace(t.get(), 0);
+  if (fresh) {
+    keep_.push_back(t);
+    it->second = new_value({TraceValue::Kind::input, {t.dtype(), t.sizes()}, true, false, t});
+    inputs_.push_back(it->second);
+  }
+  return it->second;
+}
+
+int Tracer::input_of(const Tensor& t) {
+  auto [it, fresh] = cells_.try_emplace(t->storage.get());
+  Cell& cell = it->second;
+  if (!fresh) {
+    if (covers(cell, t)) return -1;
+    cell.shared = true;
+    if (cell.version) {
+      throw Error(ErrorKind::capture,
+                  "capture: a tensor overlaps one that the region changes in place, in a way that "
+                  "cannot be captured yet; clone() one of them");
+    }
+  }
+  int id = new_value({TraceValue::Kind::input, {t.dtype(), t.sizes()}, false, t->requires_grad, t});
+  inputs_.push_back(id);
+  if (fresh) cell = {t, id, id, 0, false};
+  return id;
+}
+
+// A tensor that can be computed from the value of its storage's root.
+bool Tracer::covers(const Cell& cell, const Tensor& t) const {
+  const Tensor& root = cell.root;
+  if (same_geometry(root, t)) return root.dtype() == t.dtype();
+  if (!root.contiguous() || root.dtype() != t.dtype()) return false;
+  int64_t low = t->offset - root->offset, high = low;
+  for (int i = 0; i < t.ndim(); ++i) {
+    int64_t reach = (t.sizes()[i] - 1) * t.strides()[i];
+    (reach < 0 ? low : high) += reach;
+  }
+  return t.numel() == 0 || (low >= 0 && high < root.numel());
+}
+
+std::vector<Attr> Tracer::geometry(const Cell& cell, const Tensor& t) const {
+  return {Attr(t.sizes()), Attr(t.strides()), Attr(t->offset - cell.root->offset)};
+}
+
+int Tracer::value_of(const Tensor& t) {
+  if (!t) return -1;
+  if (!t->storage) {
+    if (auto it = number_inputs_.find(t.get()); it != number_inputs_.end()) return it->second;
+    return new_value({TraceValue::Kind::number, {t.dtype(), t.sizes()}, t->wrapped, false, t});
+  }
+  auto found = states_.find(t.get());
+  auto at = cells_.find(t->storage.get());
+  if (found != states_.end() && at->second.version == found->second.version) {
+    return found->second.value;
+  }
+  int id = -1;
+  if (found == states_.end()) {
+    if (t.is_traced() && at == cells_.end()) {
+      throw Error(ErrorKind::capture,
+                  "capture: a tensor of another capture has no value here; return it from that "
+                  "function instead");
+    }
+    id = t.is_traced() ? -1 : input_of(t);
+    keep_.push_back(t);
+  }
+  Cell& cell = cells_[t->storage.get()];
+  if (id < 0) {
+    id = same_geometry(cell.root, t)
+             ? cell.value
+             : emit(op_info(op::as_strided), {cell.value}, geometry(cell, t), {t.dtype(), t.sizes()});
+  }
+  states_[t.get()] = {id, cell.version};
+  return id;
+}
+
+void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results) {
+  TraceNode node{call.op, {}, {}, {call.attrs.begin(), call.attrs.end()}, {}, !grad_enabled()};
+  bool grad = needs_grad(call.operands) && is_differentiable(*call.op);
+  for (const Tensor& t : call.operands) node.operands.push_back(value_of(t));
+  std::swap(node.site, call_site());
+  bool view = makes_view(call);
+  for (int i = 0; i < call.op->results; ++i) {
+    results[i] = view ? call.op->view_fn(call, metas[i]) : traced_tensor(metas[i].sizes, metas[i].dtype);
+    results[i]->requires_grad = grad && is_float(metas[i].dtype);
+    int id = new_value({TraceValue::Kind::result, metas[i], false, results[i]->requires_grad});
+    node.results.push_back(id);
+    Cell& cell = cells_[results[i]->storage.get()];
+    if (!view) cell = {results[i], -1, id, 0, false};
+    states_[results[i].get()] = {id, cell.version};
+    keep_.push_back(results[i]);
+  }
+  nodes_.push_back(std::move(node));
+}
+
+void Tracer::record_inplace(const OpCall& call, const TensorMeta& meta) {
+  Tensor self = call.operand(0);
+  Tensor result;
+  bool view = call.op->view;
+  (void)view;
+  record(call, &meta, &result);
+  int id = value_of(result);
+  if (meta.dtype != self.dtype()) {
+    id = emit(op_info(op::to), {id}, {Attr(self.dtype())}, {self.dtype(), self.sizes()});
+  }
+  write(self, id);
+  self->requires_grad |= result->requires_grad;
+}
+
+void Tracer::write(const Tensor& target, int value) {
+  value_of(target);  // an input is one from here on
+  Cell& cell = cells_[target->storage.get()];
+  if (cell.shared) {
+    throw Error(ErrorKind::capture,
+                "capture: two inputs are different views of one storage that the region changes in "
+                "place; clone() one of them");
+  }
+  if (same_geometry(cell.root, target)) {
+    cell.value = value;
+  } else {
+    cell.value = emit(op_info(op::as_strided_scatter), {cell.value, value}, geometry(cell, target),
+                      {cell.root.dtype(), cell.root.sizes()});
+  }
+  ++cell.version;
+  states_[target.get()] = {value, cell.version};
+  if (!same_geometry(cell.root, target)) return;
+  states_[cell.root.get()] = {value, cell.version};
+}
+
+// The inputs with requires_grad that `root` depends on through recorded ops.
+std::vector<int> Tracer::leaves_of(int root) const {
+  std::vector<bool> reached(values_.size(), false);
+  reached[root] = true;
+  for (size_t n = nodes_.size(); n-- > 0;) {
+    const TraceNode& node = nodes_[n];
+    bool hit = false;
+    for (int r : node.results) hit |= reached[r];
+    if (!hit || node.no_grad) continue;
+    for (int o : node.operands) {
+      if (o >= 0 && values_[o].requires_grad) reached[o] = true;
+    }
+  }
+  std::vector<int> leaves;
+  for (int i : inputs_) {
+    if (reached[i] && values_[i].requires_grad) leaves.push_back(i);
+  }
+  return leaves;
+}
+
+std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
+                                     std::span<const Tensor> inputs) {
+  TraceNode node{nullptr, {value_of(root), value_of(seed)}, {}, {}, {}, false};
+  std::swap(node.site, call_site());
+  std::vector<int> wanted;
+  for (const Tensor& t : inputs) wanted.push_back(value_of(t));
+  if (inputs.empty()) wanted = leaves_of(node.operands[0]);
+  std::vector<Tensor> made;
+  for (int w : wanted) {
+    Tensor g = traced_tensor(values_[w].meta.sizes, values_[w].meta.dtype);
+    int id = new_value({TraceValue::Kind::result, values_[w].meta});
+    node.operands.push_back(w);
+    node.results.push_back(id);
+    cells_[g->storage.get()] = {g, -1, id, 0, false};
+    states_[g.get()] = {id, 0};
+    keep_.push_back(g);
+    made.push_back(g);
+  }
+  nodes_.push_back(std::move(node));
+  if (!inputs.empty()) return made;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    Tensor leaf = values_[wanted[i]].tensor;
+    note_grad(leaf);
+    Tensor& grad = autograd_state(leaf).grad;
+    if (!grad) {
+      grad = made[i];
+    } else {
+      bool before = grad_enabled();
+      set_grad_enabled(false);
+      Tensor pair[] = {grad, made[i]};
+      call_op_inplace(op_info(op::add), pair, {});
+      set_grad_enabled(before);
+    }
+  }
+  return {};
+}
+
+void Tracer::note_grad(const Tensor& leaf) {
+  for (const GradChange& c : grads_) {
+    if (c.leaf.same(leaf)) return;
+  }
+  grads_.push_back({leaf, autograd_state(leaf).grad, -1});
+}
+
+std::vector<std::pair<int, int>> Tracer::writes() const {
+  std::vector<std::pair<int, int>> out;
+  for (int i : inputs_) {
+    const Tensor& t = values_[i].tensor;
+    if (!t->storage) continue;
+    const Cell& cell = cells_.at(t->storage.get());
+    if (cell.input == i && cell.version > 0) out.emplace_back(i, cell.value);
+  }
+  return out;
+}
+
+std::vector<GradChange> Tracer::grad_changes() {
+  std::vector<GradChange> out = grads_;
+  for (GradChange& c : out) {
+    const Tensor& now = autograd_state(c.leaf).grad;
+    c.value = now ? value_of(now) : -1;
+  }
+  return out;
+}
+
+}  // namespace ostinato

@@ -1,0 +1,104 @@
+// The trace of a capture: what the dispatcher was asked to do, as values. In-place changes become
+// new values of the storage they change; the ones that inputs end with are written back at replay.
+#pragma once
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "autograd/tape.hpp"
+#include "dispatch/op_call.hpp"
+
+namespace ostinato {
+
+struct TraceValue {
+  enum class Kind : uint8_t { result, input, number } kind;
+  TensorMeta meta;
+  bool wrapped = false;        // a Python number
+  bool requires_grad = false;
+  Tensor tensor;               // of an input or number: the tensor; of a result: what user code holds
+};
+
+struct TraceNode {
+  const OpInfo* op;           // null: the gradients of operand 0, weighted by operand 1, for the others
+  std::vector<int> operands;  // value ids, -1 for an absent one
+  std::vector<int> results;
+  std::vector<Attr> attrs;
+  CallSite site;
+  bool no_grad = false;
+};
+
+// A leaf whose grad the capture set: to a value of the trace, or to none (-1).
+struct GradChange {
+  Tensor leaf;
+  Tensor before;
+  int value = -1;
+};
+
+class Tracer {
+ public:
+  Tracer() = default;
+  Tracer(const Tracer&) = delete;
+  Tracer& operator=(const Tracer&) = delete;
+  ~Tracer();
+
+  // The tracer of this thread, null outside of captures.
+  static Tracer* active();
+  void start();
+  // Ends the capture and gives leaves back the grads they had.
+  void stop();
+
+  void record(const OpCall& call, const TensorMeta* metas, Tensor* results);
+  void record_inplace(const OpCall& call, const TensorMeta& meta);
+  // `tensor.backward()` or, with `inputs`, the functional form.
+  std::vector<Tensor> gradient(const Tensor& root, const Tensor& seed,
+                               std::span<const Tensor> inputs);
+  // Before the grad of a leaf is set by the user or by `gradient`.
+  void note_grad(const Tensor& leaf);
+  // The id of a tensor's present value; registers tensors from outside as inputs.
+  int value_of(const Tensor& t);
+  // Registers `t` (a number or tensor) as an input of the region even when it is a number.
+  int add_input(const Tensor& t);
+
+  const std::vector<TraceValue>& values() const { return values_; }
+  const std::vector<TraceNode>& nodes() const { return nodes_; }
+  const std::vector<int>& inputs() const { return inputs_; }
+  // (input, value) for each input whose storage ends with another value.
+  std::vector<std::pair<int, int>> writes() const;
+  // The grads as they are now, by leaf.
+  std::vector<GradChange> grad_changes();
+
+ private:
+  // The storage of some tensors of the trace: `root` is the one that first had it.
+  struct Cell {
+    Tensor root;
+    int input = -1;
+    int value = -1;
+    int version = 0;
+    bool shared = false;  // two inputs are different views of this storage
+  };
+  struct State {
+    int value;
+    int version;
+  };
+
+  int new_value(TraceValue value);
+  int emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs, TensorMeta meta);
+  int input_of(const Tensor& t);
+  void write(const Tensor& target, int value);
+  bool covers(const Cell& cell, const Tensor& t) const;
+  std::vector<Attr> geometry(const Cell& cell, const Tensor& t) const;
+  std::vector<int> leaves_of(int root) const;
+
+  std::vector<TraceValue> values_;
+  std::vector<TraceNode> nodes_;
+  std::vector<int> inputs_;
+  std::unordered_map<const Storage*, Cell> cells_;
+  std::unordered_map<const TensorImpl*, State> states_;
+  std::unordered_map<const TensorImpl*, int> number_inputs_;
+  std::vector<GradChange> grads_;
+  std::vector<Tensor> keep_;
+  Tracer* outer_ = nullptr;
+  bool running_ = false;
+};
+
+}  // namespace ostinato
