@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .errors import DTypeError
+
 
 @dataclass(frozen=True)
 class DType:
@@ -104,9 +106,13 @@ def _default_of(d: DType) -> DType:
 
 
 class DTypeRule(Protocol):
-    """A dtype rule: Python form `__call__`, C++ form `cpp` (an expression over `call`)."""
+    """A dtype rule: Python form `__call__`, C++ form `cpp` (an expression over `call`).
 
-    def __call__(self, operands: Sequence[Typed], attrs: dict[str, Any]) -> DType: ...
+    Operands are in schema order, lists spread out and absent ones None. DTypeErrors come without
+    the op's name, which the caller puts in front.
+    """
+
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType: ...
     def cpp(self, attr_index: dict[str, int]) -> str: ...
 
 
@@ -116,8 +122,9 @@ class Promote:
 
     which: tuple[int, ...] = ()
 
-    def __call__(self, operands: Sequence[Typed], attrs: dict[str, Any]) -> DType:
-        return result_type([operands[i] for i in self.which] if self.which else operands)
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
+        chosen = [operands[i] for i in self.which] if self.which else operands
+        return result_type([t for t in chosen if t is not None])
 
     def cpp(self, attr_index: dict[str, int]) -> str:
         return f"dtype_rule::promote(call, {{{', '.join(map(str, self.which))}}})"
@@ -129,7 +136,7 @@ class PromoteFloat:
 
     which: tuple[int, ...] = ()
 
-    def __call__(self, operands: Sequence[Typed], attrs: dict[str, Any]) -> DType:
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
         d = Promote(self.which)(operands, attrs)
         return d if d.is_floating_point else float32
 
@@ -143,7 +150,7 @@ class Same:
 
     index: int = 0
 
-    def __call__(self, operands: Sequence[Typed], attrs: dict[str, Any]) -> DType:
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
         return operands[self.index].dtype
 
     def cpp(self, attr_index: dict[str, int]) -> str:
@@ -156,7 +163,7 @@ class Fixed:
 
     dtype: DType
 
-    def __call__(self, operands: Sequence[Typed], attrs: dict[str, Any]) -> DType:
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
         return self.dtype
 
     def cpp(self, attr_index: dict[str, int]) -> str:
@@ -170,7 +177,7 @@ class FromAttr:
     name: str = "dtype"
     otherwise: DTypeRule = Fixed(float32)
 
-    def __call__(self, operands: Sequence[Typed], attrs: dict[str, Any]) -> DType:
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
         given = attrs[self.name]
         return self.otherwise(operands, attrs) if given is None else given
 
@@ -185,9 +192,81 @@ class Summed:
 
     index: int = 0
 
-    def __call__(self, operands: Sequence[Typed], attrs: dict[str, Any]) -> DType:
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
         d = operands[self.index].dtype
         return d if d.is_floating_point else int64
 
     def cpp(self, attr_index: dict[str, int]) -> str:
         return f"dtype_rule::summed(call, {self.index})"
+
+
+@dataclass(frozen=True)
+class Widened:
+    """The dtype of operand `index`, float32 for the half types: what sums of it are kept in."""
+
+    index: int = 0
+
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
+        d = operands[self.index].dtype
+        return float32 if d.is_floating_point and d.bits == 16 else d
+
+    def cpp(self, attr_index: dict[str, int]) -> str:
+        return f"dtype_rule::widened(call, {self.index})"
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """The one dtype that the operands `which` have; absent ones do not count."""
+
+    which: tuple[int, ...]
+
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
+        chosen = [operands[i].dtype for i in self.which if operands[i] is not None]
+        for d in chosen:
+            if d is not chosen[0]:
+                raise DTypeError(
+                    f"dtypes {chosen[0].name} and {d.name} differ; "
+                    "convert one of the operands with `.to(dtype)`"
+                )
+        return chosen[0]
+
+    def cpp(self, attr_index: dict[str, int]) -> str:
+        return f"dtype_rule::agreed(call, {{{', '.join(map(str, self.which))}}})"
+
+
+_KIND_NAMES = {
+    "b": "a bool tensor",
+    "i": "an integer tensor",
+    "f": "a floating-point tensor",
+    "if": "an integer or floating-point tensor",
+    "bi": "a bool or integer tensor",
+}
+
+
+@dataclass(frozen=True)
+class Only:
+    """What `rule` says, where the dtype `of` (by default that of `rule`) is of one of `kinds`.
+
+    `kinds` holds letters: b bool, i integer, f floating point. `what` names the operand that is
+    looked at.
+    """
+
+    rule: DTypeRule
+    kinds: str
+    of: DTypeRule | None = None
+    what: str = "input"
+
+    def __call__(self, operands: Sequence[Any], attrs: dict[str, Any]) -> DType:
+        d = (self.of or self.rule)(operands, attrs)
+        if "bif"[d.category] not in self.kinds:
+            needed = _KIND_NAMES[self.kinds]
+            raise DTypeError(f"{self.what} has dtype {d.name}; give {needed}")
+        return self.rule(operands, attrs)
+
+    def cpp(self, attr_index: dict[str, int]) -> str:
+        result, checked = (r.cpp(attr_index) for r in (self.rule, self.of or self.rule))
+        needed = _KIND_NAMES[self.kinds]
+        return (
+            f'dtype_rule::only(call, {result}, {checked}, "{self.kinds}", "{self.what}", '
+            f'"{needed}")'
+        )

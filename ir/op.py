@@ -10,6 +10,7 @@ from typing import Any
 
 from .dims import Dim
 from .dtypes import DType, DTypeRule, Fixed, Promote, Same
+from .errors import DTypeError
 from .shapes import Broadcast, SameShape, ShapeRule
 
 Sample = tuple[tuple[Any, ...], dict[str, Any]]
@@ -161,10 +162,15 @@ class Op:
 
         Raises ShapeError or DTypeError with the text that C++ raises for the same call.
         """
-        flat = [t for t in operands if isinstance(t, Type) or hasattr(t, "dtype")]
-        flat += [t for o in operands if isinstance(o, (list, tuple)) for t in o]
-        rules = zip(self.shape, self.dtype, strict=True)
-        return [Type(tuple(s(self.name, operands, attrs)), d(flat, attrs)) for s, d in rules]
+        flat: list[Any] = []
+        for o in operands:
+            flat += o if isinstance(o, (list, tuple)) else [o]
+        shapes = [tuple(rule(self.name, operands, attrs)) for rule in self.shape]
+        try:
+            dtypes = [rule(flat, attrs) for rule in self.dtype]
+        except DTypeError as error:
+            raise DTypeError(f"{self.name}: {error}") from None
+        return [Type(s, d) for s, d in zip(shapes, dtypes, strict=True)]
 
     def scalar_body(self, *operands: Any, **attrs: Any) -> Any:
         """The body of a pointwise op on scalars of its compute dtype."""

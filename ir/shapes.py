@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .dims import Dim, is_known, product
+from .dims import Dim, dim_max, dim_min, is_known, product
 from .errors import ShapeError
 
 Shape = tuple[int | Dim, ...]
@@ -74,15 +74,29 @@ class Broadcast:
 
 @dataclass(frozen=True)
 class SameShape:
-    """The shape of operand `index`."""
+    """The shape of operand `index`, of at least `least` axes, which has the axes that attribute
+    `dim` (if any) names."""
 
     index: int = 0
+    least: int = 0
+    dim: str = ""
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
-        return operands[self.index].shape
+        shape = operands[self.index].shape
+        if len(shape) < self.least:
+            raise ShapeError(
+                f"{name}: shape {show(shape)} has too few axes; "
+                f"give a tensor with at least {self.least}"
+            )
+        if self.dim:
+            reduced_axes(name, attrs[self.dim], shape)
+        return shape
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
-        return f"shape_rule::same(call, {self.index})"
+        if not self.least and not self.dim:
+            return f"shape_rule::same(call, {self.index})"
+        dim = attr_index[self.dim] if self.dim else -1
+        return f"shape_rule::same(call, {self.index}, {self.least}, {dim})"
 
 
 @dataclass(frozen=True)
@@ -304,11 +318,15 @@ class Catted:
 
 def slice_bounds(size: Any, start: Any, stop: Any) -> tuple[Any, Any]:
     """`start` and `stop` of a slice clamped into [0, size], negative ones counted from the end."""
-    if not is_known((size, start, stop)):
-        return start, stop
-    start = min(max(start + size if start < 0 else start, 0), size)
-    stop = min(max(stop + size if stop < 0 else stop, start), size)
-    return start, stop
+    start = dim_min(dim_max(from_front(start, size), 0), size)
+    return start, dim_min(dim_max(from_front(stop, size), start), size)
+
+
+def from_front(index: Any, size: Any) -> Any:
+    """`index` counted from the front: `size` more where it is negative."""
+    if isinstance(index, int):
+        return index + size if index < 0 else index
+    return index + size * dim_min(dim_max(-index, 0), 1)
 
 
 @dataclass(frozen=True)
@@ -409,15 +427,24 @@ class IndexSelected:
 
 @dataclass(frozen=True)
 class Appended:
-    """Operand 0 with one more axis, of the size attribute `name`."""
+    """Operand 0, without its last `drop` axes, with one more axis of the size attribute `name`."""
 
     name: str
+    drop: int = 0
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
-        return (*operands[0].shape, attrs[self.name])
+        shape, size = operands[0].shape, attrs[self.name]
+        if len(shape) < self.drop:
+            raise ShapeError(
+                f"{name}: shape {show(shape)} has too few axes; "
+                f"give a tensor with at least {self.drop}"
+            )
+        if is_known((size,)) and size < 0:
+            raise ShapeError(f"{name}: size {size} is negative; give a size from 0")
+        return (*shape[: len(shape) - self.drop], size)
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
-        return f"shape_rule::appended(call, {attr_index[self.name]})"
+        return f"shape_rule::appended(call, {attr_index[self.name]}, {self.drop})"
 
 
 @dataclass(frozen=True)
@@ -454,3 +481,57 @@ class ProductBatch:
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
         return "shape_rule::product_batch(call)"
 
+
+@dataclass(frozen=True)
+class Normalized:
+    """Operand 0, whose last sizes are the attribute `normalized_shape`, as are the shapes of the
+    operands `which` that are given."""
+
+    which: tuple[int, ...]
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        shape, inner = operands[0].shape, tuple(attrs["normalized_shape"])
+        given = [operands[i].shape for i in self.which if operands[i] is not None]
+        for s in (shape[max(len(shape) - len(inner), 0) :], *given):
+            if len(s) != len(inner) or (is_known((*s, *inner)) and s != inner):
+                raise ShapeError(
+                    f"{name}: shape {show(s)} is not the normalized shape {show(inner)}; give the "
+                    "last sizes of the input, and weight and bias of that shape"
+                )
+        return shape
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        which = ", ".join(map(str, self.which))
+        return f"shape_rule::normalized(call, {attr_index['normalized_shape']}, {{{which}}})"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The broadcast of operands 0 and 1 where attribute `reduction` is "none", else ()."""
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        each = broadcast_shapes(name, [operands[0].shape, operands[1].shape])
+        return each if attrs["reduction"] == "none" else ()
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        return f"shape_rule::loss(call, {attr_index['reduction']})"
+
+
+@dataclass(frozen=True)
+class ClassLoss:
+    """The shape of operand 1 where attribute `reduction` is "none", else (); operand 0 has one
+    axis more, of classes: its axis 1, or its only one."""
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        shape, target = operands[0].shape, operands[1].shape
+        at = 1 if len(shape) > 1 else 0
+        rest = (*shape[:at], *shape[at + 1 :])
+        if not shape or len(rest) != len(target) or (is_known((*rest, *target)) and rest != target):
+            raise ShapeError(
+                f"{name}: input {show(shape)} does not fit target {show(target)}; "
+                "give (N, C, ...) and (N, ...), or (C,) and ()"
+            )
+        return target if attrs["reduction"] == "none" else ()
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        return f"shape_rule::class_loss(call, {attr_index['reduction']})"
