@@ -43,8 +43,6 @@ def main() -> None:
     for i, text in enumerate(kernels.shards(options.shards)):
         write(options.out / f"pointwise_{i}.cpp", text)
     write(options.out / "ops.cpp", tables.source(options.shards))
-    for path in (options.out / name for name in ("ops.hpp", "ops.cpp")):
-        path.touch()
 
 
 if __name__ == "__main__":
