@@ -11,7 +11,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from .dialects.kernel_types import value_type
 from .dtypes import BY_IR, DType, bool_
-from .scalar import Scalar, argument, make, postorder
+from .scalar import FUNCTIONS, PRIMITIVES, Scalar, argument, make, postorder
+from .scalar_math import expand
 
 FLOAT_OPS: dict[str, type[Operation]] = {
     "add": arith.AddfOp, "sub": arith.SubfOp, "mul": arith.MulfOp, "div": arith.DivfOp,
@@ -38,11 +39,20 @@ _UNSIGNED_OPS = _WRAPPING | {
 
 _FLOAT_COMPARISONS = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 
-_FUNCTION_KINDS = {op.name: kind for kind, op in FLOAT_OPS.items() if op.name.startswith("math.")}
+PRIMITIVE_KINDS: dict[str, str] = {
+    op.name: kind
+    for table in (FLOAT_OPS, _SIGNED_OPS, _UNSIGNED_OPS)
+    for kind, op in table.items() if kind in PRIMITIVES and (kind, op) != ("mod", arith.RemUIOp)}
+"""The kind that each op on one type computes; comparisons, casts and constants aside."""
+
+UNSIGNED = frozenset(op.name for kind, op in _UNSIGNED_OPS.items() if kind not in _WRAPPING)
+"""Names of the ops that read signless integers as unsigned ones."""
+
+_FUNCTION_KINDS = {op.name: kind for kind, op in FLOAT_OPS.items() if kind in FUNCTIONS}
 
 
 def function_of(op: Operation) -> Scalar | None:
-    """The expression that a `math` op on floats computes of its operands; None for other ops."""
+    """The function of its operands that a `math` op on floats computes; None for other ops."""
     kind = _FUNCTION_KINDS.get(op.name)
     if kind is None:
         return None
@@ -55,15 +65,22 @@ def emit(roots: Sequence[Scalar], arguments: Sequence[SSAValue], insert: Builder
     """Inserts ops, each at `location`, that compute `roots`; returns their values in order.
 
     `arguments[i]` is the value of `argument(i)`; its type is `value_type` of that node's dtype.
-    Every node becomes ops once, however often it is used. `sigmoid` and integer `pow` have no op
-    of their own and must have been written out by `scalar_math.expand`.
+    Every node becomes ops once, however often it is used; functions without an op of their own
+    are written out. Raises NotImplementedError for `rem` of floats, which has no op.
     """
     emitter = _Emitter(insert, location)
     values: dict[Scalar, SSAValue] = {}
+    roots = [expand(root, _kept(root)) for root in roots]
     for node in postorder(roots):
         values[node] = (arguments[node.payload] if node.kind == "argument"
                         else emitter.node(node, [values[x] for x in node.operands]))
     return [values[root] for root in roots]
+
+
+def _kept(root: Scalar) -> frozenset[str]:
+    """The functions of `root` that are one op; `pow` is, but of floats only."""
+    has_integer_pow = any(x.kind == "pow" and x.dtype.is_integer for x in postorder([root]))
+    return frozenset(FLOAT_OPS) - {"pow"} if has_integer_pow else frozenset(FLOAT_OPS)
 
 
 class _Emitter:
@@ -105,7 +122,7 @@ class _Emitter:
                  else _SIGNED_OPS if domain.signed else _UNSIGNED_OPS)
         if node.kind not in table:
             raise NotImplementedError(
-                f"{node.kind}: no op for {domain.name}; write it out with scalar_math.expand")
+                f"{node.kind}: no op for {domain.name}; keep it out of fused kernels")
         return self.op(table[node.kind](*operands))
 
     def _comparison(self, kind: str, domain: DType, operands: list[SSAValue]) -> SSAValue:

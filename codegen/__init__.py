@@ -1,0 +1,1 @@
+"""From fused kernels to machine code: backends, and the cache of what they built."""

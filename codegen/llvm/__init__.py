@@ -1,0 +1,1 @@
+"""The CPU backend: fused kernels to x86-64 objects through LLVM."""

@@ -1,0 +1,279 @@
+"""Loads and stores: from an affine map to a vector, splat, gather or scatter access."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+    AffineMap,
+    AffineSymExpr,
+)
+
+from ...ir.dtypes import DType
+from .writer import LaneIndex, Value, Writer, integer, lanes_type, mangled
+
+_MEMORY = {"i1": "i8", "ui8": "i8", "f16": "i16", "bf16": "i16", "f32": "float", "f64": "double"}
+
+
+def memory_type(dtype: DType) -> str:
+    """The LLVM type of an element of `dtype` in memory."""
+    return _MEMORY.get(dtype.ir, dtype.ir)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A buffer in LLVM: its pointer, how its elements lie in memory, and what it may overlap.
+
+    `metadata` names its alias scopes; `written` says whether the kernel stores to memory that it
+    may overlap.
+    """
+
+    pointer: Value
+    dtype: DType
+    metadata: str
+    written: bool
+
+    @property
+    def memory_type(self) -> str:
+        """The LLVM type of an element in memory."""
+        return memory_type(self.dtype)
+
+
+@dataclass(frozen=True)
+class Offset:
+    """An element offset: `base + stride * lane`, or any value in each lane where stride is None."""
+
+    base: Value
+    stride: int | None
+
+
+def lane_values(w: Writer, index: LaneIndex) -> Value:
+    """The index of each lane as a vector of i64."""
+    steps = ", ".join(f"i64 {k}" for k in range(index.width))
+    lanes = Value(f"<{steps}>", "i64", index.width, literal=True)
+    return w.binary("add", index.base, lanes)
+
+
+def offset_of(w: Writer, map_: AffineMap, indices: Sequence[Value | LaneIndex]) -> Offset:
+    """The offset that `map_` gives for `indices`, its dims and then its symbols."""
+    return _offset(w, map_.results[0], indices[:map_.num_dims], indices[map_.num_dims:])
+
+
+def _offset(w: Writer, expr: AffineExpr, dims: Sequence[Value | LaneIndex],
+            symbols: Sequence[Value | LaneIndex]) -> Offset:
+    if isinstance(expr, AffineConstantExpr):
+        return Offset(integer(expr.value), 0)
+    if isinstance(expr, (AffineDimExpr, AffineSymExpr)):
+        known = dims if isinstance(expr, AffineDimExpr) else symbols
+        index = known[expr.position]
+        if isinstance(index, LaneIndex):
+            return Offset(index.base, 1)
+        return Offset(index, 0 if index.width == 1 else None)
+    assert isinstance(expr, AffineBinaryOpExpr)
+    left, right = (_offset(w, e, dims, symbols) for e in (expr.lhs, expr.rhs))
+    if expr.kind is AffineBinaryOpKind.Add:
+        return _sum(w, left, right)
+    if expr.kind is AffineBinaryOpKind.Mul:
+        return _scaled(w, left, right)
+    divisor = int(right.base.name)
+    value = left.base if left.stride == 0 else _spread(w, left, _width(dims, symbols))
+    return Offset(_divided(w, expr.kind, value, divisor), 0 if value.width == 1 else None)
+
+
+def _width(dims: Sequence[Value | LaneIndex], symbols: Sequence[Value | LaneIndex]) -> int:
+    return max(index.width for index in (*dims, *symbols))
+
+
+def _spread(w: Writer, offset: Offset, width: int) -> Value:
+    """The offset in each of `width` lanes."""
+    if offset.stride is None:
+        return offset.base
+    if offset.stride == 0:
+        return w.widened(offset.base, width)
+    steps = ", ".join(f"i64 {k * offset.stride}" for k in range(width))
+    return w.binary("add", offset.base, Value(f"<{steps}>", "i64", width, literal=True))
+
+
+def _sum(w: Writer, a: Offset, b: Offset) -> Offset:
+    if a.stride is None or b.stride is None:
+        width = max(a.base.width, b.base.width)
+        return Offset(_add(w, _spread(w, a, width), _spread(w, b, width)), None)
+    return Offset(_add(w, a.base, b.base), a.stride + b.stride)
+
+
+def _add(w: Writer, a: Value, b: Value) -> Value:
+    if a.literal and b.literal and a.width == b.width == 1:
+        return integer(int(a.name) + int(b.name))
+    if b.name == "0":
+        return a
+    return b if a.name == "0" else w.binary("add", a, b)
+
+
+def _scaled(w: Writer, a: Offset, factor: Offset) -> Offset:
+    times = int(factor.base.name)
+    stride = None if a.stride is None else a.stride * times
+    if a.base.literal and a.base.width == 1:
+        return Offset(integer(int(a.base.name) * times), stride)
+    return Offset(a.base if times == 1 else w.binary("mul", a.base, factor.base), stride)
+
+
+def _divided(w: Writer, kind: AffineBinaryOpKind, a: Value, divisor: int) -> Value:
+    """floordiv, ceildiv or mod by a positive constant, rounding as the names say."""
+    if kind is AffineBinaryOpKind.CeilDiv:
+        a, kind = w.binary("add", a, integer(divisor - 1)), AffineBinaryOpKind.FloorDiv
+    by = integer(divisor)
+    if divisor & (divisor - 1) == 0:
+        if kind is AffineBinaryOpKind.Mod:
+            return w.binary("and", a, integer(divisor - 1))
+        return w.binary("ashr", a, integer(divisor.bit_length() - 1))
+    rest = w.binary("srem", a, by)
+    negative = w.compare("icmp slt", rest, integer(0))
+    if kind is AffineBinaryOpKind.Mod:
+        return w.select(negative, w.binary("add", rest, by), rest)
+    quotient = w.binary("sdiv", a, by)
+    return w.select(negative, w.binary("add", quotient, integer(-1)), quotient)
+
+
+def load(w: Writer, buffer: Buffer, offset: Offset, width: int, lanes: Value | None,
+         mask: Value | None, other: Value | None) -> Value:
+    """The element at `offset` in each of `width` lanes (one value where all are the same).
+
+    `lanes` tells the lanes that exist from those beyond the axis' end; at least one exists.
+    `mask` and `other` are the op's own.
+    """
+    if mask is None and offset.stride == 0:
+        return _loaded(w, buffer, _scalar_load(w, buffer, offset.base))
+    if mask is not None and mask.width == 1 and offset.stride == 0:
+        assert other is not None
+        return _guarded_load(w, buffer, offset.base, mask, other)
+    mask = None if mask is None else w.widened(mask, width)
+    wanted = lanes if mask is None else mask if lanes is None else w.binary("and", lanes, mask)
+    default = _stored(w, buffer, w.widened(other, width)) if other is not None else None
+    if offset.stride == 1:
+        return _loaded(w, buffer, _vector_load(w, buffer, offset.base, width, wanted, default))
+    pointers = _pointers(w, buffer, offset, width)
+    return _loaded(w, buffer, _gather(w, buffer, pointers, width, wanted, default))
+
+
+def store(w: Writer, value: Value, buffer: Buffer, offset: Offset, width: int,
+          lanes: Value | None, mask: Value | None) -> None:
+    """Writes `value` to `offset` in each of `width` lanes that exist and are not masked off."""
+    if width == 1:
+        _scalar_store(w, _stored(w, buffer, value), buffer, offset.base, mask)
+        return
+    value = _stored(w, buffer, w.widened(value, width))
+    mask = None if mask is None else w.widened(mask, width)
+    wanted = lanes if mask is None else mask if lanes is None else w.binary("and", lanes, mask)
+    align = buffer.dtype.itemsize
+    name, pointer = "llvm.masked.store", "p0"
+    if offset.stride == 1:
+        to = str(_pointer(w, buffer, offset.base))
+        if wanted is None:
+            w.line(f"store {value}, {to}, align {align}{buffer.metadata}")
+            return
+    else:
+        name, pointer = "llvm.masked.scatter", f"v{width}p0"
+        to = str(_pointers(w, buffer, offset, width))
+    wanted = wanted or w.widened(integer(1, "i1"), width)
+    full = f"@{name}.{mangled(value.type, width)}.{pointer}"
+    kind = "ptr" if pointer == "p0" else f"<{width} x ptr>"
+    w.declared.add(f"declare void {full}({value.lanes_type}, {kind}, i32 immarg, "
+                   f"{wanted.lanes_type})")
+    w.line(f"call void {full}({value}, {to}, i32 {align}, {wanted}){buffer.metadata}")
+
+
+def _pointer(w: Writer, buffer: Buffer, offset: Value) -> Value:
+    if offset.name == "0":
+        return buffer.pointer
+    return w.pure(f"getelementptr {buffer.memory_type}, {buffer.pointer}, {offset}", "ptr", 1,
+                  [buffer.pointer, offset])
+
+
+def _pointers(w: Writer, buffer: Buffer, offset: Offset, width: int) -> Value:
+    """A pointer for each lane; lane steps that are constant stay a constant vector."""
+    base, steps = buffer.pointer, offset.base
+    if offset.stride is not None:
+        base = _pointer(w, buffer, offset.base)
+        names = ", ".join(f"i64 {k * offset.stride}" for k in range(width))
+        steps = Value(f"<{names}>", "i64", width, literal=True)
+    return w.pure(f"getelementptr {buffer.memory_type}, {base}, {steps}", "ptr", width,
+                  [base, steps])
+
+
+def _get(w: Writer, buffer: Buffer, text: str, width: int, operands: Sequence[Value]) -> Value:
+    text += buffer.metadata
+    if buffer.written:
+        return w.here(text, buffer.memory_type, width)
+    return w.read(text, buffer.memory_type, width, operands)
+
+
+def _scalar_load(w: Writer, buffer: Buffer, offset: Value) -> Value:
+    pointer = _pointer(w, buffer, offset)
+    text = f"load {buffer.memory_type}, {pointer}, align {buffer.dtype.itemsize}"
+    return _get(w, buffer, text, 1, [pointer])
+
+
+def _guarded_load(w: Writer, buffer: Buffer, offset: Value, mask: Value, other: Value) -> Value:
+    """A scalar load that reads a slot holding `other` where the mask is false."""
+    slot, kept = _slot(w, buffer), _stored(w, buffer, other)
+    w.line(f"store {kept}, {slot}")
+    pointer = w.select(mask, _pointer(w, buffer, offset), slot)
+    text = f"load {buffer.memory_type}, {pointer}, align {buffer.dtype.itemsize}"
+    return _loaded(w, buffer, w.here(text, buffer.memory_type, 1))
+
+
+def _slot(w: Writer, buffer: Buffer) -> Value:
+    """Stack memory for one element, allocated at the function's start."""
+    return w.stack(f"alloca {buffer.memory_type}")
+
+
+def _scalar_store(w: Writer, value: Value, buffer: Buffer, offset: Value,
+                  mask: Value | None) -> None:
+    pointer, metadata = _pointer(w, buffer, offset), buffer.metadata
+    if mask is not None:
+        pointer, metadata = w.select(mask, pointer, _slot(w, buffer)), ""
+    w.line(f"store {value}, {pointer}, align {buffer.dtype.itemsize}{metadata}")
+
+
+def _vector_load(w: Writer, buffer: Buffer, offset: Value, width: int, wanted: Value | None,
+                 default: Value | None) -> Value:
+    pointer = _pointer(w, buffer, offset)
+    type_, align = lanes_type(buffer.memory_type, width), buffer.dtype.itemsize
+    if wanted is None:
+        return _get(w, buffer, f"load {type_}, {pointer}, align {align}", width, [pointer])
+    return _masked_get(w, buffer, "llvm.masked.load", "p0", pointer, width, wanted, default)
+
+
+def _gather(w: Writer, buffer: Buffer, pointers: Value, width: int, wanted: Value | None,
+            default: Value | None) -> Value:
+    wanted = wanted or w.widened(integer(1, "i1"), width)
+    return _masked_get(w, buffer, "llvm.masked.gather", f"v{width}p0", pointers, width, wanted,
+                       default)
+
+
+def _masked_get(w: Writer, buffer: Buffer, name: str, pointer_name: str, pointer: Value,
+                width: int, wanted: Value, default: Value | None) -> Value:
+    type_ = lanes_type(buffer.memory_type, width)
+    default = default or Value("zeroinitializer", buffer.memory_type, width, literal=True)
+    full = f"@{name}.{mangled(buffer.memory_type, width)}.{pointer_name}"
+    w.declared.add(f"declare {type_} {full}({pointer.lanes_type}, i32 immarg, "
+                   f"{wanted.lanes_type}, {type_})")
+    text = (f"call {type_} {full}({pointer}, i32 {buffer.dtype.itemsize}, {wanted}, {default})")
+    return _get(w, buffer, text, width, [pointer, wanted, default])
+
+
+def _loaded(w: Writer, buffer: Buffer, value: Value) -> Value:
+    """What a loaded element is as a value: a bool's byte becomes an i1."""
+    if buffer.dtype.ir != "i1":
+        return value
+    return w.compare("icmp ne", value, integer(0, "i8"))
+
+
+def _stored(w: Writer, buffer: Buffer, value: Value) -> Value:
+    return w.convert("zext", value, "i8") if buffer.dtype.ir == "i1" else value

@@ -1,0 +1,50 @@
+"""The CPU backend: `kernel.func` ops to one relocatable x86-64 object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...ir.dialects.kernel import FuncOp
+from ...ir.errors import CompileError
+from ..backend import CompiledModule, Options
+from .elf import undefined_symbols
+from .machine import host
+from .module import module_text
+
+FORMAT = "elf-x86-64"
+
+
+class LLVMBackend:
+    """Implements `codegen.backend.Backend` for the CPU that runs us; it takes no options."""
+
+    name = "llvm"
+
+    def target(self) -> str:
+        """The CPU and its features, as LLVM calls them."""
+        machine = host()
+        return f"{machine.cpu} {machine.features}"
+
+    def build(self, kernels: Sequence[FuncOp], options: Options | None = None) -> CompiledModule:
+        """One object with all `kernels`; it defines all that it uses.
+
+        Raises CompileError for an op without a lowering, a repeated name, an unknown option, or a
+        machine that is no x86-64 with AVX2.
+        """
+        for option in options or ():
+            raise CompileError(f"llvm: unknown option {option}; the backend takes none")
+        data = host().object_of(self.text(kernels))
+        missing = undefined_symbols(data)
+        if missing:
+            raise CompileError(f"llvm: the kernels call {', '.join(missing)}; "
+                               f"kernels must define all that they use")
+        symbols = tuple(k.sym_name.data for k in kernels)
+        return CompiledModule(FORMAT, self.target(), symbols, data)
+
+    def text(self, kernels: Sequence[FuncOp]) -> str:
+        """The LLVM module that `build` compiles."""
+        machine = host()
+        return module_text(kernels, machine.header, machine.attributes)
+
+    def assembly(self, kernels: Sequence[FuncOp]) -> str:
+        """The assembly of what `build` makes."""
+        return host().assembly_of(self.text(kernels))

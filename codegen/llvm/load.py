@@ -1,0 +1,28 @@
+"""Loads compiled kernels into this process through LLVM's own linker."""
+
+from __future__ import annotations
+
+import llvmlite.binding as llvm
+
+from ...ir.errors import CompileError
+from ..backend import CompiledModule
+from .backend import FORMAT
+from .machine import host
+
+
+class LoadedKernels:
+    """Kernels in memory for as long as this object lives; `addresses` gives each one's entry."""
+
+    def __init__(self, module: CompiledModule) -> None:
+        """Raises CompileError where `module` is of another format or machine."""
+        machine = host()
+        target = f"{machine.cpu} {machine.features}"
+        if module.format != FORMAT or module.target != target:
+            raise CompileError(f"llvm: a module of format {module.format} for "
+                               f"{module.target or 'no machine'}; build it on this machine")
+        empty = llvm.parse_assembly(machine.header)
+        self._engine = llvm.create_mcjit_compiler(empty, machine.fresh())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(module.data))
+        self._engine.finalize_object()
+        self.addresses: dict[str, int] = {
+            name: self._engine.get_function_address(name) for name in module.symbols}
