@@ -535,3 +535,65 @@ class ClassLoss:
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
         return f"shape_rule::class_loss(call, {attr_index['reduction']})"
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Operand 0 without axis `dim`, of which one element, at attribute `index`, is taken."""
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        shape, index = operands[0].shape, attrs["index"]
+        if not shape:
+            raise ShapeError(f"{name}: shape () has no axis to index; give a tensor with axes")
+        at = axis_of(name, attrs["dim"], len(shape), shape)
+        if is_known((index, shape[at])) and not -shape[at] <= index < shape[at]:
+            raise ShapeError(
+                f"{name}: index {index} is out of range for dim {at} of shape {show(shape)}; "
+                f"give an index from {-shape[at]} to {shape[at] - 1}"
+            )
+        return (*shape[:at], *shape[at + 1 :])
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        return f"shape_rule::selected(call, {attr_index['dim']}, {attr_index['index']})"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Operand 1 (an index), of the rank of operand 0 and no longer except along `dim`."""
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        shape, index = operands[0].shape, operands[1].shape
+        at = axis_of(name, attrs["dim"], len(shape), shape)
+        _check_index(name, "input", shape, index, at)
+        return index
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        return f"shape_rule::gathered(call, {attr_index['dim']})"
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """Operand 0; operand 1 (an index) has its rank and that of operand 2 and is no longer than
+    operand 2, nor than operand 0 except along `dim`."""
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        shape, index, src = (operands[i].shape for i in range(3))
+        at = axis_of(name, attrs["dim"], len(shape), shape)
+        _check_index(name, "input", shape, index, at)
+        _check_index(name, "src", src, index, -1)
+        return shape
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        return f"shape_rule::scattered(call, {attr_index['dim']})"
+
+
+def _check_index(name: str, what: str, shape: Shape, index: Shape, free_axis: int) -> None:
+    fits = len(index) == len(shape) and all(
+        i == free_axis or not is_known((a, b)) or a <= b
+        for i, (a, b) in enumerate(zip(index, shape, strict=True))
+    )
+    if not fits:
+        raise ShapeError(
+            f"{name}: index {show(index)} does not fit {what} {show(shape)}; give an index of the "
+            "same rank, no longer along any other axis"
+        )

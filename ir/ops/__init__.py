@@ -1,4 +1,19 @@
 """The op table by kind; importing this package fills `ir.op.OPS`."""
 
-from . import pointwise as pointwise
+from . import activation as activation
+from . import arithmetic as arithmetic
+from . import attention as attention
+from . import comparison as comparison
+from . import contract as contract
+from . import create as create
+from . import index as index
+from . import join as join
+from . import loss as loss
+from . import normalize as normalize
+from . import optimizer as optimizer
+from . import random as random
 from . import reduce as reduce
+from . import selection as selection
+from . import statistics as statistics
+from . import transcendental as transcendental
+from . import view as view

@@ -1,25 +1,96 @@
-"""Reductions over axes."""
+"""Reductions over axes, and running sums."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..dtypes import Summed
+from ..dims import product
+from ..dtypes import Fixed, Only, Same, Summed, bool_, int64
 from ..lazy import np
-from ..op import OPS, Ints, Tensor, primitive
-from ..shapes import Reduced, reduced_axes
+from ..op import Ints, Tensor, primitive
+from ..shapes import Reduced, SameShape, reduced_axes
+from .create import number
+from .selection import to
+from .view import reshape, unsqueeze
+
+
+def restored(y: Any, dim: Any, keepdim: bool, shape: Any) -> Any:
+    """`y`, reduced from `shape` along `dim`, with its reduced axes back as axes of size 1."""
+    if not keepdim:
+        for axis in sorted(reduced_axes("reduce", dim, shape)):
+            y = unsqueeze(y, dim=axis)
+    return y
+
+
+def without_axes(y: Any, dim: Any) -> Any:
+    """`y`, which has size 1 along `dim`, without those axes."""
+    gone = reduced_axes("reduce", dim, y.shape)
+    return reshape(y, shape=tuple(s for i, s in enumerate(y.shape) if i not in gone))
+
+
+def reduced_count(x: Any, dim: Any) -> Any:
+    """How many elements of x fall into one result along `dim`: an int, or of run-time sizes a
+    0-d tensor of the dtype of x."""
+    n = product(x.shape[axis] for axis in reduced_axes("reduce", dim, x.shape))
+    return n if isinstance(n, int) else to(number(n), dtype=x.dtype)
+
+
+def _axes(dim: Any) -> Any:
+    return tuple(dim) if isinstance(dim, (list, tuple)) else dim
 
 
 @primitive(shape=Reduced(), dtype=Summed())
-def sum(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
+def sum_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The sum of the elements along `dim` (all axes for None); integers add up in int64."""
     dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
-    return x.sum(axis=None if dim is None else tuple(dim), keepdims=keepdim, dtype=dtype)
+    return x.sum(axis=_axes(dim), keepdims=keepdim, dtype=dtype)
 
 
-@sum.vjp
-def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, keepdim: bool) -> Any:
-    if not keepdim:
-        for axis in sorted(reduced_axes("sum", dim, x.shape)):
-            g = OPS["unsqueeze"](g, dim=axis)
-    return (OPS["expand"](g, size=x.shape),)
+@primitive(shape=Reduced(), dtype=Summed())
+def prod(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
+    """The product of the elements along `dim` (all axes for None); integers multiply in int64."""
+    dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
+    return x.prod(axis=_axes(dim), keepdims=keepdim, dtype=dtype)
+
+
+@primitive(shape=Reduced(), dtype=Same())
+def amax(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
+    """The largest element along `dim` (all axes for None); NaN if there is one."""
+    return x.max(axis=_axes(dim), keepdims=keepdim)
+
+
+@primitive(shape=Reduced(), dtype=Same())
+def amin(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
+    """The smallest element along `dim` (all axes for None); NaN if there is one."""
+    return x.min(axis=_axes(dim), keepdims=keepdim)
+
+
+@primitive(shape=Reduced(), dtype=Only(Fixed(int64), "if", of=Same()))
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the first largest element along `dim` is, as int64; in the flattened x for None."""
+    return x.argmax(axis=dim, keepdims=keepdim)
+
+
+@primitive(shape=Reduced(), dtype=Only(Fixed(int64), "if", of=Same()))
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the first smallest element along `dim` is, as int64; in the flattened x for None."""
+    return x.argmin(axis=dim, keepdims=keepdim)
+
+
+@primitive(shape=Reduced(), dtype=Fixed(bool_))
+def any_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
+    """Whether some element along `dim` (all axes for None) is not zero, as bool."""
+    return x.any(axis=_axes(dim), keepdims=keepdim)
+
+
+@primitive(shape=Reduced(), dtype=Fixed(bool_))
+def all_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
+    """Whether no element along `dim` (all axes for None) is zero, as bool."""
+    return x.all(axis=_axes(dim), keepdims=keepdim)
+
+
+@primitive(shape=SameShape(dim="dim"), dtype=Summed())
+def cumsum(x: Tensor, dim: int) -> Tensor:
+    """The sums of the elements along `dim` up to and with each; integers add up in int64."""
+    dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
+    return np.cumsum(x, axis=dim, dtype=dtype).reshape(x.shape)

@@ -1,0 +1,116 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..dtypes import Agreed, Only, Same, Widened, bool_
+from ..op import Tensor, composite, function
+from ..shapes import Leading, ProductBatch, SameShape, broadcast_shapes
+from .comparison import eq, le
+from .contract import matmul
+from .create import iota
+from .random import dropout
+from .reduce import amax, sum_
+from .selection import as_dtype, where, widened
+from .transcendental import exp, log
+from .view import expand, squeeze, transpose, unsqueeze
+
+_DTYPE = Only(Agreed((0, 1, 2)), "f", what="query")
+
+
+@function(method=False, namespace="nn.functional")
+def scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
+) -> Tensor:  # fmt: skip
+    """softmax(query key^T * scale + mask) value, for query (..., L, E), key (..., S, E) and value
+    (..., S, Ev): (..., L, Ev).
+
+    A bool `attn_mask` (broadcast to (..., L, S)) tells where to look, another is added.
+    `is_causal` lets query i see the keys up to i. `scale` is 1 / sqrt(E) for None. A row that may
+    look nowhere gives zeros. ValueError for both mask and `is_causal`.
+    """
+    if attn_mask is not None and is_causal:
+        raise ValueError(
+            "scaled_dot_product_attention: got attn_mask and is_causal=True; give one of them"
+        )
+    scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
+    batches = [x.shape[:-2] for x in (query, key, value)]
+    batch = broadcast_shapes("scaled_dot_product_attention", batches)
+    query, key, value = (
+        x if x.shape[:-2] == batch else expand(x, size=(*batch, *x.shape[-2:]))
+        for x in (query, key, value)
+    )
+    if dropout_p:
+        scores = attention_scores(query, key, attn_mask, is_causal, scale)
+        weights, _ = _weights(scores)
+        return matmul(as_dtype(dropout(weights, p=dropout_p), value.dtype), value)
+    return attention(query, key, value, attn_mask, is_causal, scale)[0]
+
+
+def attention_scores(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> Any:
+    """query key^T * scale, masked with -inf, in float32 or wider: (..., L, S)."""
+    product = matmul(widened(query), transpose(widened(key), dim0=-2, dim1=-1))
+    scores = product * scale
+    if mask is not None:
+        scores = where(mask, scores, -math.inf) if mask.dtype is bool_ else scores + mask
+    if is_causal:
+        row = unsqueeze(iota(query.shape[-2], 0, 1), dim=1)
+        scores = where(le(iota(key.shape[-2], 0, 1), row), scores, -math.inf)
+    return scores
+
+
+def _weights(scores: Any) -> tuple[Any, Any]:
+    """softmax of each row, 0 where all scores are -inf; and the logarithm of the row's sum."""
+    top = amax(scores, dim=(-1,), keepdim=True)
+    top = where(eq(top, -math.inf), 0.0, top)
+    e = exp(scores - top)
+    total = sum_(e, dim=(-1,), keepdim=True)
+    weights = e / where(eq(total, 0.0), 1.0, total)
+    return weights, squeeze(log(total) + top, dim=(-1,))
+
+
+@composite(shape=(ProductBatch(), Leading()), dtype=(_DTYPE, Widened()), native=True,
+           method=False, namespace="internal")  # fmt: skip
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, is_causal: bool,
+    scale: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """`scaled_dot_product_attention` of operands with the same leading axes, and the logarithm of
+    each row's sum of exponentials, which is not differentiable: (..., L, Ev) and (..., L)."""
+    weights, logsumexp = _weights(attention_scores(query, key, attn_mask, is_causal, scale))
+    return as_dtype(matmul(weights, widened(value)), query.dtype), logsumexp
+
+
+def _score_gradient(
+    g: Any, query: Any, key: Any, value: Any, out: Any, logsumexp: Any, mask: Any,
+    is_causal: bool, scale: float,
+) -> tuple[Any, Any]:  # fmt: skip
+    """The attention weights, and the gradient of the masked scores, both (..., L, S)."""
+    scores = attention_scores(query, key, mask, is_causal, scale)
+    shift = unsqueeze(where(eq(logsumexp, -math.inf), 0.0, logsumexp), dim=-1)
+    weights = exp(scores - shift)
+    weight_g = matmul(widened(g), transpose(widened(value), dim0=-2, dim1=-1))
+    along = sum_(widened(g) * widened(out), dim=(-1,), keepdim=True)
+    return weights, weights * (weight_g - along)
+
+
+@composite(shape=(SameShape(1), SameShape(2), SameShape(3)), dtype=(Same(1), Same(2), Same(3)),
+           native=True, method=False, namespace="internal")  # fmt: skip
+def attention_backward(
+    g: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, logsumexp: Tensor,
+    attn_mask: Tensor | None, is_causal: bool, scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """The gradients of `attention` for query, key and value, from that of its first result."""
+    weights, score_g = _score_gradient(
+        g, query, key, value, out, logsumexp, attn_mask, is_causal, scale
+    )
+    product_g = score_g * scale
+    query_g = matmul(product_g, widened(key))
+    key_g = matmul(transpose(product_g, dim0=-2, dim1=-1), widened(query))
+    value_g = matmul(transpose(weights, dim0=-2, dim1=-1), widened(g))
+    return (
+        as_dtype(query_g, query.dtype), as_dtype(key_g, key.dtype), as_dtype(value_g, value.dtype)
+    )  # fmt: skip

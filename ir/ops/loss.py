@@ -1,0 +1,94 @@
+"""Losses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..dtypes import Only, Promote, Same
+from ..op import Tensor, composite
+from ..shapes import ClassLoss, Loss, SameShape
+from .arithmetic import square
+from .comparison import eq, ge, logical_or, lt, ne
+from .create import iota, number
+from .reduce import amax, reduced_count, sum_
+from .selection import as_dtype, where, widened
+from .statistics import mean
+from .transcendental import exp, log
+from .view import unsqueeze
+
+_REDUCTIONS = {"reduction": ("none", "mean", "sum")}
+_F = "nn.functional"
+
+
+@composite(shape=Loss(), dtype=Only(Promote(), "f", what="result"), method=False,
+           namespace=_F, variants=_REDUCTIONS)  # fmt: skip
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """The squared differences, or by default their mean, or their sum."""
+    away = input - target
+    each = square(widened(away))
+    if reduction != "none":
+        each = mean(each) if reduction == "mean" else sum_(each)
+    return as_dtype(each, away.dtype)
+
+
+def _class_axis(input: Any) -> int:
+    return 1 if input.ndim > 1 else 0
+
+
+def _hits(input: Any, target: Any) -> Any:
+    """Whether each element of `input` is that of its target class."""
+    at = _class_axis(input)
+    classes = iota(input.shape[at], 0, 1)
+    for _ in range(input.ndim - at - 1):
+        classes = unsqueeze(classes, dim=-1)
+    return eq(classes, unsqueeze(target, dim=at))
+
+
+@composite(shape=ClassLoss(), dtype=Only(Only(Same(), "f"), "i", of=Same(1), what="target"),
+           native=True, method=False, namespace=_F, variants=_REDUCTIONS)  # fmt: skip
+def cross_entropy(
+    input: Tensor, target: Tensor, ignore_index: int = -100, reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """-log softmax of `input` (N, C, ...) at the classes `target` (N, ...), integers.
+
+    Rows whose target is `ignore_index` count as 0 and not in the mean. Label smoothing mixes in
+    the mean over all classes. An eager call raises IndexError where another target is out of
+    range; in a compiled region the loss is NaN.
+    """
+    at = _class_axis(input)
+    wide = widened(input)
+    away = wide - amax(wide, dim=(at,), keepdim=True)
+    total = log(sum_(exp(away), dim=(at,)))
+    each = total - sum_(where(_hits(wide, target), away, 0.0), dim=(at,))
+    if label_smoothing:
+        spread = total - mean(away, dim=(at,))
+        each = each * (1.0 - label_smoothing) + spread * label_smoothing
+    outside = logical_or(lt(target, 0), ge(target, number(input.shape[at])))
+    each = where(outside, math.nan, each)
+    counted = ne(target, ignore_index)
+    each = where(counted, each, 0.0)
+    if reduction == "none":
+        return as_dtype(each, input.dtype)
+    each = sum_(each)
+    return as_dtype(each / sum_(counted) if reduction == "mean" else each, input.dtype)
+
+
+@composite(shape=SameShape(1), dtype=Same(1), native=True, method=False, namespace="internal",
+           variants=_REDUCTIONS)  # fmt: skip
+def cross_entropy_backward(
+    g: Tensor, input: Tensor, target: Tensor, ignore_index: int, reduction: str,
+    label_smoothing: float,
+) -> Tensor:  # fmt: skip
+    """The gradient of `cross_entropy` for input, from that of its result."""
+    at = _class_axis(input)
+    wide, g = widened(input), widened(g)
+    e = exp(wide - amax(wide, dim=(at,), keepdim=True))
+    p = e / sum_(e, dim=(at,), keepdim=True)
+    counted = ne(target, ignore_index)
+    row_g = where(counted, g / sum_(counted) if reduction == "mean" else g, 0.0)
+    wanted = where(_hits(wide, target), 1.0 - label_smoothing, 0.0)
+    if label_smoothing:
+        wanted = wanted + label_smoothing / reduced_count(wide, at)
+    return as_dtype((p - wanted) * unsqueeze(row_g, dim=at), input.dtype)
