@@ -10,7 +10,6 @@ from ostinato.ir import scalar as s
 from ostinato.ir.dtypes import DType, Fixed, bool_, float32, float64, int64
 from ostinato.ir.op import OPS, Op
 from ostinato.ir.scalar_cpp import cpp_type, statements
-from ostinato.ir.scalar_math import expand
 
 COMPUTE = (bool_, int64, float32, float64)
 
@@ -109,7 +108,7 @@ def _of(op: Op, variant: int, compute: DType) -> Iterator[Kernel]:
 def _loop(kernel: Kernel) -> str:
     """The C++ of one kernel: a loop for contiguous runs, one for each single operand that is
     broadcast, and one for any strides."""
-    root = expand(kernel.root, frozenset())
+    root = kernel.root
     names = {i: f"x{i}" for i, _ in kernel.arguments}
     lines, results = statements([root], names.__getitem__)
     out = cpp_type(root.dtype)

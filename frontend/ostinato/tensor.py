@@ -1,0 +1,190 @@
+"""The Tensor type: native, with the slow-path methods written here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .ir.dtypes import DType, bool_, float16, float32, float64, int32, int64
+from .ir.op import OPS, Op
+from .ops import functions
+from .runtime import _C
+
+Tensor: Any = _C.Tensor
+
+
+def _apply_op(self: Any, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    """What lets the bodies and functions of the table run on native tensors."""
+    order = iter(operands)
+    values = iter(attrs.values())
+    args = [next(order) if p.is_operand else next(values) for p in op.params]
+    return _C.call(op.name, *args)
+
+
+def numpy(self: Any) -> Any:
+    """A NumPy array on the same memory. TypeError for bfloat16, RuntimeError with requires_grad."""
+    if self.requires_grad:
+        raise RuntimeError("numpy: the tensor requires grad; use .detach().numpy()")
+    return _C.to_numpy(self)
+
+
+def tolist(self: Any) -> Any:
+    """Nested Python lists of the elements, or a number for a 0-d tensor."""
+    source = self.detach()
+    return _C.to_numpy(source.to(float32) if _is_bfloat16(source) else source).tolist()
+
+
+def _is_bfloat16(t: Any) -> bool:
+    return t.dtype.name == "bfloat16"
+
+
+def backward(
+    self: Any,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of this tensor to the `.grad` of each leaf that it was computed from.
+
+    `gradient` weights the elements; it may be left out for a single element. GradientError where
+    nothing was recorded, where saved tensors are gone, or where one was changed in place.
+    """
+    _C.backward(self, gradient, bool(retain_graph), create_graph)
+
+
+def requires_grad_(self: Any, requires_grad: bool = True) -> Any:
+    """Set `requires_grad` and return the tensor."""
+    self.requires_grad = requires_grad
+    return self
+
+
+def size(self: Any, dim: int | None = None) -> Any:
+    """The shape, or the size of axis `dim`."""
+    return self.shape if dim is None else self.shape[dim]
+
+
+def numel(self: Any) -> int:
+    """The number of elements."""
+    total = 1
+    for s in self.shape:
+        total *= s
+    return total
+
+
+def _repr(self: Any) -> str:
+    if _C.is_traced(self):
+        return f"tensor(<captured>, shape={self.shape}, dtype={self.dtype})"
+    import numpy as np
+
+    body = np.array2string(np.asarray(tolist(self)), separator=", ", prefix="tensor(")
+    parts = [body]
+    if self.dtype not in (float32, int64, bool_):
+        parts.append(f"dtype={self.dtype}")
+    if self.requires_grad:
+        parts.append("requires_grad=True")
+    return f"tensor({', '.join(parts)})"
+
+
+def _iter(self: Any) -> Iterator[Any]:
+    if self.ndim == 0:
+        raise TypeError("iteration: a 0-d tensor has no elements to iterate over; use .item()")
+    return (self[i] for i in range(len(self)))
+
+
+def _item_as(kind: type) -> Any:
+    return lambda self: kind(_C.item(self))
+
+
+def _index(self: Any) -> int:
+    value = _C.item(self)
+    if isinstance(value, float):
+        raise TypeError("index: a floating-point tensor came; give an integer tensor")
+    return int(value)
+
+
+def _array(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
+    array = numpy(self.detach())
+    if dtype is not None and array.dtype != dtype:
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def _bool(self: Any) -> bool:
+    return bool(_C.item(self))
+
+
+def to(self: Any, *args: Any, dtype: DType | None = None, device: str | None = None) -> Any:
+    """The tensor in another dtype and on another device ("cpu" is the one there is)."""
+    for a in args:
+        dtype, device = (a, device) if isinstance(a, DType) else (dtype, a)
+    if isinstance(device, Tensor):
+        dtype, device = device.dtype, None
+    check_device(device)
+    return self if dtype is None or dtype is self.dtype else functions.to(self, dtype)
+
+
+def check_device(device: Any) -> None:
+    """ValueError for any device but the CPU."""
+    if device not in (None, "cpu"):
+        raise ValueError(f"device: {device!r} came; this build runs on 'cpu'")
+
+
+def _dlpack(self: Any, **_: Any) -> Any:
+    """A DLPack capsule on the same memory."""
+    return _C.to_dlpack(self.detach()).__dlpack__()
+
+
+def _cast(dtype: DType) -> Any:
+    return lambda self: to(self, dtype)
+
+
+def _attach() -> None:
+    plain = (numpy, tolist, backward, requires_grad_, size, numel, to)
+    for fn in plain:
+        setattr(Tensor, fn.__name__, fn)
+    for name, op in OPS.items():
+        if op.kind == "function" and op.method:
+            setattr(Tensor, name, op.body)
+    more: dict[str, Any] = {
+        "apply_op": _apply_op, "__repr__": _repr, "__iter__": _iter, "__array__": _array,
+        "__bool__": _bool, "__float__": _item_as(float), "__int__": _item_as(int),
+        "__index__": _index, "item": _C.item, "__dlpack__": _dlpack, "dim": lambda self: self.ndim,
+        "__dlpack_device__": lambda self: (1, 0), "stride": stride,
+        "is_contiguous": _C.is_contiguous, "data_ptr": _C.data_ptr, "cpu": lambda self: self,
+        "storage_offset": _C.storage_offset, "element_size": lambda self: self.dtype.itemsize,
+        "float": _cast(float32), "double": _cast(float64), "half": _cast(float16),
+        "long": _cast(int64), "int": _cast(int32), "bool": _cast(bool_),
+        "device": property(lambda self: "cpu"), "T": property(lambda self: self.t()),
+        "data": property(lambda self: self.detach()), "type_as": lambda self, o: to(self, o.dtype),
+        "zero_": lambda self: self.fill_(0), "is_floating_point": _is_floating_point,
+        "__deepcopy__": _deepcopy,
+    }  # fmt: skip
+    for name, value in more.items():
+        setattr(Tensor, name, _method(value))
+
+
+def _method(value: Any) -> Any:
+    """Native functions have no binding to `self`; wrap them in ones that do."""
+    if isinstance(value, property) or hasattr(value, "__get__"):
+        return value
+    return lambda self, *args: value(self, *args)
+
+
+def _is_floating_point(self: Any) -> bool:
+    return self.dtype.is_floating_point
+
+
+def _deepcopy(self: Any, memo: dict[int, Any]) -> Any:
+    made = type(self)(functions.clone(self.detach()))
+    made.requires_grad = self.requires_grad
+    memo[id(self)] = made
+    return made
+
+
+def stride(self: Any, dim: int | None = None) -> Any:
+    """The strides in elements, or that of axis `dim`."""
+    strides = _C.strides(self)
+    return strides if dim is None else strides[dim]
+
+
+_attach()

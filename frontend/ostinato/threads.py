@@ -1,0 +1,17 @@
+"""How many cores the kernels use."""
+
+from __future__ import annotations
+
+from .runtime import _C
+
+
+def get_num_threads() -> int:
+    """The number of threads that kernels run on."""
+    return _C.num_threads()
+
+
+def set_num_threads(count: int) -> None:
+    """Let kernels run on `count` threads; ValueError below 1."""
+    if count < 1:
+        raise ValueError(f"set_num_threads: {count} came; give a number from 1")
+    _C.set_num_threads(count)

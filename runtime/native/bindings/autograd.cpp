@@ -1,0 +1,80 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/vector.h>
+
+#include "bindings/casters.hpp"
+#include "ops.hpp"
+#include "trace/tracer.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ostinato::python {
+namespace {
+
+Tensor seed_for(const Tensor& root, nb::handle given) {
+  if (!given.is_none()) {
+    const Tensor& seed = tensor_of(given.ptr());
+    if (seed.sizes() != root.sizes()) {
+      throw Error(ErrorKind::gradient, "backward: the gradient has another shape than the tensor; "
+                                       "give one of the same shape");
+    }
+    return seed;
+  }
+  if (root.numel() != 1) {
+    throw Error(ErrorKind::gradient, "backward: the tensor has " + std::to_string(root.numel()) +
+                                         " elements; call it on a single one, such as a sum or "
+                                         "mean, or give a gradient");
+  }
+  Tensor one = number(1.0);
+  Attr attrs[] = {Attr(root.sizes()), Attr(root.dtype())};
+  return call_op(op_info(op::full), std::vector<Tensor>{one}, attrs);
+}
+
+void check_root(const Tensor& root) {
+  if (!root->requires_grad) {
+    throw Error(ErrorKind::gradient,
+                "backward: the tensor does not require grad, so nothing was recorded; set "
+                "requires_grad on what it was computed from");
+  }
+}
+
+// Gradients of `root` weighted by `seed`: into the leaves' grads, or of `inputs`.
+std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
+                                 const std::vector<Tensor>& inputs, bool retain, bool create) {
+  const Tensor& root = tensor_of(root_object.ptr());
+  check_root(root);
+  note_call_site({&root, 1});
+  bool before = grad_enabled();
+  set_grad_enabled(false);
+  Tensor seed;
+  try {
+    seed = seed_for(root, seed_object);
+  } catch (...) {
+    set_grad_enabled(before);
+    throw;
+  }
+  set_grad_enabled(before);
+  if (Tracer* tracer = Tracer::active()) return tracer->gradient(root, seed, inputs);
+  nb::gil_scoped_release unlocked;
+  return backward({&root, 1}, {&seed, 1}, inputs, {retain, create});
+}
+
+}  // namespace
+
+void bind_autograd(nb::module_& m) {
+  m.def("grad_enabled", &grad_enabled);
+  m.def("set_grad_enabled", &set_grad_enabled, "on"_a);
+  m.def("anomaly_enabled", &anomaly_enabled);
+  m.def("set_anomaly_enabled", &set_anomaly_enabled, "on"_a);
+  m.def("backward",
+        [](nb::handle root, nb::handle seed, bool retain, bool create) {
+          run_backward(root, seed, {}, retain || create, create);
+        },
+        "root"_a, "seed"_a.none(), "retain_graph"_a, "create_graph"_a);
+  m.def("gradients",
+        [](nb::handle root, nb::handle seed, const std::vector<Tensor>& inputs, bool retain,
+           bool create) { return run_backward(root, seed, inputs, retain || create, create); },
+        "root"_a, "seed"_a.none(), "inputs"_a, "retain_graph"_a, "create_graph"_a);
+}
+
+}  // namespace ostinato::python

@@ -1,0 +1,117 @@
+// Tensors from and to NumPy and DLPack without copies, and values as Python objects.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstring>
+
+#include "bindings/casters.hpp"
+#include "dispatch/shape_rules.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ostinato::python {
+namespace {
+
+nb::dlpack::dtype dlpack_dtype(DType d) {
+  using Code = nb::dlpack::dtype_code;
+  uint8_t code = d == DType::bool_       ? static_cast<uint8_t>(Code::Bool)
+                 : d == DType::uint8_    ? static_cast<uint8_t>(Code::UInt)
+                 : d == DType::bfloat16_ ? static_cast<uint8_t>(Code::Bfloat)
+                 : is_float(d)           ? static_cast<uint8_t>(Code::Float)
+                                         : static_cast<uint8_t>(Code::Int);
+  return {code, static_cast<uint8_t>(size_of(d) * 8), 1};
+}
+
+DType from_dlpack_dtype(nb::dlpack::dtype given) {
+  for (int i = 0; i < kDTypeCount; ++i) {
+    DType d = static_cast<DType>(i);
+    if (dlpack_dtype(d) == given) return d;
+  }
+  throw Error(ErrorKind::dtype, "from_dlpack: an element type with code " +
+                                    std::to_string(given.code) + " and " +
+                                    std::to_string(given.bits) +
+                                    " bits has no ostinato dtype; convert it first");
+}
+
+// A tensor on the memory of `array`, which it keeps alive.
+Tensor from_array(nb::ndarray<nb::device::cpu, nb::ro> array) {
+  DType dtype = from_dlpack_dtype(array.dtype());
+  Sizes sizes, strides;
+  int64_t low = 0, high = 0;
+  for (size_t i = 0; i < array.ndim(); ++i) {
+    sizes.push_back(static_cast<int64_t>(array.shape(i)));
+    strides.push_back(array.stride(i));
+    int64_t reach = (sizes.back() - 1) * strides.back();
+    (reach < 0 ? low : high) += reach;
+  }
+  auto item = static_cast<int64_t>(size_of(dtype));
+  auto* first = static_cast<std::byte*>(const_cast<void*>(array.data())) + low * item;
+  auto bytes = static_cast<size_t>((high - low + 1) * item);
+  if (product(sizes) == 0) return empty(sizes, dtype);
+  auto* keeper = new nb::ndarray<nb::device::cpu, nb::ro>(array);
+  Tensor base = shape_only(sizes, dtype);
+  base->storage = Storage::borrow(first, bytes, [keeper] {
+    nb::gil_scoped_acquire locked;
+    delete keeper;
+  });
+  return as_view(base, sizes, strides, -low);
+}
+
+nb::capsule keeper_of(const Tensor& t) {
+  return nb::capsule(new Tensor(t), [](void* p) noexcept { delete static_cast<Tensor*>(p); });
+}
+
+template <class... Annotations>
+nb::object export_array(const Tensor& t) {
+  refuse_in_capture("the content of a tensor");
+  std::vector<size_t> shape(t.sizes().begin(), t.sizes().end());
+  std::vector<int64_t> strides(t.strides().begin(), t.strides().end());
+  nb::ndarray<Annotations...> array(t.bytes(), shape.size(), shape.data(), keeper_of(t),
+                                    strides.data(), dlpack_dtype(t.dtype()),
+                                    nb::device::cpu::value);
+  return nb::cast(array, nb::rv_policy::reference);
+}
+
+nb::object to_numpy(const Tensor& t) {
+  if (t.dtype() == DType::bfloat16_) {
+    throw Error(ErrorKind::dtype,
+                "numpy: dtype bfloat16 has no NumPy type; convert with .to(ostinato.float32) first");
+  }
+  return export_array<nb::numpy>(t);
+}
+
+nb::object item(const Tensor& t) {
+  refuse_in_capture("`.item()`");
+  if (t.numel() != 1) {
+    throw Error(ErrorKind::value, "item: shape " + show(t.sizes()) + " has " +
+                                      std::to_string(t.numel()) +
+                                      " elements; select one first, or use .tolist()");
+  }
+  if (is_float(t.dtype())) return nb::float_(t.item_double());
+  if (t.dtype() == DType::bool_) return nb::bool_(t.item_int() != 0);
+  return nb::int_(t.item_int());
+}
+
+}  // namespace
+
+void bind_interop(nb::module_& m) {
+  m.def("from_array", &from_array, "array"_a,
+        "A tensor on the memory of a NumPy array or any object with DLPack or the buffer protocol.");
+  m.def("to_numpy", &to_numpy, "tensor"_a, "A NumPy array on the memory of `tensor`.");
+  m.def("to_dlpack", &export_array<>, "tensor"_a, "A DLPack capsule on the memory of `tensor`.");
+  m.def("item", &item, "tensor"_a, "The one element as a Python number.");
+  m.def("strides", [](const Tensor& t) { return nb::steal(sizes_to(t.strides())); }, "tensor"_a);
+  m.def("storage_offset", [](const Tensor& t) { return t->offset; }, "tensor"_a);
+  m.def("data_ptr", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.bytes()); },
+        "tensor"_a);
+  m.def("is_contiguous", [](const Tensor& t) { return t.contiguous(); }, "tensor"_a);
+  m.def("is_traced", [](const Tensor& t) { return t.is_traced(); }, "tensor"_a);
+  m.def("empty", [](nb::handle sizes, nb::handle dtype) {
+    DType d;
+    if (!dtype_of(dtype.ptr(), &d)) throw Error(ErrorKind::type, "empty: dtype is no dtype");
+    return empty(sizes_from(sizes.ptr()), d);
+  });
+}
+
+}  // namespace ostinato::python

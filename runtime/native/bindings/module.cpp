@@ -1,0 +1,90 @@
+// The extension module ostinato.runtime._C.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include "bindings/casters.hpp"
+#include "blas.hpp"
+#include "core/allocator.hpp"
+#include "core/parallel.hpp"
+#include "dispatch/op_table.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ostinato::python {
+
+PyTypeObject* make_tensor_type();
+void set_dtype_objects(PyObject* list);
+void set_error_classes(PyObject* list);
+void set_package_prefix(const char* prefix);
+void bind_autograd(nb::module_& m);
+void bind_interop(nb::module_& m);
+void bind_programs(nb::module_& m);
+void bind_random(nb::module_& m);
+void bind_trace(nb::module_& m);
+
+namespace {
+
+// (name, parameters, results, flags): what a table test compares with ir/ops.
+nb::list schemas() {
+  nb::list out;
+  for (uint16_t i = 0; i < op_count(); ++i) {
+    const OpInfo& op = op_info(i);
+    nb::list params;
+    for (const Param& p : op.params) params.append(nb::make_tuple(p.name, p.kind, p.required));
+    bool ready = op.kind == OpKind::pointwise || op.kernel || op.view_fn;
+    out.append(nb::make_tuple(op.name, params, op.results, op.native, ready));
+  }
+  return out;
+}
+
+nb::object call_named(nb::str name, nb::args args, nb::kwargs kwargs) {
+  const OpInfo* op = find_op(name.c_str());
+  if (!op) throw nb::key_error(name.c_str());
+  std::vector<PyObject*> all;
+  for (nb::handle a : args) all.push_back(a.ptr());
+  nb::list names;
+  for (auto [key, value] : kwargs) {
+    names.append(key);
+    all.push_back(value.ptr());
+  }
+  nb::tuple keys(names);
+  PyObject* result = call_from_python(*op, false, all.data(), static_cast<Py_ssize_t>(args.size()),
+                                      kwargs.size() ? keys.ptr() : nullptr);
+  if (!result) throw nb::python_error();
+  return nb::steal(result);
+}
+
+}  // namespace
+}  // namespace ostinato::python
+
+NB_MODULE(_C, m) {
+  using namespace ostinato;
+  using namespace ostinato::python;
+  m.doc() = "The native runtime.";
+  load_pointwise(active_isa());
+  nb::register_exception_translator([](const std::exception_ptr& p, void*) {
+    try {
+      std::rethrow_exception(p);
+    } catch (const Error&) {
+      set_error();
+    } catch (const PythonError&) {
+    }
+  });
+  m.attr("Tensor") = nb::steal(reinterpret_cast<PyObject*>(make_tensor_type()));
+  nb::module_ ops = m.def_submodule("ops", "The ops of the table as functions.");
+  PyModule_AddFunctions(ops.ptr(), const_cast<PyMethodDef*>(op_functions()));
+  m.def("set_dtypes", [](nb::list l) { set_dtype_objects(l.ptr()); }, "dtypes"_a);
+  m.def("set_errors", [](nb::list l) { set_error_classes(l.ptr()); }, "classes"_a);
+  m.def("set_package", [](const std::string& p) { set_package_prefix(p.c_str()); }, "prefix"_a);
+  m.def("load_blas", [](const std::string& path) { blas::load(path); }, "path"_a);
+  m.def("num_threads", [] { return num_threads(); });
+  m.def("set_num_threads", [](int n) { set_num_threads(n); }, "count"_a);
+  m.def("schemas", &schemas);
+  m.def("call", &call_named, "name"_a, "args"_a, "kwargs"_a);
+  bind_autograd(m);
+  bind_interop(m);
+  bind_programs(m);
+  bind_random(m);
+  bind_trace(m);
+}

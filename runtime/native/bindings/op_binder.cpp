@@ -1,0 +1,305 @@
+#include "bindings/python.hpp"
+#include "ops.hpp"
+#include "trace/tracer.hpp"
+
+namespace ostinato::python {
+namespace {
+
+// What a call has gathered so far.
+struct Gathered {
+  std::vector<Tensor> many;  // used where a list operand makes the count unknown
+  Tensor few[8];
+  int count = 0;
+  Attr attrs[12];
+  int attr_count = 0;
+  PyObject* generator = nullptr;
+  int rng_at = -1;
+
+  void add(Tensor t) {
+    if (many.empty() && count < 8) {
+      few[count++] = std::move(t);
+      return;
+    }
+    if (many.empty()) many.assign(few, few + count);
+    many.push_back(std::move(t));
+    ++count;
+  }
+  std::span<Tensor> operands() {
+    return many.empty() ? std::span<Tensor>(few, static_cast<size_t>(count)) : std::span<Tensor>(many);
+  }
+};
+
+bool takes_rest(const Param& p) {
+  std::string_view kind = p.kind;
+  return kind == "sizes" || kind == "ints";
+}
+
+PyObject* find_keyword(const char* name, PyObject* const* values, PyObject* kwnames, int* used) {
+  if (!kwnames) return nullptr;
+  Py_ssize_t n = PyTuple_GET_SIZE(kwnames);
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), name) == 0) {
+      ++*used;
+      return values[i];
+    }
+  }
+  return nullptr;
+}
+
+// torch's and the array API's names for the same thing.
+const char* other_name(std::string_view name) {
+  if (name == "dim") return "axis";
+  if (name == "keepdim") return "keepdims";
+  if (name == "rng") return "generator";
+  return nullptr;
+}
+
+Tensor fallback_operand(const Param& p) {
+  struct Visit {
+    Tensor operator()(bool v) { return number(v); }
+    Tensor operator()(int64_t v) { return number(v); }
+    Tensor operator()(double v) { return number(v); }
+    Tensor operator()(const auto&) { return Tensor(); }
+  };
+  return std::visit(Visit{}, p.fallback.value());
+}
+
+void add_operand(Gathered& g, const OpInfo& op, const Param& p, PyObject* value) {
+  std::string_view kind = p.kind;
+  if (kind == "rng") {
+    g.generator = value;
+    g.rng_at = g.count;
+    g.add(Tensor());
+  } else if (kind == "tensors") {
+    Owned list(PySequence_Fast(value, "give a list or tuple of tensors"));
+    if (!list) throw PythonError{};
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(list.get());
+    for (Py_ssize_t i = 0; i < n; ++i) {
+      g.add(operand_from(PySequence_Fast_GET_ITEM(list.get(), i), op.name, p.name));
+    }
+  } else if (!value) {
+    g.add(fallback_operand(p));
+  } else {
+    g.add(value == Py_None && p.optional ? Tensor() : operand_from(value, op.name, p.name));
+  }
+}
+
+// Gathers positional and keyword arguments in the order of the schema.
+void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nargs,
+            PyObject* kwnames) {
+  Py_ssize_t at = 0;
+  int used = 0;
+  for (const Param& p : op.params) {
+    PyObject* value = nullptr;
+    Owned rest;
+    if (at < nargs) {
+      value = args[at++];
+      if (takes_rest(p) && is_index(value) && at < nargs && is_index(args[at])) {
+        Py_ssize_t first = at - 1;
+        while (at < nargs && is_index(args[at])) ++at;
+        PyObject* tuple = PyTuple_New(at - first);
+        for (Py_ssize_t i = first; i < at; ++i) PyTuple_SET_ITEM(tuple, i - first, Py_NewRef(args[i]));
+        rest = Owned(tuple);
+        value = tuple;
+      }
+    } else if (kwnames) {
+      value = find_keyword(p.name, args + nargs, kwnames, &used);
+      if (!value) {
+        if (const char* other = other_name(p.name)) {
+          value = find_keyword(other, args + nargs, kwnames, &used);
+        }
+      }
+    }
+    if (!value && p.required) {
+      throw Error(ErrorKind::type, std::string(op.name) + ": argument '" + p.name + "' is missing");
+    }
+    if (p.is_operand) add_operand(g, op, p, value);
+    else g.attrs[g.attr_count++] = value ? attr_from(value, op, p) : p.fallback;
+  }
+  if (at < nargs) {
+    throw Error(ErrorKind::type, std::string(op.name) + ": " + std::to_string(nargs) +
+                                     " arguments came, at most " +
+                                     std::to_string(op.params.size()) + " are taken");
+  }
+  if (kwnames && used < PyTuple_GET_SIZE(kwnames)) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); ++i) {
+      const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(kwnames, i));
+      bool known = false;
+      for (const Param& p : op.params) {
+        const char* other = other_name(p.name);
+        known |= !std::strcmp(name, p.name) || (other && !std::strcmp(name, other));
+      }
+      if (!known) {
+        throw Error(ErrorKind::type,
+                    std::string(op.name) + ": there is no argument '" + name + "'");
+      }
+    }
+    throw Error(ErrorKind::type, std::string(op.name) + ": an argument was given twice");
+  }
+}
+
+// How many elements a random op may draw: those of its result or of its operands.
+int64_t drawn(const OpCall& call) {
+  TensorMeta metas[kMaxResults];
+  call.op->infer(call, metas);
+  int64_t most = product(metas[0].sizes);
+  for (const Tensor& t : call.operands) {
+    if (t) most = std::max(most, t.numel());
+  }
+  return most;
+}
+
+PyObject* run(const OpInfo& op, bool inplace, Gathered& g) {
+  std::span<Tensor> operands = g.operands();
+  std::span<const Attr> attrs(g.attrs, static_cast<size_t>(g.attr_count));
+  if (g.rng_at >= 0) {
+    operands[g.rng_at] = rng_state(0, 0);
+    operands[g.rng_at] = draw(g.generator, drawn({&op, operands, attrs}));
+  }
+  note_call_site(operands);
+  Tensor results[kMaxResults];
+  {
+    ReleaseGil unlocked;
+    if (inplace) {
+      call_op_inplace(op, operands, attrs);
+      results[0] = operands[0];
+    } else {
+      call_op(op, operands, attrs, results);
+    }
+  }
+  if (inplace || op.results == 1) return wrap(results[0]);
+  PyObject* tuple = PyTuple_New(op.results);
+  for (int i = 0; tuple && i < op.results; ++i) PyTuple_SET_ITEM(tuple, i, wrap(results[i]));
+  return tuple;
+}
+
+template <uint16_t Id>
+PyObject* function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+  return call_from_python(op_info(Id), false, args, nargs, kwnames);
+}
+
+// Methods: the tensor goes first.
+template <uint16_t Id, bool inplace>
+PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+  constexpr Py_ssize_t kMost = 32;
+  Py_ssize_t total = nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+  if (total >= kMost) {
+    PyErr_Format(PyExc_TypeError, "%s: too many arguments", op_info(Id).name);
+    return nullptr;
+  }
+  PyObject* all[kMost];
+  all[0] = self;
+  for (Py_ssize_t i = 0; i < total; ++i) all[i + 1] = args[i];
+  return call_from_python(op_info(Id), inplace, all, nargs + 1, kwnames);
+}
+
+template <class F>
+PyMethodDef definition(const char* name, F fn) {
+  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(fn)),
+          METH_FASTCALL | METH_KEYWORDS, nullptr};
+}
+
+template <uint16_t Id>
+void add_methods(std::vector<PyMethodDef>& out) {
+  const OpInfo& op = op_info(Id);
+  if (op.method) out.push_back(definition(op.name, method<Id, false>));
+  if (op.inplace) {
+    auto* name = new std::string(std::string(op.name) + "_");  // lives as long as the type
+    out.push_back(definition(name->c_str(), method<Id, true>));
+  }
+}
+
+template <uint16_t Id>
+PyObject* binary(PyObject* a, PyObject* b) {
+  PyObject* args[] = {a, b};
+  for (PyObject* o : args) {
+    bool number = PyFloat_Check(o) || PyLong_Check(o) || PyIndex_Check(o) || PyNumber_Check(o);
+    if (!is_tensor(o) && !number) Py_RETURN_NOTIMPLEMENTED;
+  }
+  return call_from_python(op_info(Id), false, args, 2, nullptr);
+}
+template <uint16_t Id>
+PyObject* power(PyObject* a, PyObject* b, PyObject*) {
+  return binary<Id>(a, b);
+}
+template <uint16_t Id>
+PyObject* unary(PyObject* a) {
+  return call_from_python(op_info(Id), false, &a, 1, nullptr);
+}
+template <uint16_t Id>
+PyObject* binary_inplace(PyObject* a, PyObject* b) {
+  PyObject* args[] = {a, b};
+  return call_from_python(op_info(Id), true, args, 2, nullptr);
+}
+
+PyObject* compare(PyObject* a, PyObject* b, int how) {
+  static constexpr uint16_t ids[] = {op::lt, op::le, op::eq, op::ne, op::gt, op::ge};
+  if (!is_tensor(b) && !PyNumber_Check(b)) Py_RETURN_NOTIMPLEMENTED;
+  PyObject* args[] = {a, b};
+  return call_from_python(op_info(ids[how]), false, args, 2, nullptr);
+}
+
+}  // namespace
+
+PyObject* call_from_python(const OpInfo& op, bool inplace, PyObject* const* args, Py_ssize_t nargs,
+                           PyObject* kwnames) noexcept {
+  try {
+    Gathered g;
+    gather(g, op, args, nargs, kwnames);
+    return run(op, inplace, g);
+  } catch (...) {
+    set_error();
+    return nullptr;
+  }
+}
+
+const PyMethodDef* op_methods() {
+  static std::vector<PyMethodDef> all = [] {
+    std::vector<PyMethodDef> out;
+#define X(NAME) add_methods<op::NAME>(out);
+    OSTINATO_ALL_OPS(X)
+#undef X
+    out.push_back({nullptr, nullptr, 0, nullptr});
+    return out;
+  }();
+  return all.data();
+}
+
+const PyMethodDef* op_functions() {
+  static std::vector<PyMethodDef> all = [] {
+    std::vector<PyMethodDef> out;
+#define X(NAME) out.push_back(definition(op_info(op::NAME).name, function<op::NAME>));
+    OSTINATO_ALL_OPS(X)
+#undef X
+    out.push_back({nullptr, nullptr, 0, nullptr});
+    return out;
+  }();
+  return all.data();
+}
+
+PyType_Slot* operator_slots() {
+  static PyType_Slot slots[] = {
+      {Py_nb_add, reinterpret_cast<void*>(binary<op::add>)},
+      {Py_nb_subtract, reinterpret_cast<void*>(binary<op::sub>)},
+      {Py_nb_multiply, reinterpret_cast<void*>(binary<op::mul>)},
+      {Py_nb_true_divide, reinterpret_cast<void*>(binary<op::div>)},
+      {Py_nb_floor_divide, reinterpret_cast<void*>(binary<op::floor_divide>)},
+      {Py_nb_remainder, reinterpret_cast<void*>(binary<op::remainder>)},
+      {Py_nb_matrix_multiply, reinterpret_cast<void*>(binary<op::matmul>)},
+      {Py_nb_power, reinterpret_cast<void*>(power<op::pow>)},
+      {Py_nb_and, reinterpret_cast<void*>(binary<op::bitwise_and>)},
+      {Py_nb_or, reinterpret_cast<void*>(binary<op::bitwise_or>)},
+      {Py_nb_xor, reinterpret_cast<void*>(binary<op::bitwise_xor>)},
+      {Py_nb_negative, reinterpret_cast<void*>(unary<op::neg>)},
+      {Py_nb_absolute, reinterpret_cast<void*>(unary<op::abs>)},
+      {Py_nb_invert, reinterpret_cast<void*>(unary<op::bitwise_not>)},
+      {Py_nb_inplace_add, reinterpret_cast<void*>(binary_inplace<op::add>)},
+      {Py_nb_inplace_subtract, reinterpret_cast<void*>(binary_inplace<op::sub>)},
+      {Py_nb_inplace_multiply, reinterpret_cast<void*>(binary_inplace<op::mul>)},
+      {Py_nb_inplace_true_divide, reinterpret_cast<void*>(binary_inplace<op::div>)},
+      {Py_tp_richcompare, reinterpret_cast<void*>(compare)},
+      {0, nullptr}};
+  return slots;
+}
+
+}  // namespace ostinato::python

@@ -1,0 +1,96 @@
+// What the binding files share: the Tensor type, conversions, and errors as Python exceptions.
+#pragma once
+#include <Python.h>
+
+#include <span>
+#include <string>
+
+#include "autograd/tape.hpp"
+#include "core/tensor.hpp"
+#include "dispatch/op_call.hpp"
+
+namespace ostinato::python {
+
+struct PyTensor {
+  PyObject_HEAD
+  Tensor tensor;
+  PyObject* weakrefs;
+};
+
+extern PyTypeObject* tensor_type;
+
+inline bool is_tensor(PyObject* o) {
+  return Py_TYPE(o) == tensor_type || PyType_IsSubtype(Py_TYPE(o), tensor_type);
+}
+inline const Tensor& tensor_of(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->tensor; }
+// A new reference: the object that `t` has already, or a new one.
+PyObject* wrap(const Tensor& t);
+// A new object of `type` for a tensor that has none yet.
+PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
+
+// The Python DType objects (ir/dtypes.py), by code.
+PyObject* dtype_object(DType d);  // borrowed
+bool dtype_of(PyObject* o, DType* out);
+
+// A Python exception is set already.
+struct PythonError {};
+// Sets the Python exception of the exception in flight. For `catch (...)`.
+void set_error();
+
+class ReleaseGil {
+ public:
+  ReleaseGil() : state_(PyEval_SaveThread()) {}
+  ~ReleaseGil() { PyEval_RestoreThread(state_); }
+  ReleaseGil(const ReleaseGil&) = delete;
+  ReleaseGil& operator=(const ReleaseGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+// Owns one reference.
+class Owned {
+ public:
+  explicit Owned(PyObject* o = nullptr) : o_(o) {}
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  ~Owned() { Py_XDECREF(o_); }
+  PyObject* get() const { return o_; }
+  PyObject* release() { return std::exchange(o_, nullptr); }
+  explicit operator bool() const { return o_ != nullptr; }
+
+ private:
+  PyObject* o_;
+};
+
+// Operand or attribute of a call from Python objects; throws Error or PythonError.
+Tensor operand_from(PyObject* o, const char* op, const char* param);
+Attr attr_from(PyObject* o, const OpInfo& op, const Param& param);
+PyObject* attr_to(const Attr& attr);
+bool is_index(PyObject* o);
+int64_t int_from(PyObject* o);
+Sizes sizes_from(PyObject* o);
+PyObject* sizes_to(const Sizes& sizes);
+
+// Notes the user's line where the tape or a trace will want it.
+void note_call_site(std::span<const Tensor> operands);
+// Values cannot be read while a capture runs: CaptureError naming `what`.
+void refuse_in_capture(const char* what);
+
+// Calls an op with Python arguments by its schema. `self_first` only changes error texts.
+PyObject* call_from_python(const OpInfo& op, bool inplace, PyObject* const* args, Py_ssize_t nargs,
+                           PyObject* kwnames) noexcept;
+
+PyObject* get_item(PyObject* self, PyObject* key) noexcept;
+int set_item(PyObject* self, PyObject* key, PyObject* value) noexcept;
+
+// Slots and methods, one array from each file.
+extern PyGetSetDef tensor_properties[];
+const PyMethodDef* op_methods();     // Tensor methods of the table, null-terminated
+const PyMethodDef* op_functions();   // module functions of the table, null-terminated
+PyType_Slot* operator_slots();       // number protocol, zero-terminated
+
+// The random state of the default generator or of `o`, advanced by the draws of `count` elements.
+Tensor draw(PyObject* o, int64_t count);
+
+}  // namespace ostinato::python

@@ -1,0 +1,74 @@
+// The tracer as frontend/capture.py sees it.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "bindings/casters.hpp"
+#include "trace/tracer.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ostinato::python {
+namespace {
+
+nb::object line_of(const CallSite& site) {
+  if (!site.code) return nb::none();
+  return nb::make_tuple(nb::borrow(site.code->co_filename),
+                        PyCode_Addr2Line(site.code, site.instruction));
+}
+
+// (op name or None, operand ids, result ids, attributes, (file, line) or None, under no_grad)
+nb::list nodes_of(const Tracer& t) {
+  nb::list out;
+  for (const TraceNode& n : t.nodes()) {
+    nb::list attrs;
+    for (const Attr& a : n.attrs) attrs.append(nb::cast(a));
+    nb::object name = n.op ? nb::object(nb::str(n.op->name)) : nb::none();
+    out.append(nb::make_tuple(name, nb::cast(n.operands), nb::cast(n.results), attrs,
+                              line_of(n.site), n.no_grad));
+  }
+  return out;
+}
+
+// (kind, dtype, shape, is a number, tensor of an input or number)
+nb::list values_of(const Tracer& t) {
+  nb::list out;
+  for (const TraceValue& v : t.values()) {
+    const char* kind = v.kind == TraceValue::Kind::result  ? "result"
+                       : v.kind == TraceValue::Kind::input ? "input"
+                                                           : "number";
+    nb::object tensor = v.tensor ? nb::steal(wrap(v.tensor)) : nb::none();
+    bool wrapped = v.wrapped || (v.tensor && v.tensor->wrapped);
+    out.append(nb::make_tuple(kind, nb::borrow(dtype_object(v.meta.dtype)),
+                              nb::steal(sizes_to(v.meta.sizes)), wrapped, tensor));
+  }
+  return out;
+}
+
+}  // namespace
+
+void bind_trace(nb::module_& m) {
+  nb::class_<Tracer>(m, "Tracer", "Records what the dispatcher is asked to do.")
+      .def(nb::init<>())
+      .def("start", &Tracer::start)
+      .def("stop", &Tracer::stop)
+      .def("nodes", &nodes_of)
+      .def("values", &values_of)
+      .def("inputs", &Tracer::inputs)
+      .def("writes", &Tracer::writes)
+      .def("grad_changes",
+           [](Tracer& t) {
+             nb::list out;
+             for (const GradChange& c : t.grad_changes()) {
+               out.append(nb::make_tuple(nb::cast(c.leaf), nb::cast(c.before), c.value));
+             }
+             return out;
+           })
+      .def("value_of", &Tracer::value_of, "tensor"_a)
+      .def("add_input", &Tracer::add_input, "tensor"_a);
+  m.def("is_capturing", [] { return Tracer::active() != nullptr; });
+}
+
+}  // namespace ostinato::python
