@@ -33,6 +33,21 @@ Sizes head(const Sizes& s, size_t drop) {
   return {s.begin(), s.begin() + (s.size() > drop ? s.size() - drop : 0)};
 }
 
+void require_axes(const OpCall& call, const Sizes& shape, size_t least) {
+  if (shape.size() >= least) return;
+  fail(call, "shape " + show(shape) + " has too few axes; give a tensor with at least " +
+                 std::to_string(least));
+}
+
+void check_index(const OpCall& call, const char* what, const Sizes& shape, const Sizes& index,
+                 int free_axis) {
+  bool ok = index.size() == shape.size();
+  for (int i = 0; ok && i < shape.ssize(); ++i) ok = i == free_axis || index[i] <= shape[i];
+  if (ok) return;
+  fail(call, "index " + show(index) + " does not fit " + what + " " + show(shape) +
+                 "; give an index of the same rank, no longer along any other axis");
+}
+
 }  // namespace
 
 std::string show(std::span<const int64_t> sizes) {
@@ -299,9 +314,20 @@ Sizes index_selected(const OpCall& call, int64_t dim) {
   return out;
 }
 
-Sizes appended(const OpCall& call, int attr) {
-  Sizes out = call.operand(0).sizes();
-  out.push_back(call.attr(attr).as_int());
+Sizes same(const OpCall& call, int index, size_t least, int dim) {
+  const Sizes& shape = call.operand(index).sizes();
+  require_axes(call, shape, least);
+  if (dim >= 0) reduced_axes(call.op->name, call.attr(dim), shape);
+  return shape;
+}
+
+Sizes appended(const OpCall& call, int attr, size_t drop) {
+  const Sizes& shape = call.operand(0).sizes();
+  int64_t size = call.attr(attr).as_int();
+  require_axes(call, shape, drop);
+  if (size < 0) fail(call, "size " + std::to_string(size) + " is negative; give a size from 0");
+  Sizes out = head(shape, drop);
+  out.push_back(size);
   return out;
 }
 
@@ -323,6 +349,71 @@ Sizes product_batch(const OpCall& call) {
   out.push_back(q[q.size() - 2]);
   out.push_back(v.back());
   return out;
+}
+
+Sizes normalized(const OpCall& call, int normalized_shape, std::initializer_list<int> which) {
+  const Sizes &shape = call.operand(0).sizes(), &inner = call.attr(normalized_shape).as_sizes();
+  auto check = [&](const Sizes& s) {
+    if (s == inner) return;
+    fail(call, "shape " + show(s) + " is not the normalized shape " + show(inner) +
+                   "; give the last sizes of the input, and weight and bias of that shape");
+  };
+  size_t skip = shape.size() > inner.size() ? shape.size() - inner.size() : 0;
+  check(Sizes(shape.begin() + skip, shape.end()));
+  for (int i : which) {
+    if (call.operand(i)) check(call.operand(i).sizes());
+  }
+  return shape;
+}
+
+Sizes loss(const OpCall& call, int reduction) {
+  Sizes each = broadcast(call, {0, 1});
+  return call.attr(reduction).as_string() == "none" ? each : Sizes{};
+}
+
+Sizes class_loss(const OpCall& call, int reduction) {
+  const Sizes &shape = call.operand(0).sizes(), &target = call.operand(1).sizes();
+  Sizes rest;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i != (shape.size() > 1 ? 1 : 0)) rest.push_back(shape[i]);
+  }
+  if (shape.empty() || rest != target) {
+    fail(call, "input " + show(shape) + " does not fit target " + show(target) +
+                   "; give (N, C, ...) and (N, ...), or (C,) and ()");
+  }
+  return call.attr(reduction).as_string() == "none" ? target : Sizes{};
+}
+
+Sizes selected(const OpCall& call, int dim, int index_attr) {
+  const Sizes& shape = call.operand(0).sizes();
+  int64_t index = call.attr(index_attr).as_int();
+  if (shape.empty()) fail(call, "shape () has no axis to index; give a tensor with axes");
+  int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
+  if (index < -shape[at] || index >= shape[at]) {
+    fail(call, "index " + std::to_string(index) + " is out of range for dim " +
+                   std::to_string(at) + " of shape " + show(shape) + "; give an index from " +
+                   std::to_string(-shape[at]) + " to " + std::to_string(shape[at] - 1));
+  }
+  Sizes out;
+  for (int i = 0; i < shape.ssize(); ++i) {
+    if (i != at) out.push_back(shape[i]);
+  }
+  return out;
+}
+
+Sizes gathered(const OpCall& call, int dim) {
+  const Sizes &shape = call.operand(0).sizes(), &index = call.operand(1).sizes();
+  int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
+  check_index(call, "input", shape, index, at);
+  return index;
+}
+
+Sizes scattered(const OpCall& call, int dim) {
+  const Sizes &shape = call.operand(0).sizes(), &index = call.operand(1).sizes();
+  int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
+  check_index(call, "input", shape, index, at);
+  check_index(call, "src", call.operand(2).sizes(), index, -1);
+  return shape;
 }
 
 }  // namespace shape_rule

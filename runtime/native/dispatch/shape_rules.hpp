@@ -21,6 +21,8 @@ namespace shape_rule {
 
 Sizes broadcast(const OpCall& call, std::initializer_list<int> which);
 inline Sizes same(const OpCall& call, int index) { return call.operand(index).sizes(); }
+// Of at least `least` axes; `dim` is the attribute that names some of them, or -1.
+Sizes same(const OpCall& call, int index, size_t least, int dim);
 Sizes given(const OpCall& call, int attr);
 Sizes counted(const OpCall& call, int attr, bool square);
 Sizes reduced(const OpCall& call, int index, int dim, int keepdim);
@@ -36,9 +38,15 @@ Sizes padded(const OpCall& call, int pad);
 Sizes mat_mul(const OpCall& call);
 Sizes linear(const OpCall& call);
 Sizes index_selected(const OpCall& call, int64_t dim);
-Sizes appended(const OpCall& call, int attr);
+Sizes appended(const OpCall& call, int attr, size_t drop);
 Sizes leading(const OpCall& call, int index, int drop);
 Sizes product_batch(const OpCall& call);
+Sizes normalized(const OpCall& call, int normalized_shape, std::initializer_list<int> which);
+Sizes loss(const OpCall& call, int reduction);
+Sizes class_loss(const OpCall& call, int reduction);
+Sizes selected(const OpCall& call, int dim, int index);
+Sizes gathered(const OpCall& call, int dim);
+Sizes scattered(const OpCall& call, int dim);
 
 }  // namespace shape_rule
 }  // namespace ostinato
