@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import IntegerType
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, SSAValue
 
 from .dialects.kernel import LANES, BufferType, ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
 from .interpret_arith import evaluate_op, numpy_type

@@ -198,6 +198,8 @@ def _cast(e: _Emitter, node: Scalar, operands: list[SSAValue]) -> SSAValue:
 def _converted(e: _Emitter, x: SSAValue, source: DType, target: DType) -> SSAValue:
     type_ = scalar_type(target)
     if target is bool_:
+        if source.is_floating_point and source.bits == 16:  # these are only moved and converted
+            x = e.op(arith.ExtFOp(x, _FLOAT32))
         zero = e.constant(0, x.type)
         return (e.comparef("une", x, zero) if source.is_floating_point
                 else e.compare("ne", x, zero))

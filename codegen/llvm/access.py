@@ -103,16 +103,8 @@ def _spread(w: Writer, offset: Offset, width: int) -> Value:
 def _sum(w: Writer, a: Offset, b: Offset) -> Offset:
     if a.stride is None or b.stride is None:
         width = max(a.base.width, b.base.width)
-        return Offset(_add(w, _spread(w, a, width), _spread(w, b, width)), None)
-    return Offset(_add(w, a.base, b.base), a.stride + b.stride)
-
-
-def _add(w: Writer, a: Value, b: Value) -> Value:
-    if a.literal and b.literal and a.width == b.width == 1:
-        return integer(int(a.name) + int(b.name))
-    if b.name == "0":
-        return a
-    return b if a.name == "0" else w.binary("add", a, b)
+        return Offset(w.sum(_spread(w, a, width), _spread(w, b, width)), None)
+    return Offset(w.sum(a.base, b.base), a.stride + b.stride)
 
 
 def _scaled(w: Writer, a: Offset, factor: Offset) -> Offset:

@@ -28,6 +28,9 @@ def written_out(op: Operation) -> WrittenOut:
 
     Raises CompileError where the op is no function that has an expansion.
     """
+    type_ = str(op.results[0].type)
+    if op.name.startswith("math.") and type_ in ("f16", "bf16"):
+        raise CompileError(f"llvm: {op.name} of {type_}; cast to f32 first")
     function = function_of(op)
     if function is None:
         raise CompileError(f"llvm: {op.name} has no lowering; use arith and math ops")

@@ -24,6 +24,10 @@ from .functions import written_out
 from .scalar_ops import NATIVE, llvm_type, lower
 from .writer import LaneIndex, Value, Writer, integer
 
+_UNROLLED_OPS = 12
+"""A lane reduction's body is repeated while it has no more ops than this: a short loop would spend
+much of its time on the loop itself."""
+
 
 class NestWriter:
     """Writes one kernel; `values` holds what each IR value is in the part being written."""
@@ -158,11 +162,15 @@ class NestWriter:
 
     def _reduced_lanes(self, op: ReduceOp, start: list[Value]) -> list[Value]:
         whole, rest = divmod(op.trip_count, LANES)
+        steps = _fitting(_UNROLLED_OPS // len(op.body.block.ops) or 1, whole)
 
-        def once(base: Value, so_far: list[Value]) -> list[Value]:
-            with self._in_lanes(op.index, base, LANES):
-                return self._step(op, so_far)
-        lanes = self._repeat(whole * LANES, LANES, start, once)
+        def several(base: Value, so_far: list[Value]) -> list[Value]:
+            for k in range(steps):
+                first = self.w.sum(base, integer(k * LANES))
+                with self._in_lanes(op.index, first, LANES):
+                    so_far = self._step(op, so_far)
+            return so_far
+        lanes = self._repeat(whole * LANES, steps * LANES, start, several)
         if rest:
             existing = _first_lanes(rest)
             with self._in_lanes(op.index, integer(whole * LANES), LANES, existing):

@@ -1,8 +1,8 @@
 """Writes one LLVM function as text: SSA values with lanes, loops, and invariants placed outside.
 
-A `Frame` is the straight-line text of one loop body or guarded part. A pure instruction goes to the
-outermost frame in which its operands exist, and is written there once; so invariants leave loops and
-common subexpressions merge as the text is made, and no LLVM pass has to look for them.
+A `Frame` is the straight-line text of one loop body or guarded part. A pure instruction goes to
+the outermost frame in which its operands exist, and is written there once; so invariants leave
+loops and common subexpressions merge as the text is made, and no LLVM pass has to look for them.
 """
 
 from __future__ import annotations
@@ -148,6 +148,14 @@ class Writer:
         """`opcode a, b`, lane by lane."""
         a, b = self.joined(a, b)
         return self.pure(f"{opcode} {a}, {b.name}", a.type, a.width, [a, b])
+
+    def sum(self, a: Value, b: Value) -> Value:
+        """The integer a + b; literals are added here."""
+        if a.literal and b.literal and a.width == b.width == 1:
+            return integer(int(a.name) + int(b.name), a.type)
+        if b.name == "0":
+            return a
+        return b if a.name == "0" else self.binary("add", a, b)
 
     def compare(self, predicate: str, a: Value, b: Value) -> Value:
         """`icmp` or `fcmp` with its predicate, lane by lane; gives i1."""

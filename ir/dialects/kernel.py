@@ -152,7 +152,7 @@ class _Loop(IRDLOperation):
 
 @irdl_op_definition
 class ForOp(_Loop):
-    """Runs its body for `index` from 0 to `count`; `vector`: in lanes, 16 times `unroll` at once."""
+    """Runs its body for `index` from 0 to `count`, 16 * `unroll` at once where it is `vector`."""
 
     name = "kernel.for"
     unroll = opt_prop_def(IntegerAttr[I64])
