@@ -7,7 +7,8 @@ from typing import Any
 
 from ..dtypes import Agreed, Only, Same, Widened, bool_
 from ..op import Tensor, composite, function
-from ..shapes import Leading, ProductBatch, SameShape, broadcast_shapes
+from ..shapes import SameShape, broadcast_shapes
+from ..shapes_product import Leading, ProductBatch
 from .comparison import eq, le
 from .contract import matmul
 from .create import iota

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..dtypes import Agreed, Only
 from ..lazy import np
 from ..op import Tensor, composite, primitive
-from ..shapes import Linear, MatMul
+from ..shapes_product import Linear, MatMul
 from .arithmetic import add
 from .view import transpose
 

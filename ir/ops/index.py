@@ -5,15 +5,8 @@ from __future__ import annotations
 from ..dtypes import Agreed, Fixed, Only, Same, int64
 from ..lazy import np
 from ..op import Size, Sizes, Tensor, composite, function, primitive
-from ..shapes import (
-    Appended,
-    Gathered,
-    Given,
-    IndexSelected,
-    SameShape,
-    Scattered,
-    slice_bounds,
-)
+from ..shapes import Given, SameShape
+from ..shapes_index import Appended, Gathered, IndexSelected, Scattered, slice_bounds
 from .comparison import eq
 from .create import full, iota
 from .selection import to
@@ -36,7 +29,8 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
 @primitive(shape=Scattered(), dtype=Only(Agreed((0, 2)), "i", of=Same(1), what=_INDEX),
            inplace=True)  # fmt: skip
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """x with src[i, j, ...] added at (i, j, ...), its index along `dim` replaced by index[i, j, ...].
+    """x with each src[i, j, ...] added at (i, j, ...), the index along `dim` replaced by
+    index[i, j, ...].
 
     `index` (integers) has the rank of x and of src and is no longer than either. IndexError out of
     range.

@@ -7,7 +7,8 @@ from typing import Any
 from ..dtypes import Promote, Same
 from ..lazy import np
 from ..op import Ints, Sizes, Tensor, composite, function, primitive
-from ..shapes import Catted, Padded, SameShape, axis_of
+from ..shapes import SameShape, axis_of
+from ..shapes_index import Catted, Padded
 from .comparison import ge, le
 from .create import iota
 from .selection import where
@@ -73,11 +74,11 @@ def flip(x: Tensor, dims: Ints) -> Tensor:
 def pad(input: Tensor, pad: Sizes, mode: str = "constant", value: float = 0.0) -> Tensor:
     """input grown by `pad`, (before, after) pairs from the last axis to the front, with `value`;
     negative amounts cut."""
-    pairs = [(pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
-    amounts = [(0, 0)] * (input.ndim - len(pairs)) + pairs[::-1]
+    given = [(pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
+    amounts = [(0, 0)] * (input.ndim - len(given)) + given[::-1]
     grown = np.pad(input, [(max(a, 0), max(b, 0)) for a, b in amounts], constant_values=value)
-    cut = [slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(amounts, grown.shape, strict=True)]
-    return grown[tuple(cut)]
+    pairs = zip(amounts, grown.shape, strict=True)
+    return grown[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in pairs)]
 
 
 def _column_minus_row(x: Any) -> tuple[Any, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..dtypes import Only, Same, Widened, float64
 from ..op import Sizes, Tensor, composite
-from ..shapes import Given, Normalized, SameShape
+from ..shapes import Given, SameShape
+from ..shapes_product import Normalized
 from .arithmetic import square
 from .reduce import amax, sum_
 from .selection import as_dtype, widened

@@ -10,7 +10,8 @@ from ..dtypes import DType, Fixed, FromAttr, Only, Same, float32, int64
 from ..lazy import np
 from ..op import Rng, Size, Sizes, Tensor, composite, primitive
 from ..philox_numpy import drawn, lanes, normals, uniforms
-from ..shapes import Appended, Constant, Counted, Given, SameShape
+from ..shapes import Constant, Counted, Given, SameShape
+from ..shapes_index import Appended
 from .arithmetic import reciprocal
 from .comparison import ge, lt
 from .selection import to, where

@@ -12,15 +12,13 @@ from ..shapes import (
     Permuted,
     Reshaped,
     SameShape,
-    Selected,
-    Sliced,
     Squeezed,
     Transposed,
     Unsqueezed,
     axis_of,
     reduced_axes,
-    slice_bounds,
 )
+from ..shapes_index import Selected, Sliced, slice_bounds
 
 
 @primitive(shape=Reshaped(), view=True)
