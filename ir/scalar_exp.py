@@ -6,26 +6,21 @@ x = n ln 2 + r with |r| <= ln(2) / 2, and exp(r) = 1 + r + r^2 P(r) with P a min
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .dtypes import DType, float32
 from .scalar import Scalar, bitcast, constant, exp, select
-from .scalar_float import clamp, format_of, horner, nearest, with_sign_of
+from .scalar_float import format_of, horner, nearest, scaled, with_sign_of
 
 
 @dataclass(frozen=True)
 class _Exponential:
-    """Constants of one dtype.
-
-    `low` and `high` bound the arguments whose result is neither 0 nor infinity; below
-    `rescaled` (in powers of two) results are computed 2 ** lift times too large, then scaled
-    down in one rounding; below `minus_one` expm1 is -1. n times `ln2_high` is exact.
-    """
+    """Constants of one dtype: beyond `low` and `high` exp is 0 and infinity, below `minus_one`
+    expm1 is -1; n times `ln2_high` is exact."""
 
     low: float
     high: float
-    rescaled: float
-    lift: int
     minus_one: float
     ln2_high: float
     ln2_low: float
@@ -34,7 +29,7 @@ class _Exponential:
 
 
 _SINGLE = _Exponential(
-    low=-104.0, high=89.0, rescaled=-64.0, lift=64, minus_one=-18.0,
+    low=-104.0, high=88.72283935546875, minus_one=-18.0,
     ln2_high=0.693359375, ln2_low=-0.00021219444005469058,
     exp=(0.5, 0.16666488349437714, 0.04166555777192116, 0.008372262120246887,
          0.001403394853696227),
@@ -42,17 +37,20 @@ _SINGLE = _Exponential(
           0.0013342777965590358, 0.0001545389968669042, 1.3020056030654814e-05),
 )  # fmt: skip
 _DOUBLE = _Exponential(
-    low=-746.0, high=710.0, rescaled=-512.0, lift=512, minus_one=-38.0,
+    low=-746.0, high=709.782712893384, minus_one=-38.0,
     ln2_high=0.6931471803691238, ln2_low=1.9082149292705877e-10,
     exp=(0.5, 0.16666666666666688, 0.041666666666666824, 0.008333333333313918,
          0.0013888888888779639, 0.00019841269903233993, 2.4801587550964105e-05,
          2.7557228884330805e-06, 2.755707949668614e-07, 2.511384475205167e-08,
          2.0972683413163092e-09),
     exp2=(0.6931471805599453, 0.2402265069591007, 0.05550410866482338, 0.00961812910763023,
-          0.0013333558146032657, 0.00015403530390388203, 1.5252734168865312e-05,
+          0.0013333558146032657, 0.00015403530388903504, 1.5252734168865312e-05,
           1.3215491278834558e-06, 1.0177930721865523e-07, 7.0529940400877095e-09,
           4.4736869216375904e-10, 2.8621108041409392e-11),
 )  # fmt: skip
+
+EXP_DOUBLE = _DOUBLE.exp
+"""P in float64."""
 
 _LOG2_E = 1.4426950408889634
 # tanh(x) = x + x^3 T(x^2) for |x| < 0.625: Remez in float32, in float64 the quotient of Cephes
@@ -70,43 +68,39 @@ def _constants(dtype: DType) -> _Exponential:
 def expand_exp(x: Scalar) -> Scalar:
     """exp(x)."""
     k = _constants(x.dtype)
-    x = clamp(x, k.low, k.high)
-    n, bits = nearest(x * _LOG2_E, format_of(x.dtype).bias - 1)
+    n, bits = nearest(x * _LOG2_E, 2 * format_of(x.dtype).bias)
     r = (x - n * k.ln2_high) - n * k.ln2_low
-    return _scale(1.0 + (r + r * r * horner(r, k.exp)), n, bits)
+    return _within(x, k.low, k.high, scaled(1.0 + (r + r * r * horner(r, k.exp)), bits))
 
 
 def expand_exp2(x: Scalar) -> Scalar:
     """2 ** x."""
     k, form = _constants(x.dtype), format_of(x.dtype)
-    x = clamp(x, -form.bias - form.fraction - 1.0, form.bias + 1.0)
-    n, bits = nearest(x, form.bias - 1)
+    n, bits = nearest(x, 2 * form.bias)
     r = x - n
-    return _scale(1.0 + r * horner(r, k.exp2), n, bits)
+    y = scaled(1.0 + r * horner(r, k.exp2), bits)
+    return _within(x, -form.bias - form.fraction - 1.0, form.bias + 1.0, y)
 
 
-def _scale(y: Scalar, n: Scalar, bits: Scalar) -> Scalar:
-    """y 2^n, where the low bits of `bits` are n + bias - 1: in two factors, since 2^n itself
-    overflows at one end, and is subnormal at the other."""
-    k, form = _constants(y.dtype), format_of(y.dtype)
-    small = n < k.rescaled
-    lifted = select(small, bits + k.lift, bits)
-    factor = bitcast(lifted << form.fraction, y.dtype)
-    return y * factor * select(small, constant(2.0 ** (1 - k.lift), y.dtype), 2.0)
+# The ends are selected at the end: g++ splits the whole computation by cases where a clamp of x
+# puts constants at its start.
+def _within(x: Scalar, low: float, high: float, y: Scalar, below: float = 0.0) -> Scalar:
+    bounded = select(x < low, constant(below, x.dtype), y)
+    return select(x > high, constant(math.inf, x.dtype), bounded)
 
 
 def expand_expm1(x: Scalar) -> Scalar:
     """exp(x) - 1 = 2 ((s - 1/2) + s r + s (r^2 P(r) + c)), s = 2^(n-1), c the error of r."""
     k, form = _constants(x.dtype), format_of(x.dtype)
-    kept = clamp(x, k.minus_one, k.high)
-    n, bits = nearest(kept * _LOG2_E, form.bias - 1)
-    high, low = kept - n * k.ln2_high, n * k.ln2_low
+    n, bits = nearest(x * _LOG2_E, form.bias - 1)
+    high, low = x - n * k.ln2_high, n * k.ln2_low
     r = high - low
     c = (high - r) - low
     s = bitcast(bits << form.fraction, x.dtype)
     rest = r * r * horner(r, k.exp) + (c + c * r)
     result = (((s - 0.5) + s * r) + s * rest) * 2.0
-    return select(abs(x) < 2.0 ** (-form.fraction - 2), x, result)
+    near = select(abs(x) < 2.0 ** (-form.fraction - 2), x, result)
+    return _within(x, k.minus_one, k.high, near, below=-1.0)
 
 
 def expand_tanh(x: Scalar) -> Scalar:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .dtypes import DType, float32
-from .scalar import Scalar, bitcast, constant, select, uint32, uint64
+from .scalar import Scalar, bitcast, constant, uint32, uint64
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,18 @@ def format_of(dtype: DType) -> Format:
 
 
 def horner(x: Scalar, coefficients: Sequence[float]) -> Scalar:
-    """The polynomial in `x` with these coefficients, lowest power first."""
+    """The polynomial in `x` with these coefficients, lowest power first.
+
+    A long one is split into its even and odd half, since a chain of dependent steps takes
+    longer than the extra products.
+    """
+    if len(coefficients) > 8:
+        square = x * x
+        return horner(square, coefficients[::2]) + x * horner(square, coefficients[1::2])
     total = constant(coefficients[-1], x.dtype)
     for c in reversed(coefficients[:-1]):
         total = total * x + c
     return total
-
-
-def clamp(x: Scalar, low: float, high: float) -> Scalar:
-    """`x` kept within [low, high]; NaN stays NaN. One minimum and one maximum instruction."""
-    raised = select(x < low, constant(low, x.dtype), x)
-    return select(raised > high, constant(high, x.dtype), raised)
 
 
 def nearest(x: Scalar, offset: float = 0.0) -> tuple[Scalar, Scalar]:
@@ -60,6 +61,15 @@ def nearest(x: Scalar, offset: float = 0.0) -> tuple[Scalar, Scalar]:
     shifter = form.shifter + offset
     shifted = x + shifter
     return shifted - shifter, bitcast(shifted, form.bits)
+
+
+def scaled(y: Scalar, bits: Scalar) -> Scalar:
+    """y 2^n, where the low bits of `bits` are n + 2 bias: in two factors of about 2^(n/2), since
+    2^n itself overflows at one end and is subnormal at the other."""
+    form = format_of(y.dtype)
+    half = bits >> 1
+    first = bitcast(half << form.fraction, y.dtype)
+    return y * first * bitcast((bits - half) << form.fraction, y.dtype)
 
 
 def with_sign_of(magnitude: Scalar, x: Scalar) -> Scalar:

@@ -52,13 +52,13 @@ def _rest(f: Scalar) -> Scalar:
     return s * (0.5 * f * f + z * horner(z, _QUOTIENT))
 
 
-def split_exponent(x: Scalar) -> tuple[Scalar, Scalar]:
-    """(e, m) of a positive finite x = 2^e m, both of x's dtype, m in [sqrt(1/2), sqrt(2))."""
+def split_exponent(x: Scalar, lowest: float = math.sqrt(0.5)) -> tuple[Scalar, Scalar]:
+    """(e, m) of a positive finite x = 2^e m, both of x's dtype, m in [lowest, 2 lowest)."""
     form = format_of(x.dtype)
     subnormal = x < form.smallest_normal
     bits = bitcast(select(subnormal, x * 2.0**form.fraction, x), form.bits)
-    # Moves sqrt(1/2) to where the exponent field changes.
-    shift = int((1.0 - math.sqrt(0.5)) * 2.0 ** (form.fraction + 1))
+    # Moves `lowest` to where the exponent field changes.
+    shift = int((1.0 - lowest) * 2.0 ** (form.fraction + 1))
     biased = (bits + shift) >> form.fraction
     one = form.bias << form.fraction
     m = bitcast(bits - ((biased << form.fraction) - one), x.dtype)

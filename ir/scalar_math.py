@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .scalar import Scalar, rewrite, sqrt
+from .scalar_erf import expand_erf
 from .scalar_exp import expand_exp, expand_exp2, expand_expm1, expand_sigmoid, expand_tanh
 from .scalar_log import expand_log, expand_log1p, expand_log2
+from .scalar_pow import expand_pow
+from .scalar_trig import expand_cos, expand_sin, expand_tan
 
 EXPANSIONS: dict[str, Callable[..., Scalar]] = {
+    "cos": expand_cos,
+    "erf": expand_erf,
     "exp": expand_exp,
     "exp2": expand_exp2,
     "expm1": expand_expm1,
     "log": expand_log,
     "log1p": expand_log1p,
     "log2": expand_log2,
+    "pow": expand_pow,
     "rsqrt": lambda x: 1.0 / sqrt(x),
     "sigmoid": expand_sigmoid,
+    "sin": expand_sin,
+    "tan": expand_tan,
     "tanh": expand_tanh,
 }
 
