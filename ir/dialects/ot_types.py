@@ -22,6 +22,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, ParametrizedAttribute, TypeAttribute
 from xdsl.irdl import irdl_attr_definition, param_def
+from xdsl.parser import AttrParser
 from xdsl.utils.exceptions import VerifyException
 
 from .. import dtypes
@@ -60,6 +61,11 @@ class NumberType(ParametrizedAttribute, TypeAttribute):
 
     name = "ot.number"
     element: Attribute = param_def()
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
+        with parser.in_angle_brackets():
+            return [parser.parse_type()]
 
     def verify(self) -> None:
         if _DTYPES.get(self.element) not in _NUMBERS:

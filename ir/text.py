@@ -1,0 +1,151 @@
+"""The text form of modules: with source lines, and the same bytes again when parsed and printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from io import StringIO
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Dialect, Operation, SSAValue
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+from xdsl.utils.exceptions import ParseError
+
+from .errors import IRError
+
+_NUMBERED = re.compile(r"_\d+$")
+_STRING = re.compile(r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"')
+_STRING_OR_COMMENT = re.compile(r'"|//')
+
+
+def print_module(module: Operation) -> str:
+    """The text of a module (or of any op), every op with its location."""
+    _plain_hints(module)
+    stream = StringIO()
+    Printer(stream, print_debuginfo=True).print_op(module)
+    return f"{stream.getvalue()}\n"
+
+
+def print_op(op: Operation) -> str:
+    """One op on one line with its location; bodies are left out. For messages."""
+    stream = StringIO()
+    Printer(stream, print_debuginfo=True).print_op(op)
+    lines = stream.getvalue().splitlines()
+    return lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1].strip()}"
+
+
+def parse_module(text: str, name: str = "text") -> ModuleOp:
+    """The module that `text` describes, not yet verified.
+
+    IRError, with `name`, the line and what is wrong there, for text that is not a module.
+    """
+    _check_strings(text, name)
+    at = 0
+    try:
+        parser = Parser(context(), text, name)
+        try:
+            return parser.parse_module()
+        finally:
+            at = parser.pos
+    except ParseError as error:
+        raise _refused(text, name, error.span.start, error.msg) from error
+    except Exception as error:
+        # xDSL verifies attributes while it parses, with exceptions of many classes.
+        raise _refused(text, name, at, str(error)) from error
+
+
+def _check_strings(text: str, name: str) -> None:
+    """On a string that is not closed xDSL's lexer takes a time exponential in its length."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        found = _STRING_OR_COMMENT.search(line)
+        while found is not None and found.group() == '"':
+            string = _STRING.match(line, found.start())
+            if string is None:
+                raise IRError(f"{name}:{number}: a string that is not closed, or a wrong escape; "
+                              'close it with ", and write \\" or \\5C inside')
+            found = _STRING_OR_COMMENT.search(line, string.end())
+
+
+def _refused(text: str, name: str, position: int, problem: str) -> IRError:
+    line = text.count("\n", 0, position) + 1
+    return IRError(f"{name}:{line}: {problem}")
+
+
+def context() -> Context:
+    """A context in which the dialects of every stage are known; each is loaded when met."""
+    made = Context()
+    for name, load in _DIALECTS.items():
+        made.register_dialect(name, load)
+    return made
+
+
+def _plain_hints(module: Operation) -> None:
+    """Names that end in a number would lose it when parsed, since the printer appends its own."""
+    def plain(value: SSAValue | Block) -> None:
+        hint = value.name_hint
+        while hint is not None and _NUMBERED.search(hint):
+            hint = value.name_hint = _NUMBERED.sub("", hint) or None
+
+    for op in module.walk():
+        for result in op.results:
+            plain(result)
+        for region in op.regions:
+            for block in region.blocks:
+                plain(block)
+                for argument in block.args:
+                    plain(argument)
+
+
+def _load_builtin() -> Dialect:
+    from xdsl.dialects.builtin import Builtin
+
+    return Builtin
+
+
+def _load_func() -> Dialect:
+    from xdsl.dialects.func import Func
+
+    return Func
+
+
+def _load_arith() -> Dialect:
+    from xdsl.dialects.arith import Arith
+
+    return Arith
+
+
+def _load_math() -> Dialect:
+    from xdsl.dialects.math import Math
+
+    return Math
+
+
+def _load_ot() -> Dialect:
+    from .dialects.ot import dialect
+
+    return dialect()
+
+
+def _load_kernel() -> Dialect:
+    from .dialects.kernel import Kernel
+
+    return Kernel
+
+
+def _load_program() -> Dialect:
+    from .dialects.program import Program
+
+    return Program
+
+
+_DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "builtin": _load_builtin,
+    "func": _load_func,
+    "arith": _load_arith,
+    "math": _load_math,
+    "ot": _load_ot,
+    "kernel": _load_kernel,
+    "program": _load_program,
+}
