@@ -168,8 +168,10 @@ def _expression(kind: str, dtype: DType, x: list[str]) -> str:
     if dtype.is_integer and kind == "abs":
         return f"{x[0]} < 0 ? {_expression('neg', dtype, x)} : {x[0]}" if dtype.signed else x[0]
     if dtype.is_integer and kind in _ON_INTEGERS:
-        template = _ON_INTEGERS[kind].replace("T", cpp_type(dtype)).replace("M", f"{dtype.bits - 1}")
-        return template.replace("U", "uint64_t" if dtype.bits == 64 else "uint32_t").format(*x)
+        unsigned = "uint64_t" if dtype.bits == 64 else "uint32_t"
+        filled = {"T": cpp_type(dtype), "U": unsigned, "M": str(dtype.bits - 1)}
+        template = "".join(filled.get(letter, letter) for letter in _ON_INTEGERS[kind])
+        return template.format(*x)
     return f"{x[0]} {_INFIX[kind]} {x[1]}"
 
 

@@ -11,6 +11,12 @@ from .scalar_log import expand_log, expand_log1p, expand_log2
 from .scalar_pow import expand_pow
 from .scalar_trig import expand_cos, expand_sin, expand_tan
 
+
+def expand_rsqrt(x: Scalar) -> Scalar:
+    """1 / sqrt(x)."""
+    return 1.0 / sqrt(x)
+
+
 EXPANSIONS: dict[str, Callable[..., Scalar]] = {
     "cos": expand_cos,
     "erf": expand_erf,
@@ -21,7 +27,7 @@ EXPANSIONS: dict[str, Callable[..., Scalar]] = {
     "log1p": expand_log1p,
     "log2": expand_log2,
     "pow": expand_pow,
-    "rsqrt": lambda x: 1.0 / sqrt(x),
+    "rsqrt": expand_rsqrt,
     "sigmoid": expand_sigmoid,
     "sin": expand_sin,
     "tan": expand_tan,

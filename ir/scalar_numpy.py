@@ -39,7 +39,7 @@ def numpy_dtype(dtype: DType) -> np.dtype[Any]:
 def _value(node: Scalar, operands: list[Array]) -> Array:
     dtype = numpy_dtype(node.dtype)
     if node.kind == "constant":
-        return np.asarray(node.payload, dtype)
+        return np.array(node.payload, dtype)
     if node.kind == "cast":
         return _cast(operands[0], node.dtype)
     if node.kind == "bitcast":
@@ -71,10 +71,24 @@ def _masked(shift: Callable[..., Array]) -> Callable[[Array, Array], Array]:
 def _pow(a: Array, b: Array) -> Array:
     if a.dtype.kind == "f":
         return np.power(a, b)
-    positive = np.power(a, np.maximum(b, 0))
     odd = (b & b.dtype.type(1)) != 0
     inverse = np.where(a == 1, 1, np.where(a == -1, np.where(odd, -1, 1), 0))
-    return np.where(b < 0, inverse, positive)
+    return np.where(b < 0, inverse, np.power(a, np.where(b < 0, b.dtype.type(0), b)))
+
+
+def _extreme(wins: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Array]:
+    def choose(a: Array, b: Array) -> Array:
+        return np.where(wins(a, b) | (a != a), a, b)
+
+    return choose
+
+
+def _high_product(a: Array, b: Array) -> Array:
+    return (a.astype(np.uint64) * b.astype(np.uint64)) >> np.uint64(32)
+
+
+def _rsqrt(x: Array) -> Array:
+    return 1.0 / np.sqrt(x)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -95,7 +109,7 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
-    "rsqrt": lambda x: 1.0 / np.sqrt(x),
+    "rsqrt": _rsqrt,
     "pow": _pow,
 }
 
@@ -107,7 +121,7 @@ MEANINGS: dict[str, Callable[..., Array]] = {
     "rem": np.fmod,
     "floordiv": np.floor_divide,
     "mod": np.remainder,
-    "mulhi": lambda a, b: (a.astype(np.uint64) * b.astype(np.uint64)) >> np.uint64(32),
+    "mulhi": _high_product,
     "neg": np.negative,
     "abs": np.abs,
     "sqrt": np.sqrt,
@@ -115,8 +129,8 @@ MEANINGS: dict[str, Callable[..., Array]] = {
     "ceil": np.ceil,
     "trunc": np.trunc,
     "round": np.rint,
-    "minimum": lambda a, b: np.where((a < b) | (a != a), a, b),
-    "maximum": lambda a, b: np.where((a > b) | (a != a), a, b),
+    "minimum": _extreme(np.less),
+    "maximum": _extreme(np.greater),
     "and": np.bitwise_and,
     "or": np.bitwise_or,
     "xor": np.bitwise_xor,

@@ -69,7 +69,7 @@ def _quadrant(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     if x.dtype is float32:
         f, bits = _reduced_single(cast(x, float64))
         r = cast(f * (math.pi / 2), float32)
-        return *_sine_and_cosine(r, _SIN_SINGLE, _COS_SINGLE), cast(bits, uint32)
+        return *sine_and_cosine_single(r), cast(bits, uint32)
     r, excess, bits = _reduced_double(x)
     z = r * r
     main = 1.0 - 0.5 * z
@@ -79,11 +79,10 @@ def _quadrant(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     return sine, cosine, bits
 
 
-def _sine_and_cosine(
-    r: Scalar, sine: Sequence[float], cosine: Sequence[float]
-) -> tuple[Scalar, Scalar]:
+def sine_and_cosine_single(r: Scalar) -> tuple[Scalar, Scalar]:
+    """(sin r, cos r) of a float32 r within pi/4."""
     z = r * r
-    return r + r * z * horner(z, sine), 1.0 + z * (z * horner(z, cosine) - 0.5)
+    return r + r * z * horner(z, _SIN_SINGLE), 1.0 + z * (z * horner(z, _COS_SINGLE) - 0.5)
 
 
 def _reduced_single(x: Scalar) -> tuple[Scalar, Scalar]:
