@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 
-from .. import Tensor, empty, ones, softmax, zeros
+from .. import Tensor, empty, float32, ones, softmax, zeros
 from ..ir.dtypes import DType
 from ..ir.errors import ShapeError
 from . import functional as F
@@ -32,7 +32,7 @@ class MultiheadAttention(Module):
         dropout: float = 0.0,
         bias: bool = True,
         batch_first: bool = False,
-        dtype: DType | None = None,
+        dtype: DType = float32,
     ) -> None:
         super().__init__()
         if num_heads < 1 or embed_dim % num_heads:
@@ -43,8 +43,8 @@ class MultiheadAttention(Module):
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.head_dim = embed_dim // num_heads
         self.dropout, self.batch_first = dropout, batch_first
-        self.in_proj_weight = Parameter(empty(3 * embed_dim, embed_dim, dtype=dtype))
-        self.in_proj_bias = Parameter(zeros(3 * embed_dim, dtype=dtype)) if bias else None
+        self.in_proj_weight = Parameter(empty((3 * embed_dim, embed_dim), dtype=dtype))
+        self.in_proj_bias = Parameter(zeros((3 * embed_dim,), dtype=dtype)) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype)
         self.reset_parameters()
 
@@ -130,11 +130,11 @@ class MultiheadAttention(Module):
         if padding is not None:
             parts.append(_added(padding, q).reshape(batch, 1, 1, keys))
         if is_causal:
-            parts.append(_added(ones(length, keys).triu(1) > 0, q))
+            parts.append(_added(ones((length, keys)).triu(1) > 0, q))
         return functools.reduce(operator.add, parts) if parts else None
 
 
 def _added(mask: Tensor, like: Tensor) -> Tensor:
-    if mask.dtype.is_floating_point:
+    if mask.is_floating_point():
         return mask
     return zeros(mask.shape, dtype=like.dtype).masked_fill(mask, -math.inf)

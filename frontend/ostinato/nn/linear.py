@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .. import Tensor, empty, no_grad
+from .. import Tensor, empty, float32
 from ..ir.dtypes import DType
 from . import functional as F
 from . import init
@@ -18,13 +18,13 @@ class Linear(Module):
     bias: Parameter | None
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, dtype: DType | None = None
+        self, in_features: int, out_features: int, bias: bool = True, dtype: DType = float32
     ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
-        self.bias = Parameter(empty(out_features, dtype=dtype)) if bias else None
+        self.weight = Parameter(empty((out_features, in_features), dtype=dtype))
+        self.bias = Parameter(empty((out_features,), dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -46,44 +46,22 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """Rows of weight (num_embeddings, embedding_dim), which starts standard normal.
+    """Rows of weight (num_embeddings, embedding_dim), which starts standard normal."""
 
-    The row `padding_idx` starts as zeros and gets no gradient.
-    """
-
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        dtype: DType | None = None,
-    ) -> None:
+    def __init__(self, num_embeddings: int, embedding_dim: int, dtype: DType = float32) -> None:
         super().__init__()
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.padding_idx = _row("padding_idx", padding_idx, num_embeddings)
-        self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=dtype))
+        self.weight = Parameter(empty((num_embeddings, embedding_dim), dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw new rows."""
         init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with no_grad():
-                self.weight[self.padding_idx] = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Integers (...) to rows (..., embedding_dim)."""
-        return F.embedding(x, self.weight, padding_idx=self.padding_idx)
+        return F.embedding(x, self.weight)
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
-
-
-def _row(name: str, index: int | None, rows: int) -> int | None:
-    if index is None:
-        return None
-    if not -rows <= index < rows:
-        raise ValueError(f"Embedding: {name} {index} came; give one from {-rows} to {rows - 1}")
-    return index % rows
+        return f"{self.num_embeddings}, {self.embedding_dim}"

@@ -8,36 +8,22 @@ from .module import Module
 
 
 class CrossEntropyLoss(Module):
-    """-log softmax(x)[target], averaged; targets equal to `ignore_index` do not count.
+    """-log softmax(x)[target]: its mean, sum ("sum") or each one ("none"), as `reduction` says.
 
-    `weight` (classes,) scales each class; `reduction` is "mean", "sum" or "none".
+    Targets equal to `ignore_index` do not count.
     """
 
     def __init__(
-        self,
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
+        self, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ) -> None:
         super().__init__()
-        self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.reduction = reduction
         self.label_smoothing = label_smoothing
 
-    weight: Tensor | None
-
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """Logits (n, classes, ...) and class indices (n, ...) to a 0-d loss."""
-        return F.cross_entropy(
-            x,
-            target,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+        return F.cross_entropy(x, target, self.ignore_index, self.reduction, self.label_smoothing)
 
 
 class MSELoss(Module):

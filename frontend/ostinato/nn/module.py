@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
-from .. import Tensor, bfloat16, dtype, float16, float32, float64, no_grad
+from .. import DType, Tensor, bfloat16, float16, float32, float64, no_grad
 from .parameter import Parameter
 from .state import IncompatibleKeys, load, shown_name
 
@@ -135,10 +135,10 @@ class Module:
 
         Parameters and buffers stay the same objects; integer buffers keep their dtype.
         """
-        given = [a for a in args if isinstance(a, dtype)] + [kwargs.get("dtype")]
+        given = [a for a in args if isinstance(a, DType)] + [kwargs.get("dtype")]
         if given[0] is not None and not given[0].is_floating_point:
             raise TypeError(f"to: dtype {given[0]} came; a module needs a floating-point one")
-        places = [a for a in args if not isinstance(a, dtype)] + [kwargs.get("device")]
+        places = [a for a in args if not isinstance(a, DType)] + [kwargs.get("device")]
         return self._convert(lambda t: _moved(t, places[0], given[0]))
 
     def float(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import Tensor, empty
+from .. import Tensor, empty, float32
 from ..ir.dtypes import DType
 from . import functional as F
 from . import init
@@ -22,15 +22,15 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        dtype: DType | None = None,
+        dtype: DType = float32,
     ) -> None:
         super().__init__()
         self.normalized_shape = _axes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
-        self.weight = Parameter(empty(*shape, dtype=dtype)) if elementwise_affine else None
-        self.bias = Parameter(empty(*shape, dtype=dtype)) if elementwise_affine and bias else None
+        self.weight = Parameter(empty(shape, dtype=dtype)) if elementwise_affine else None
+        self.bias = Parameter(empty(shape, dtype=dtype)) if elementwise_affine and bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -61,14 +61,14 @@ class RMSNorm(Module):
         normalized_shape: int | tuple[int, ...],
         eps: float | None = None,
         elementwise_affine: bool = True,
-        dtype: DType | None = None,
+        dtype: DType = float32,
     ) -> None:
         super().__init__()
         self.normalized_shape = _axes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
-        self.weight = Parameter(empty(*shape, dtype=dtype)) if elementwise_affine else None
+        self.weight = Parameter(empty(shape, dtype=dtype)) if elementwise_affine else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

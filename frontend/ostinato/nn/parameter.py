@@ -14,7 +14,7 @@ class Parameter(Tensor):
     """
 
     def __new__(cls, data: Tensor, requires_grad: bool = True) -> Self:
-        return Tensor._make_subclass(cls, data, requires_grad)
+        return Tensor.__new__(cls, data, requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .. import Tensor, float64, zeros, zeros_like
-from .optimizer import Group, Optimizer, check_range
+from .. import Tensor, float64
+from ..ops import functions
+from .optimizer import Group, Optimizer, check_range, write_back
 
 
 class Adam(Optimizer):
@@ -35,25 +36,22 @@ class Adam(Optimizer):
             check_range(self._name, f"betas[{i}]", beta, 0, 1)
 
     def init_state(self, p: Tensor, group: Group) -> dict[str, Tensor]:
-        # Float64, since 1 - betaᵗ cancels: in float32 the first step is off by 1e-5.
         return {
-            "step": zeros((), dtype=float64),
-            "exp_avg": zeros_like(p).detach(),
-            "exp_avg_sq": zeros_like(p).detach(),
+            "step": functions.zeros((), dtype=float64),
+            "exp_avg": functions.zeros_like(p),
+            "exp_avg_sq": functions.zeros_like(p),
         }
 
     def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
         step, mean, square = state["step"], state["exp_avg"], state["exp_avg_sq"]
-        (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
+        beta1, beta2 = group["betas"]
         step.add_(1)
-        if self.decoupled:
-            p.mul_(1 - lr * decay)
-        elif decay != 0:
-            grad = grad + p * decay
-        mean.mul_(beta1).add_(grad * (1 - beta1))
-        square.mul_(beta2).add_(grad * grad * (1 - beta2))
-        deviation = (square / (1 - beta2**step)).sqrt() + group["eps"]
-        p.sub_(mean / deviation * (lr / (1 - beta1**step)))
+        change = functions.adamw_step if self.decoupled else functions.adam_step
+        results = change(
+            p, grad, mean, square, step, group["lr"], beta1, beta2, group["eps"],
+            group["weight_decay"],
+        )  # fmt: skip
+        write_back((p, mean, square), results)
 
 
 class AdamW(Adam):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import Tensor, no_grad
@@ -140,6 +140,12 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join([*lines, ")"])
+
+
+def write_back(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Give each target, in place, its new value."""
+    for target, value in zip(targets, values, strict=True):
+        target.copy_(value)
 
 
 def check_range(name: str, option: str, value: float, low: float, below: float | None) -> None:

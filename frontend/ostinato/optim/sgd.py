@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .. import Tensor, float64, zeros, zeros_like
-from .optimizer import Group, Optimizer, check_range
+from .. import Tensor, float64
+from ..ops import functions
+from .optimizer import Group, Optimizer, check_range, write_back
 
 
 class SGD(Optimizer):
     """p -= lr · v with v = momentum · v + (1 - dampening) · g, and g + weight_decay · p for g.
 
-    The first v is g. With `nesterov`, p moves along g + momentum · v instead of v.
+    The first v is g. With `nesterov`, p moves along g + momentum · v instead of v. Momentum that is
+    0 at the start stays 0: there is no state for it.
     """
 
     def __init__(
@@ -41,26 +43,18 @@ class SGD(Optimizer):
     def init_state(self, p: Tensor, group: Group) -> dict[str, Tensor]:
         if group["momentum"] == 0:
             return {}
-        state = {"momentum_buffer": zeros_like(p).detach()}
-        # Dampening spares the first step, so the step must be known.
-        return state | ({"step": zeros((), dtype=float64)} if group["dampening"] != 0 else {})
+        step = functions.zeros((), dtype=float64)
+        return {"step": step, "momentum_buffer": functions.zeros_like(p)}
 
     def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
-        if group["weight_decay"] != 0:
-            grad = grad + p * group["weight_decay"]
-        momentum = group["momentum"]
-        if momentum != 0:
-            grad = self._accelerated(grad, state, group, momentum)
-        p.sub_(grad * group["lr"])
-
-    def _accelerated(
-        self, grad: Tensor, state: dict[str, Tensor], group: Group, momentum: float
-    ) -> Tensor:
-        velocity, step = state["momentum_buffer"], state.get("step")
-        velocity.mul_(momentum)
-        if step is None:
-            velocity.add_(grad)
-        else:
-            velocity.add_(grad * (1 - group["dampening"] * (step > 0)))
-            step.add_(1)
-        return grad + velocity * momentum if group["nesterov"] else velocity
+        lr, decay = group["lr"], group["weight_decay"]
+        if not state:
+            write_back((p,), (functions.sgd_step(p, grad, lr, decay),))
+            return
+        step, velocity = state["step"], state["momentum_buffer"]
+        step.add_(1)
+        results = functions.sgd_momentum_step(
+            p, grad, velocity, step, lr, group["momentum"], group["dampening"], decay,
+            group["nesterov"],
+        )  # fmt: skip
+        write_back((p, velocity), results)

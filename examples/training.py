@@ -1,0 +1,102 @@
+"""What the examples share: options, one training step, progress bar and plot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+import ostinato as ot
+from ostinato import Tensor, nn, optim
+
+console = Console(highlight=False)
+Step = Callable[[Tensor, Tensor], Tensor]
+
+
+def options(steps: int | None, batch: int, lr: float) -> Callable[[Any], Any]:
+    """The command-line options of every example, with its own defaults."""
+    every = [
+        click.option("--device", default="cpu", show_default=True, help="Where to train."),
+        click.option("--compile/--eager", "compiled", default=True, show_default=True),
+        click.option("--steps", default=steps, show_default=True, type=click.IntRange(1)),
+        click.option("--batch", default=batch, show_default=True, type=click.IntRange(1)),
+        click.option("--lr", default=lr, show_default=True, type=float),
+        click.option("--seed", default=0, show_default=True, type=int),
+        click.option("--out", type=Path, show_default=True, help="Where results go."),
+    ]
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(every):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def training_step(model: nn.Module, opt: optim.Optimizer, compiled: bool) -> Step:
+    """One step from a batch to its loss: gradients, clipping, and the optimizer's change."""
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        loss = model(x, y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        opt.zero_grad()
+        return loss.detach()
+
+    return ot.compile(step) if compiled else step
+
+
+class Bar:
+    """A progress bar that shows the loss and how many `unit`s are done a second."""
+
+    def __init__(self, total: int, unit: str, done: int = 0) -> None:
+        self.unit = unit
+        self.units = 0
+        self.losses: list[float] = []
+        self.started = time.perf_counter()
+        columns = (TextColumn("step {task.completed}/{task.total}"), BarColumn())
+        shown = TextColumn("{task.fields[shown]}")
+        self.progress = Progress(*columns, shown, TimeRemainingColumn(), console=console)
+        self.task = self.progress.add_task("", total=total, completed=done, shown="")
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def advance(self, loss: float, units: int) -> None:
+        """Show one more step, which had this loss and went through so many units."""
+        self.losses.append(loss)
+        self.units += units
+        rate = self.units / (time.perf_counter() - self.started)
+        shown = f"loss {loss:.4f}  {rate:,.0f} {self.unit}/s"
+        self.progress.update(self.task, advance=1, shown=shown)
+
+
+def plot(path: Path, title: str, curves: dict[str, dict[int, float]]) -> None:
+    """Draw named curves, loss by step, to a PNG, if matplotlib is installed."""
+    try:
+        import matplotlib
+    except ImportError:
+        console.print("no plot: matplotlib is missing; `pip install ostinato\\[demo]` brings it")
+        return
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, curve in curves.items():
+        axes.plot(list(curve), list(curve.values()), label=name, linewidth=1)
+    axes.set(title=title, xlabel="step", ylabel="loss")
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    console.print(f"loss curve   {path}")
