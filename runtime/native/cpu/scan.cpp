@@ -1,0 +1,58 @@
+// Running sums along an axis.
+#include "core/parallel.hpp"
+#include "cpu/copy.hpp"
+#include "dispatch/shape_rules.hpp"
+
+namespace ostinato {
+namespace {
+
+constexpr int64_t kColumns = 64;  // columns of one task
+
+// x and y are (outer, n, inner); each element becomes the sum of those before it and itself.
+template <class T>
+void running_sums(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
+  const int64_t bands = (inner + kColumns - 1) / kColumns;
+  parallel_for(outer * bands, std::max<int64_t>(1, 16384 / (n * kColumns)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t task = begin; task < end; ++task) {
+                   const int64_t first = task % bands * kColumns;
+                   const int64_t last = std::min(first + kColumns, inner);
+                   const int64_t base = task / bands * n * inner;
+                   std::copy(x + base + first, x + base + last, y + base + first);
+                   for (int64_t i = 1; i < n; ++i) {
+                     const int64_t row = base + i * inner;
+                     for (int64_t c = first; c < last; ++c)
+                       y[row + c] = y[row - inner + c] + x[row + c];
+                   }
+                 }
+               });
+}
+
+void cumsum(const OpCall& call, std::span<Tensor> out) {
+  const Tensor& given = call.operand(0);
+  const bool real = is_float(given.dtype());
+  const DType dtype = real ? compute_dtype(given.dtype()) : DType::int64_;
+  const Tensor x = contiguous_as(given, dtype);
+  const ResultBuffer y(out[0], dtype);
+  if (x.numel() == 0) return;
+  int64_t n = 1, inner = 1;
+  if (x.ndim() > 0) {
+    const int axis = axis_of("cumsum", call.attr(0).as_int(), x.ndim(), x.sizes());
+    n = x.size(axis);
+    for (int i = axis + 1; i < x.ndim(); ++i) inner *= x.size(i);
+  }
+  const int64_t outer = x.numel() / (n * inner);
+  const auto run = [&]<class T>(T) { running_sums(x.data<T>(), y.data<T>(), outer, n, inner); };
+  // Integer sums wrap.
+  if (!real)
+    run(uint64_t{});
+  else if (dtype == DType::float64_)
+    run(double{});
+  else
+    run(float{});
+  y.store();
+}
+OSTINATO_KERNEL(cumsum, cumsum);
+
+}  // namespace
+}  // namespace ostinato
