@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.arith import CMPF_COMPARISON_OPERATIONS, CMPI_COMPARISON_OPERATIONS
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Attribute, Operation
 
 from .dtypes import BY_IR
@@ -22,16 +22,15 @@ Array = NDArray[Any]
 
 _NUMPY = {"i1": "bool", "index": "int64", "f16": "float16", "bf16": "float32", "f32": "float32",
           "f64": "float64"}
-_COMPARISONS: dict[str, Callable[[Array, Array], Array]] = {
+_COMPARISONS: dict[str, Callable[..., Array]] = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal}
 
 
 def numpy_type(type_: Attribute) -> np.dtype[Any]:
     """The dtype of arrays that hold values of a scalar type; float32 for bf16."""
-    if isinstance(type_, IntegerType) and type_.width.data > 1:
-        return np.dtype(f"int{type_.width.data}")
-    return np.dtype(_NUMPY[str(type_)])
+    name = str(type_)
+    return np.dtype(_NUMPY[name] if name in _NUMPY else name.replace("i", "int"))
 
 
 def evaluate_op(op: Operation, operands: Sequence[Array]) -> Array:
@@ -80,7 +79,8 @@ def _compare_integers(op: Operation, operands: Sequence[Array]) -> Array:
     predicate = CMPI_COMPARISON_OPERATIONS[_predicate(op)]
     if predicate[0] == "u":
         operands = [_unsigned(x) for x in operands]
-    return _COMPARISONS[predicate[-2:]](*operands)
+    compare = _COMPARISONS[predicate[-2:]]
+    return compare(*operands)
 
 
 def _compare_floats(op: Operation, operands: Sequence[Array]) -> Array:

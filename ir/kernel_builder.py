@@ -10,15 +10,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from xdsl.builder import Builder, InsertPoint
+from xdsl.builder import Builder
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import IndexType, IntegerType, LocationAttr, UnknownLoc
 from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.rewriter import InsertPoint
 
 from .dialects.kernel import (
     BufferType,
@@ -33,7 +34,7 @@ from .dialects.kernel import (
 )
 from .dtypes import DType
 
-Strides = Mapping[SSAValue, int]
+Strides = Mapping[SSAValue, int] | Mapping[BlockArgument, int]
 """Elements that the offset moves by for each step of a loop index or other integer."""
 
 _Op = TypeVar("_Op", bound=Operation)
@@ -92,12 +93,13 @@ class KernelBuilder:
     def access(self, strides: Strides, offset: int = 0) -> tuple[AffineMap, list[SSAValue]]:
         """The map and indices of `offset + sum of value * stride`: loop indices are dims,
         other integers (cast to index here) are symbols."""
-        dims = [v for v in strides if _is_loop_index(v)]
-        symbols = [v for v in strides if not _is_loop_index(v)]
-        terms = [AffineExpr.dimension(i) * strides[v] for i, v in enumerate(dims)]
-        terms += [AffineExpr.symbol(i) * strides[v] for i, v in enumerate(symbols)]
+        items: list[tuple[SSAValue, int]] = list(strides.items())
+        dims = [(v, step) for v, step in items if _is_loop_index(v)]
+        symbols = [(v, step) for v, step in items if not _is_loop_index(v)]
+        terms = [AffineExpr.dimension(i) * step for i, (_, step) in enumerate(dims)]
+        terms += [AffineExpr.symbol(i) * step for i, (_, step) in enumerate(symbols)]
         expr = sum(terms, start=AffineExpr.constant(0)) + offset
-        indices = [*dims, *(self.as_index(v) for v in symbols)]
+        indices = [*(v for v, _ in dims), *(self.as_index(v) for v, _ in symbols)]
         return AffineMap(len(dims), len(symbols), (expr,)), indices
 
     def load(self, buffer: SSAValue, strides: Strides, offset: int = 0, *,
@@ -118,7 +120,7 @@ class KernelBuilder:
 
     @contextmanager
     def loop(self, count: int, *, vector: bool = False,
-             unroll: int | None = None) -> Iterator[BlockArgument]:
+             unroll: int | None = None) -> Generator[BlockArgument]:
         """A `kernel.for`; ops inserted within the `with` are its body, its value is the index."""
         body = self._body("j")
         with self._inside(body):
@@ -128,7 +130,7 @@ class KernelBuilder:
 
     @contextmanager
     def reduce(self, combiners: Sequence[str], count: int, *,
-               vector: bool = False) -> Iterator[Reduction]:
+               vector: bool = False) -> Generator[Reduction]:
         """A `kernel.reduce`; the body ends by `give`, `results` are there after the `with`."""
         body = self._body("k")
         reduction = Reduction(body.args[0])
@@ -145,7 +147,7 @@ class KernelBuilder:
         return body
 
     @contextmanager
-    def _inside(self, body: Block) -> Iterator[None]:
+    def _inside(self, body: Block) -> Generator[None]:
         outer = self.builder.insertion_point
         self.builder.insertion_point = InsertPoint.at_end(body)
         try:

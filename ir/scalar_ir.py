@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from xdsl.builder import Builder
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, LocationAttr
+from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerType, LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from .dialects.kernel_types import value_type
@@ -94,9 +95,15 @@ class _Emitter:
         op.location = self.location
         return self.insert.insert(op).results[0]
 
+    def made(self, op: Any, operands: Sequence[SSAValue]) -> SSAValue:
+        """The op of a table, whose class is not known here."""
+        return self.op(op(*operands))
+
     def constant(self, value: bool | int | float, type_: Attribute) -> SSAValue:
         if isinstance(type_, IntegerType):
-            return self.op(arith.ConstantOp(IntegerAttr(int(value), type_, truncate_bits=True)))
+            return self.op(arith.ConstantOp.from_int_and_width(
+                int(value), cast("IntegerType", type_), truncate_bits=True))
+        assert isinstance(type_, AnyFloat)
         return self.op(arith.ConstantOp(FloatAttr(float(value), type_)))
 
     def compare(self, predicate: str, a: SSAValue, b: SSAValue) -> SSAValue:
@@ -123,7 +130,7 @@ class _Emitter:
         if node.kind not in table:
             raise NotImplementedError(
                 f"{node.kind}: no op for {domain.name}; keep it out of fused kernels")
-        return self.op(table[node.kind](*operands))
+        return self.made(table[node.kind], operands)
 
     def _comparison(self, kind: str, domain: DType, operands: list[SSAValue]) -> SSAValue:
         if domain.is_floating_point:
@@ -142,7 +149,7 @@ class _Emitter:
                 table = _SIGNED_OPS if node.dtype.signed else _UNSIGNED_OPS
                 within = self.constant(node.dtype.bits - 1, type_)
                 amount = self.op(arith.AndIOp(operands[1], within))
-                return self.op(table[node.kind](operands[0], amount))
+                return self.made(table[node.kind], [operands[0], amount])
             case "mod" if node.dtype.signed:
                 return self._python_modulo(*operands)
             case _:
@@ -206,8 +213,8 @@ def _converted(e: _Emitter, x: SSAValue, source: DType, target: DType) -> SSAVal
     if source.is_floating_point and target.is_floating_point:
         return _refloated(e, x, source, target)
     if source.is_floating_point:
-        assert isinstance(type_, IntegerType)
-        return e.op(arith.FPToSIOp(x, type_) if target.signed else arith.FPToUIOp(x, type_))
+        whole = IntegerType(target.bits)
+        return e.op(arith.FPToSIOp(x, whole) if target.signed else arith.FPToUIOp(x, whole))
     signed = source is not bool_ and source.signed
     if target.is_floating_point:
         return e.op(arith.SIToFPOp(x, type_) if signed  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,6 @@
 """Kernels with what NumPy says they store: the table that compiled kernels are tested by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from ostinato.ir.scalar_ir import emit
 
 Array = NDArray[Any]
 Buffers = list[tuple[DType, int]]
+Builder = Callable[[int], FuncOp]
+Oracle = Callable[[int, list[Array]], dict[int, Array]]
 f32, f64, i64 = dtypes.float32, dtypes.float64, dtypes.int64
 bf16, f16, u8, i32 = dtypes.bfloat16, dtypes.float16, dtypes.uint8, dtypes.int32
 bit = dtypes.bool_
@@ -34,9 +36,9 @@ class Case:
     The oracle gets n and the buffers as they were; `tolerance` 0 asks for the same bits.
     """
 
-    build: Callable[[int], FuncOp]
+    build: Builder
     buffers: Callable[[int], Buffers]
-    oracle: Callable[..., dict[int, Array]]
+    oracle: Oracle
     tolerance: float = 0.0
     finite: bool = False
 
@@ -49,10 +51,10 @@ class Case:
 CASES: list[Case] = []
 
 
-def case(buffers: Callable[[int], Buffers], oracle: Callable[..., dict[int, Array]],
-         tolerance: float = 0.0, finite: bool = False) -> Callable[..., Callable[[int], FuncOp]]:
+def case(buffers: Callable[[int], Buffers], oracle: Oracle, tolerance: float = 0.0,
+         finite: bool = False) -> Callable[[Builder], Builder]:
     """Puts the decorated builder into the table."""
-    def keep(build: Callable[[int], FuncOp]) -> Callable[[int], FuncOp]:
+    def keep(build: Builder) -> Builder:
         CASES.append(Case(build, buffers, oracle, tolerance, finite))
         return build
     return keep
@@ -63,9 +65,12 @@ def compute(b: KernelBuilder, root: Scalar, *operands: SSAValue) -> SSAValue:
     return emit([root], operands, b.builder, b.location)[0]
 
 
-def start(name: str, buffers: dict[str, DType], extent: int, **options: Any) -> KernelBuilder:
+def start(name: str, buffers: dict[str, DType], extent: int, *, vector: bool = False,
+          unroll: int | None = None, grain: int | None = None,
+          aliased: Sequence[int] = ()) -> KernelBuilder:
     """A builder whose ops all have a location."""
-    return KernelBuilder(name, buffers, extent, location=PLACE, **options)
+    return KernelBuilder(name, buffers, extent, vector=vector, unroll=unroll, grain=grain,
+                         aliased=aliased, location=PLACE)
 
 
 def lane_sum(x: Array) -> Any:
@@ -83,7 +88,7 @@ X, Y, Z = (argument(k, f32) for k in range(3))
 
 
 @case(lambda n: [(f32, n), (f32, n), (f32, n), (bit, n)],
-      lambda n, x, y, o, p: {2: (x + y) * x, 3: x < y})
+      lambda n, m: {2: (m[0] + m[1]) * m[0], 3: m[0] < m[1]})
 def flat(n: int) -> FuncOp:
     b = start("flat", {"x": f32, "y": f32, "o": f32, "p": bit}, n, vector=True, unroll=2)
     x, y, o, p = b.buffers
@@ -94,7 +99,7 @@ def flat(n: int) -> FuncOp:
 
 
 @case(lambda n: [(f32, 5 * n), (f32, n), (f32, 5), (f32, 5 * n)],
-      lambda n, x, c, r, o: {3: (x.reshape(5, n) + c + r[:, None]).ravel()})
+      lambda n, m: {3: (m[0].reshape(5, n) + m[1] + m[2][:, None]).ravel()})
 def broadcast(n: int) -> FuncOp:
     b = start("broadcast", {"x": f32, "c": f32, "r": f32, "o": f32}, 5)
     x, c, r, o = b.buffers
@@ -104,8 +109,8 @@ def broadcast(n: int) -> FuncOp:
     return b.finish()
 
 
-def softmax_rows(n: int, x: Array, o: Array) -> dict[int, Array]:
-    rows = x.reshape(4, n).astype(np.float64)
+def softmax_rows(n: int, m: list[Array]) -> dict[int, Array]:
+    rows = m[0].reshape(4, n).astype(np.float64)
     e = np.exp(rows - rows.max(axis=1, keepdims=True))
     return {1: (e / e.sum(axis=1, keepdims=True)).ravel()}
 
@@ -128,8 +133,8 @@ def softmax(n: int) -> FuncOp:
 
 
 @case(lambda n: [(f32, 6 * n), (f32, 6), (f32, 6)],
-      lambda n, x, s, q: {1: np.array([lane_sum(r) for r in x.reshape(6, n)]),
-                          2: np.array([lane_sum(r * r) for r in x.reshape(6, n)])})
+      lambda n, m: {1: np.array([lane_sum(r) for r in m[0].reshape(6, n)]),
+                    2: np.array([lane_sum(r * r) for r in m[0].reshape(6, n)])})
 def moments(n: int) -> FuncOp:
     b = start("moments", {"x": f32, "s": f32, "q": f32}, 6)
     x, s, q = b.buffers
@@ -141,10 +146,10 @@ def moments(n: int) -> FuncOp:
     return b.finish()
 
 
-def normed_rows(n: int, x: Array, w: Array, o: Array) -> dict[int, Array]:
-    rows = x.reshape(3, n)
+def normed_rows(n: int, m: list[Array]) -> dict[int, Array]:
+    rows = m[0].reshape(3, n)
     return {2: ((rows - rows.mean(1, keepdims=True))
-                / np.sqrt(rows.var(1, keepdims=True) + 1e-5) * w).ravel()}
+                / np.sqrt(rows.var(1, keepdims=True) + 1e-5) * m[1]).ravel()}
 
 
 @case(lambda n: [(f64, 3 * n), (f64, n), (f64, 3 * n)], normed_rows, 1e-12, finite=True)
@@ -175,7 +180,7 @@ def running_sum(x: Array) -> Array:
 
 
 @case(lambda n: [(f32, 9 * n), (f32, n)],
-      lambda n, x, o: {1: running_sum(x.reshape(9, n))})
+      lambda n, m: {1: running_sum(m[0].reshape(9, n))})
 def column_sum(n: int) -> FuncOp:
     b = start("column_sum", {"x": f32, "o": f32}, n, vector=True, unroll=4)
     x, o = b.buffers
@@ -186,7 +191,7 @@ def column_sum(n: int) -> FuncOp:
 
 
 @case(lambda n: [(f32, 36 * n), (f32, 4 * n)],
-      lambda n, x, o: {1: np.concatenate([running_sum(p) for p in x.reshape(4, 9, n)])})
+      lambda n, m: {1: np.concatenate([running_sum(p) for p in m[0].reshape(4, 9, n)])})
 def column_sums(n: int) -> FuncOp:
     b = start("column_sums", {"x": f32, "o": f32}, 4)
     x, o = b.buffers
@@ -202,7 +207,7 @@ def in_range(tokens: Array) -> Array:
 
 
 @case(lambda n: [(i64, 7), (f32, 10 * n), (f32, 7 * n)],
-      lambda n, t, w, o: {2: w.reshape(10, n)[in_range(t)].ravel()})
+      lambda n, m: {2: m[1].reshape(10, n)[in_range(m[0])].ravel()})
 def embedding(n: int) -> FuncOp:
     b = start("embedding", {"t": i64, "w": f32, "o": f32}, 7)
     t, w, o = b.buffers
@@ -215,7 +220,7 @@ def embedding(n: int) -> FuncOp:
 
 
 @case(lambda n: [(i64, n), (f32, 30), (f32, n)],
-      lambda n, t, w, o: {2: w[in_range(t) * np.uint64(3) + np.uint64(2)]})
+      lambda n, m: {2: m[1][in_range(m[0]) * np.uint64(3) + np.uint64(2)]})
 def gather(n: int) -> FuncOp:
     b = start("gather", {"t": i64, "w": f32, "o": f32}, n, vector=True)
     t, w, o = b.buffers
@@ -226,9 +231,9 @@ def gather(n: int) -> FuncOp:
 
 
 @case(lambda n: [(f32, 3 * n), (f32, 3 * n), (f64, 3 * n), (u8, 3 * n)],
-      lambda n, x, o, p, q: {1: x.reshape(n, 3).T.ravel()[::-1],
-                             2: np.repeat(x.astype(np.float64)[:n], 3),
-                             3: np.roll((x > 0).astype(np.uint8).reshape(n, 3), 1, 1).ravel()})
+      lambda n, m: {1: m[0].reshape(n, 3).T.ravel()[::-1],
+                    2: np.repeat(m[0].astype(np.float64)[:n], 3),
+                    3: np.roll((m[0] > 0).astype(np.uint8).reshape(n, 3), 1, 1).ravel()})
 def strided(n: int) -> FuncOp:
     """Gathers with strides -n, 1 / 3 and a modulo, scatters with stride 3."""
     b = start("strided", {"x": f32, "o": f32, "p": f64, "q": u8}, 3)
@@ -248,7 +253,8 @@ def strided(n: int) -> FuncOp:
 
 
 
-def padded(n: int, x: Array, o: Array, p: Array) -> dict[int, Array]:
+def padded(n: int, m: list[Array]) -> dict[int, Array]:
+    x, _, p = m
     lower = np.tril(x.reshape(n, n)) if n > 1 else x.reshape(1, 1)
     return {1: np.pad(x.reshape(n, n), 1, constant_values=7.0).ravel(),
             2: np.where(np.tri(n, dtype=bool), lower, p.reshape(n, n)).ravel()}
@@ -273,10 +279,11 @@ def masked(n: int) -> FuncOp:
     return b.finish()
 
 
-def extremes(n: int, x: Array, k: Array, u: Array, *_: Array) -> dict[int, Array]:
+def extremes(n: int, m: list[Array]) -> dict[int, Array]:
+    x, k, u = m[:3]
     rows = x.reshape(3, n)
     return {3: rows.max(1), 4: rows.min(1), 5: k.reshape(3, n).max(1), 6: u.reshape(3, n).max(1),
-            7: (rows > 0).any(1), 8: (rows > 0).all(1),
+            7: np.any(rows > 0, axis=1), 8: np.all(rows > 0, axis=1),
             9: np.array([lane_product(r) for r in k.reshape(3, n)])}
 
 
@@ -302,8 +309,8 @@ def reductions(n: int) -> FuncOp:
 
 
 @case(lambda n: [(i32, 6 * n), (i64, n), (u8, n), (f32, n)],
-      lambda n, k, s, u, m: {1: k.reshape(6, n).astype(np.int64).sum(0),
-                             2: k.reshape(6, n).view(np.uint32).min(0).astype(np.uint8)})
+      lambda n, m: {1: m[0].reshape(6, n).astype(np.int64).sum(0),
+                    2: m[0].reshape(6, n).view(np.uint32).min(0).astype(np.uint8)})
 def serial_reductions(n: int) -> FuncOp:
     """Serial reductions in the lanes of a loop, and a vector reduction in a serial loop."""
     b = start("serial_reductions", {"k": i32, "s": i64, "u": u8, "m": f32}, 1)
@@ -317,8 +324,8 @@ def serial_reductions(n: int) -> FuncOp:
     return b.finish()
 
 
-def nested_sums(n: int, x: Array, o: Array) -> dict[int, Array]:
-    return {1: np.array([[lane_sum(r) for r in p] for p in x.reshape(2, 3, n)]).ravel()}
+def nested_sums(n: int, m: list[Array]) -> dict[int, Array]:
+    return {1: np.array([[lane_sum(r) for r in p] for p in m[0].reshape(2, 3, n)]).ravel()}
 
 
 @case(lambda n: [(f32, 6 * n), (f32, 6)], nested_sums)
@@ -332,9 +339,12 @@ def nested(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(f32, 4 * n), (f32, 4)],
-      lambda n, x, s: {0: (x * 2.0 + 1.0).astype(np.float32),
-                       1: np.array([lane_sum(r) for r in (x * 2.0 + 1.0).reshape(4, n)])})
+def doubled_and_summed(n: int, m: list[Array]) -> dict[int, Array]:
+    y = (m[0] * 2.0 + 1.0).astype(np.float32)
+    return {0: y, 1: np.array([lane_sum(r) for r in y.reshape(4, n)])}
+
+
+@case(lambda n: [(f32, 4 * n), (f32, 4)], doubled_and_summed)
 def in_place(n: int) -> FuncOp:
     """Stores to what it loads, and loads what it stored."""
     b = start("in_place", {"x": f32, "s": f32}, 4)
@@ -349,8 +359,8 @@ def in_place(n: int) -> FuncOp:
 
 
 @case(lambda n: [(f32, n), (i64, n), (f64, n)],
-      lambda n, x, o, p: {1: np.arange(n) * 3 + np.arange(n) // 4,
-                          2: np.where(np.arange(n) % 2 == 0, 0.5, -1.0)})
+      lambda n, _: {1: np.arange(n) * 3 + np.arange(n) // 4,
+                    2: np.where(np.arange(n) % 2 == 0, 0.5, -1.0)})
 def positions(n: int) -> FuncOp:
     """The vector index as data."""
     b = start("positions", {"x": f32, "o": i64, "p": f64}, n, vector=True)
@@ -364,8 +374,8 @@ def positions(n: int) -> FuncOp:
 
 
 @case(lambda n: [(bit, 4), (f32, 4), (f32, 4 * n), (f32, 4)],
-      lambda n, c, x, o, p: {2: np.repeat(np.where(c, x, -1.0).astype(np.float32), n),
-                             3: np.where(c, x, p)})
+      lambda n, m: {2: np.repeat(np.where(m[0], m[1], -1.0).astype(np.float32), n),
+                    3: np.where(m[0], m[1], m[3])})
 def guarded_scalars(n: int) -> FuncOp:
     """Masked accesses outside the vector axis."""
     b = start("guarded_scalars", {"c": bit, "x": f32, "o": f32, "p": f32}, 4)

@@ -1,5 +1,8 @@
 """Kernels compiled by LLVM against NumPy and, bit for bit, against the reference interpreter."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# (llvmlite is not annotated.)
+
 import ctypes
 import re
 from collections.abc import Sequence
@@ -81,7 +84,7 @@ def test_compiled_kernels_equal_numpy_and_the_interpreter(case: Case, count: int
     for i, (ours, reference) in enumerate(zip(by_llvm, by_reference, strict=True)):
         assert same_bits(ours, reference), f"buffer {i} differs from the interpreter's"
     with np.errstate(all="ignore"):
-        wanted = case.oracle(count, *before)
+        wanted = case.oracle(count, before)
     for i, value in wanted.items():
         if case.tolerance:
             np.testing.assert_allclose(by_llvm[i], value, case.tolerance, case.tolerance)

@@ -1,5 +1,8 @@
 """Loads compiled kernels into this process through LLVM's own linker."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# (llvmlite is not annotated.)
+
 from __future__ import annotations
 
 import llvmlite.binding as llvm

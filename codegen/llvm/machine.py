@@ -1,5 +1,8 @@
 """LLVM for the machine that runs us: its features, and objects made of module text."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# (llvmlite is not annotated.)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

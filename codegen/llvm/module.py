@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import DenseArrayBase
 from xdsl.ir import SSAValue
 
 from ...ir.dialects.kernel import BufferType, FuncOp
@@ -59,8 +58,9 @@ def _function(func: FuncOp, declared: set[str], metadata: _Metadata) -> str:
 
 def _buffers(func: FuncOp, w: Writer, metadata: _Metadata) -> dict[SSAValue, Buffer]:
     """The buffers of a kernel; those that may overlap share one alias scope."""
-    aliased = func.aliased.get_values() if isinstance(func.aliased, DenseArrayBase) else ()
-    groups = {value: -1 if i in aliased else i for i, value in enumerate(func.buffers)}
+    groups: dict[SSAValue, int] = {
+        value: -1 if i in func.aliased_numbers else i
+        for i, value in enumerate(func.buffers)}
     written = {groups[op.operands[1]] for op in func.walk()
                if op.name == "kernel.store" and op.operands[1] in groups}
     domain = metadata.node("distinct !{%self}")

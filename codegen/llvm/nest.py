@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,7 +69,7 @@ class NestWriter:
 
     @contextmanager
     def _in_lanes(self, index: SSAValue, base: Value, width: int,
-                  lanes: Value | None = None) -> Iterator[None]:
+                  lanes: Value | None = None) -> Generator[None]:
         """The part in which `index` is `base` and on in `width` lanes, `lanes` of which exist."""
         self.values[index] = LaneIndex(base, width)
         outer = self.width, self.lanes

@@ -62,10 +62,10 @@ def _constant(w: Writer, op: Operation, x: list[Value]) -> Value:
     if isinstance(value, IntegerAttr):
         return integer(value.value.data, llvm_type(op.results[0].type))
     assert isinstance(value, FloatAttr)
-    number, name = value.value.data, str(value.type)
-    if name in _HALVES:
-        return integer(_half_bits(number, name), "i16")
-    return real(number, llvm_type(value.type))
+    number, type_ = value.value.data, op.results[0].type
+    if str(type_) in _HALVES:
+        return integer(_half_bits(number, str(type_)), "i16")
+    return real(number, llvm_type(type_))
 
 
 def _half_bits(number: float, name: str) -> int:

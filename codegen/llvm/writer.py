@@ -7,7 +7,7 @@ loops and common subexpressions merge as the text is made, and no LLVM pass has 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -44,8 +44,8 @@ class Frame:
     """Text of a loop body or guarded part; `label` names the block that its last line is in."""
 
     label: str
-    lines: list[str] = field(default_factory=list)
-    known: dict[str, Value] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list[str])
+    known: dict[str, Value] = field(default_factory=dict[str, Value])
     guarded: bool = False
 
 
@@ -184,7 +184,7 @@ class Writer:
         return self.pure(text, first.type, first.width, values)
 
     @contextmanager
-    def when(self, condition: Value) -> Iterator[None]:
+    def when(self, condition: Value) -> Generator[None]:
         """A part that runs only where the i1 `condition` holds; it gives no values."""
         inside, after = self.fresh("then"), self.fresh("after")
         frame = Frame(inside, guarded=True)
@@ -198,7 +198,7 @@ class Writer:
 
     @contextmanager
     def loop(self, begin: Value, end: Value, step: int,
-             carried: Sequence[Value] = ()) -> Iterator[Loop]:
+             carried: Sequence[Value] = ()) -> Generator[Loop]:
         """A loop from `begin` by `step` while less than `end`, which begins at least once.
 
         The body sets `given`, one value for each of `carried`; after the loop `given` holds the

@@ -326,6 +326,11 @@ class FuncOp(IRDLOperation):
             "aliased": DenseArrayBase.from_list(i64, sorted(aliased)) if aliased else None})
 
     @property
+    def aliased_numbers(self) -> tuple[int, ...]:
+        """The buffers, by number, that may be the same storage."""
+        return text.numbers(self.properties.get("aliased"))
+
+    @property
     def buffers(self) -> tuple[BlockArgument, ...]:
         """The buffer arguments, in the order in which a launch passes them."""
         return tuple(self.body.block.args[:-1])

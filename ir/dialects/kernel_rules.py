@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from xdsl.dialects.builtin import (
+    AffineMapAttr,
     BFloat16Type,
-    DenseArrayBase,
     Float16Type,
     Float32Type,
     Float64Type,
     IndexType,
     IntegerAttr,
     IntegerType,
+    StringAttr,
     i1,
 )
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.utils.exceptions import VerifyException
 
+from .kernel_text import numbers
 from .kernel_types import BufferType
 
 _LOOPS = ("kernel.for", "kernel.reduce")
+_NAME = re.compile(r"[A-Za-z_][\w.$]*", re.ASCII)
 _LOCAL_BYTES = 64 * 1024
 _WIDE = (Float32Type, Float64Type)
 _FLOATS = (Float16Type, BFloat16Type, *_WIDE)
@@ -36,15 +40,23 @@ def _is_integer(type_: Attribute) -> bool:
     return isinstance(type_, IntegerType) and type_ != i1
 
 
-_COMBINES = {
-    "sum": ("f32, f64 or an integer", lambda t: isinstance(t, _WIDE) or _is_integer(t)),
-    "prod": ("f32, f64 or an integer", lambda t: isinstance(t, _WIDE) or _is_integer(t)),
-    "max": ("f32, f64 or an integer", lambda t: isinstance(t, _WIDE) or _is_integer(t)),
-    "min": ("f32, f64 or an integer", lambda t: isinstance(t, _WIDE) or _is_integer(t)),
+def _is_wide(type_: Attribute) -> bool:
+    return isinstance(type_, _WIDE) or _is_integer(type_)
+
+
+def _is_bool(type_: Attribute) -> bool:
+    return type_ == i1
+
+
+_COMBINES: dict[str, tuple[str, Callable[[Attribute], bool]]] = {
+    "sum": ("f32, f64 or an integer", _is_wide),
+    "prod": ("f32, f64 or an integer", _is_wide),
+    "max": ("f32, f64 or an integer", _is_wide),
+    "min": ("f32, f64 or an integer", _is_wide),
     "umax": ("an integer", _is_integer),
     "umin": ("an integer", _is_integer),
-    "any": ("i1", lambda t: t == i1),
-    "all": ("i1", lambda t: t == i1),
+    "any": ("i1", _is_bool),
+    "all": ("i1", _is_bool),
 }
 
 
@@ -96,17 +108,20 @@ def check_guard(op: Operation, mask: SSAValue | None, other: SSAValue | None,
 
 def check_nest(func: Operation) -> None:
     """A kernel's arguments, options and whole loop nest keep the dialect's rules."""
-    *buffers, index = func.regions[0].block.args or [None]
-    if index is None or index.type != IndexType():
+    arguments = func.regions[0].block.args
+    buffers = arguments[:-1]
+    if not arguments or arguments[-1].type != IndexType():
         _refuse(func, "its last block argument must be the parallel index, of type index")
     for i, buffer in enumerate(buffers):
         if not isinstance(buffer.type, BufferType):
             _refuse(func, f"argument {i} is a {buffer.type}; it must be a !kernel.buffer")
-    aliased = func.properties.get("aliased")
-    numbers = aliased.get_values() if isinstance(aliased, DenseArrayBase) else ()
-    for number in numbers:
+    for number in numbers(func.properties.get("aliased")):
         if not 0 <= number < len(buffers):
             _refuse(func, f"aliased buffer {number}; there are {len(buffers)} buffers")
+    name = func.properties["sym_name"]
+    if not isinstance(name, StringAttr) or not _NAME.fullmatch(name.data):
+        _refuse(func, f"the name `{name.data if isinstance(name, StringAttr) else name}`; "
+                      f"use letters, digits, `_`, `.` and `$`")
     _check_options(func)
     _check_end(func, "kernel.return")
     _check_locals(func)
@@ -207,13 +222,11 @@ def _check_store(func: Operation, op: Operation, vector: Operation | None) -> No
 
 def _check_reaches(op: Operation, axis: Operation, what: str) -> None:
     index = axis.regions[0].block.args[-1]
-    map_ = op.properties["map"].data
-    used = _used_dims(map_)
+    attribute = op.properties["map"]
+    assert isinstance(attribute, AffineMapAttr)
+    map_ = attribute.data
+    used = map_.results[0].used_dims() if map_.results else ()
     dims = [v for i, v in enumerate(op.operands[2:2 + map_.num_dims]) if i in used]
     if index not in dims and not map_.num_symbols:
         _refuse(op, f"every {what} of {axis.name} stores to the same element; "
                     f"use its index in the offset")
-
-
-def _used_dims(map_: AffineMap) -> Iterable[int]:
-    return map_.results[0].used_dims() if map_.results else ()

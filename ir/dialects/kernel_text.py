@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     DenseArrayBase,
     IndexType,
     IntegerAttr,
+    IntegerType,
     UnitAttr,
     i1,
     i64,
@@ -21,6 +23,13 @@ from xdsl.printer import Printer
 from .kernel_types import BufferType
 
 
+def numbers(attribute: Attribute | None) -> tuple[int, ...]:
+    """The elements of an i64 array attribute; none where it is absent."""
+    if not isinstance(attribute, DenseArrayBase):
+        return ()
+    return tuple(cast("DenseArrayBase[IntegerType]", attribute).get_values())
+
+
 def print_options(printer: Printer, properties: Mapping[str, Attribute]) -> None:
     """Prints ` vector unroll 4 grain 8 aliased [0, 1]`, in this order and as present."""
     if "vector" in properties:
@@ -29,9 +38,9 @@ def print_options(printer: Printer, properties: Mapping[str, Attribute]) -> None
         value = properties.get(key)
         if isinstance(value, IntegerAttr):
             printer.print_string(f" {key} {value.value.data}")
-    aliased = properties.get("aliased")
-    if isinstance(aliased, DenseArrayBase):
-        printer.print_string(f" aliased [{', '.join(map(str, aliased.get_values()))}]")
+    if "aliased" in properties:
+        aliased = ", ".join(map(str, numbers(properties["aliased"])))
+        printer.print_string(f" aliased [{aliased}]")
 
 
 def parse_options(parser: Parser) -> dict[str, Attribute]:
@@ -43,8 +52,8 @@ def parse_options(parser: Parser) -> dict[str, Attribute]:
         if parser.parse_optional_keyword(key):
             properties[key] = IntegerAttr(parser.parse_integer(), i64)
     if parser.parse_optional_keyword("aliased"):
-        numbers = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_integer)
-        properties["aliased"] = DenseArrayBase.from_list(i64, numbers)
+        aliased = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_integer)
+        properties["aliased"] = DenseArrayBase.from_list(i64, aliased)
     return properties
 
 
