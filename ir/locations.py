@@ -50,4 +50,4 @@ def fuse_locations(locations: Iterable[LocationAttr]) -> LocationAttr:
     lines = list(dict.fromkeys(x for location in locations for x in lines_of(location)))
     if len(lines) < 2:
         return lines[0] if lines else UNKNOWN_LOC
-    return FusedLoc(lines[:MOST_LINES], NoneAttr())
+    return FusedLoc(tuple(lines[:MOST_LINES]), NoneAttr())

@@ -7,7 +7,7 @@ symbolic trace (`ir/symbolic.py`) or arrays. Values are hashable and compare by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,13 +40,17 @@ class Applied:
 
 
 def pull_back(
-    nodes: Sequence[Node], cotangents: Mapping[Any, Any], wanted: Iterable[Any]
+    nodes: Sequence[Node],
+    cotangents: Mapping[Any, Any],
+    wanted: Iterable[Any],
+    entering: Callable[[Any], object] = lambda node: None,
 ) -> dict[Any, Any]:
     """The cotangents of `wanted`, given those of some values that `nodes` (in order) compute.
 
     A wanted value may be an input or an intermediate result; one that no cotangent reaches is not
     in the answer. Each cotangent has its value's shape and dtype. Rules run only between `wanted`
     and `cotangents`; of a rule's answers those that no one needs are left to dead-code removal.
+    `entering` is called with each node before its rule runs.
     GradientError where the way leads through an op with a float result and neither rule nor body.
     """
     wanted = list(dict.fromkeys(wanted))
@@ -55,6 +59,7 @@ def pull_back(
     for node in reversed(nodes):
         given = [total.get(r) if r in active else None for r in node.results]
         if any(g is not None for g in given):
+            entering(node)
             for value, g in _operand_cotangents(node, given, active):
                 total[value] = OPS["add"](total[value], g) if value in total else g
     return {v: total[v] for v in wanted if v in total}

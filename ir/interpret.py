@@ -1,0 +1,139 @@
+"""The reference interpreter: runs a module of any stage on NumPy arrays, one op after the other.
+
+`ot.gradient` is run as it stands, by the gradient rules on arrays (`ir/vjp.py`), so that a captured
+module and what the autodiff pass makes of it can be compared. Kernels and Programs are run by
+`ir/interpret_kernel.py` and `ir/interpret_program.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from .dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
+from .errors import IRError
+from .graph import main_of, type_of
+from .interpret_arrays import ArrayTensor, apply, tensor
+from .op import OPS, Builder, Op, building
+from .scalar_numpy import numpy_dtype
+from .shapes import show
+from .vjp import Applied, pull_back
+
+Array = NDArray[Any]
+
+
+def run(module: ModuleOp, inputs: Sequence[Any]) -> list[Array]:
+    """The results of the module's `@main`, arguments being arrays or (for numbers) numbers.
+
+    A bfloat16 value is a float32 array holding bfloat16 numbers. Results that `ot.writes` says are
+    written back into arguments are results like others; `inputs` stay as they are. ValueError
+    where `inputs` do not fit the arguments, IRError for an op that no stage has.
+    """
+    func = main_of(module)
+    block = func.body.block
+    if len(inputs) != len(block.args):
+        raise ValueError(f"run: {len(inputs)} inputs; the module takes {len(block.args)}")
+    if any(op.name.startswith("program.") for op in block.ops):
+        from .interpret_program import run_program
+
+        return run_program(module, inputs)
+    trace = _Trace()
+    values = [trace.input(i, x, a) for i, (x, a) in enumerate(zip(inputs, block.args, strict=True))]
+    return [v.array for v in trace.block(block, values)]
+
+
+class _Traced(ArrayTensor):
+    """An array that notes what is applied to it, so that gradients can be taken."""
+
+    trace: _Trace
+
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        return self.trace.apply_op(op, operands, attrs)
+
+
+class _Trace(Builder):
+    """What was applied so far, and the values of the IR's values."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Applied] = []
+        self.values: dict[SSAValue, _Traced] = {}
+
+    def value(self, of: ArrayTensor) -> _Traced:
+        """`of` as a value of this trace."""
+        if isinstance(of, _Traced):
+            return of
+        made = _Traced(of.array, of.dtype, of.wrapped)
+        made.trace = self
+        return made
+
+    def input(self, index: int, given: Any, argument: SSAValue) -> _Traced:
+        """Argument number `index`."""
+        of = type_of(argument)
+        if of.wrapped:
+            return self.value(tensor(np.asarray(given).astype(of.dtype.numpy).item()))
+        array = np.asarray(given)
+        if array.shape != of.shape or array.dtype != numpy_dtype(of.dtype):
+            raise ValueError(
+                f"run: input {index} has shape {show(array.shape)} and dtype {array.dtype}; "
+                f"the module takes {show(of.shape)} and {numpy_dtype(of.dtype)}"
+            )
+        return self.value(ArrayTensor(array, of.dtype))
+
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        lifted = tuple(self._lift(o) for o in operands)
+        results = tuple(self.value(r) for r in apply(op, lifted, attrs))
+        self.nodes.append(Applied(op, lifted, attrs, results))
+        return results[0] if len(results) == 1 else results
+
+    def _lift(self, operand: Any) -> Any:
+        if operand is None:
+            return None
+        if isinstance(operand, (list, tuple)):
+            return [self._lift(o) for o in operand]  # pyright: ignore[reportUnknownVariableType]
+        return self.value(tensor(operand))
+
+    def block(self, block: Block, arguments: Sequence[_Traced]) -> list[_Traced]:
+        """What the last op of `block` hands over."""
+        self.values.update(zip(block.args, arguments, strict=True))
+        end = block.last_op
+        assert end is not None, "a block ends in func.return or ot.yield"
+        with building(self):
+            for op in block.ops:
+                if op is not end:
+                    results = self.op(op)
+                    self.values.update(zip(op.results, results, strict=True))
+        return [self.values[v] for v in end.operands]
+
+    def op(self, op: Operation) -> Sequence[_Traced]:
+        """The results of an op."""
+        match op:
+            case TableOp():
+                operands = [self._operand(o) for o in op.grouped_operands()]
+                results = self.apply_op(op.SCHEMA, operands, op.attribute_values())
+                return results if isinstance(results, tuple) else (results,)  # pyright: ignore[reportUnknownVariableType]
+            case ConstantOp():
+                return [self.value(tensor(op.python_value))]
+            case GradientOp():
+                return self._gradients(op)
+            case FusionOp():
+                return self.block(op.body.block, [self.values[v] for v in op.inputs])
+            case _:
+                raise IRError(f"run: {op.name} has no meaning here; see docs/ir.md for the stages")
+
+    def _operand(self, operand: Any) -> Any:
+        if isinstance(operand, list):
+            return [self.values[v] for v in operand]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return None if operand is None else self.values[operand]
+
+    def _gradients(self, op: GradientOp) -> list[_Traced]:
+        wanted = [self.values[v] for v in op.wrt]
+        seed = {self.values[op.output]: self.values[op.cotangent]}
+        found = pull_back(list(self.nodes), seed, wanted)
+        return [
+            found[w] if w in found else OPS["full"](w.shape, 0, dtype=w.dtype) for w in wanted
+        ]

@@ -1,0 +1,88 @@
+"""`ot.gradient` becomes ops, by the gradient rules of the op table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from ..ir.dialects.ot import GradientOp, TableOp
+from ..ir.graph import GraphBuilder, GraphTensor
+from ..ir.op import OPS, Op, building
+from ..ir.vjp import pull_back
+from .rewriter import blocks_of, erase_dead, replace, stand_before
+
+
+def autodiff(module: ModuleOp) -> None:
+    """Expands each `ot.gradient`, in order, so that one may differentiate through another.
+
+    GradientError where the way leads through an op without a gradient.
+    """
+    for block in blocks_of(module):
+        found = [op for op in block.ops if isinstance(op, GradientOp)]
+        for op in found:
+            _expand(op, block)
+        if found:
+            erase_dead(block)
+
+
+@dataclass(frozen=True, eq=False)
+class _Node:
+    """An op of the graph as `ir.vjp.Node`."""
+
+    source: TableOp
+    op: Op
+    operands: list[Any]
+    attrs: dict[str, Any]
+    results: list[GraphTensor]
+
+
+def _expand(gradient: GradientOp, block: Block) -> None:
+    builder = GraphBuilder(block)
+    stand_before(builder, gradient)
+    wanted = [builder.wrap(v) for v in gradient.wrt]
+    nodes = [_node(op, builder) for op in _path(gradient)]
+    with building(builder):
+        seed = {builder.wrap(gradient.output): builder.wrap(gradient.cotangent)}
+
+        def entering(node: _Node) -> None:
+            stand_before(builder, gradient, (node.source, gradient))
+
+        found = pull_back(nodes, seed, wanted, entering)
+        stand_before(builder, gradient)
+        gradients = [found[w] if w in found else _zeros(w) for w in wanted]
+    replace(gradient, [g.value for g in gradients])
+
+
+def _path(gradient: GradientOp) -> Iterator[TableOp]:
+    """The ops before `gradient` that compute its output, in order."""
+    needed: set[Operation] = set()
+    stack: list[SSAValue] = [gradient.output]
+    while stack:
+        owner = stack.pop().owner
+        if isinstance(owner, Operation) and owner not in needed:
+            needed.add(owner)
+            stack.extend(owner.operands)
+    assert gradient.parent is not None, "an ot.gradient stands in a block"
+    for op in gradient.parent.ops:
+        if op in needed and isinstance(op, TableOp):
+            yield op
+
+
+def _node(op: TableOp, builder: GraphBuilder) -> _Node:
+    operands = [_wrap(o, builder) for o in op.grouped_operands()]
+    results = [builder.wrap(r) for r in op.results]
+    return _Node(op, op.SCHEMA, operands, op.attribute_values(), results)
+
+
+def _wrap(operand: Any, builder: GraphBuilder) -> Any:
+    if isinstance(operand, list):
+        return [builder.wrap(v) for v in operand]  # pyright: ignore[reportUnknownVariableType]
+    return None if operand is None else builder.wrap(operand)
+
+
+def _zeros(like: GraphTensor) -> GraphTensor:
+    return OPS["full"](like.shape, 0, dtype=like.dtype)
