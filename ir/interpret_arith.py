@@ -79,8 +79,8 @@ def _compare_integers(op: Operation, operands: Sequence[Array]) -> Array:
     predicate = CMPI_COMPARISON_OPERATIONS[_predicate(op)]
     if predicate[0] == "u":
         operands = [_unsigned(x) for x in operands]
-    compare = _COMPARISONS[predicate[-2:]]
-    return compare(*operands)
+    result: Array = _COMPARISONS[predicate[-2:]](*operands)
+    return result
 
 
 def _compare_floats(op: Operation, operands: Sequence[Array]) -> Array:
@@ -90,7 +90,7 @@ def _compare_floats(op: Operation, operands: Sequence[Array]) -> Array:
     if predicate in ("uno", "ord"):
         return unordered if predicate == "uno" else ~unordered
     if predicate in ("true", "false"):
-        return np.full(unordered.shape, predicate == "true")
+        return unordered | True if predicate == "true" else unordered & False
     holds = _COMPARISONS[predicate[1:]](a, b)
     return holds | unordered if predicate[0] == "u" else holds & ~unordered
 
