@@ -253,10 +253,11 @@ def cast(x: Scalar, dtype: DType) -> Scalar:
 
 
 def bitcast(x: Scalar, dtype: DType) -> Scalar:
-    """The bits of `x` read as `dtype`, which has the same width and is not bool."""
+    """The bits of `x` read as `dtype`, of the same width; neither is bool or a 16-bit float."""
     if x.dtype is dtype:
         return x
     check_domain(KINDS["bitcast"], x.dtype)
+    check_domain(KINDS["bitcast"], dtype)
     if dtype.bits != x.dtype.bits:
         raise TypeError(f"bitcast: {x.dtype.name} to {dtype.name}; the widths must be equal")
     return _intern("bitcast", dtype, (x,), None)

@@ -23,6 +23,11 @@ class Format:
         return 1.5 * 2.0**self.fraction
 
     @property
+    def sign(self) -> int:
+        """The sign bit."""
+        return 1 << (self.bits.bits - 1)
+
+    @property
     def smallest_normal(self) -> float:
         """The smallest normal number."""
         return 2.0 ** (1 - self.bias)
@@ -75,7 +80,7 @@ def scaled(y: Scalar, bits: Scalar) -> Scalar:
 def with_sign_of(magnitude: Scalar, x: Scalar) -> Scalar:
     """`magnitude`, which is not negative, with the sign bit of `x`."""
     form = format_of(x.dtype)
-    sign = bitcast(x, form.bits) & (1 << (form.bits.bits - 1))
+    sign = bitcast(x, form.bits) & form.sign
     return bitcast(bitcast(magnitude, form.bits) | sign, x.dtype)
 
 

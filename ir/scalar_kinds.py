@@ -67,7 +67,7 @@ PRIMITIVES: dict[str, Kind] = {
         Kind("isinf", 1, "f", "bool"),
         Kind("select", 3, "bifh", "select"),
         Kind("cast", 1, "bifh", "given"),
-        Kind("bitcast", 1, "ifh", "given"),
+        Kind("bitcast", 1, "if", "given"),
     )
 }
 

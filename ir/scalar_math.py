@@ -34,6 +34,24 @@ EXPANSIONS: dict[str, Callable[..., Scalar]] = {
     "tanh": expand_tanh,
 }
 
+BOUNDS: dict[str, dict[str, float]] = {
+    "cos": {"float32": 1.6, "float64": 0.8},
+    "erf": {"float32": 1.5, "float64": 1.3},
+    "exp": {"float32": 1.0, "float64": 1.0},
+    "exp2": {"float32": 1.1, "float64": 1.3},
+    "expm1": {"float32": 1.4, "float64": 1.4},
+    "log": {"float32": 0.9, "float64": 0.9},
+    "log1p": {"float32": 0.9, "float64": 0.9},
+    "log2": {"float32": 0.9, "float64": 0.9},
+    "pow": {"float32": 0.6, "float64": 0.9},
+    "rsqrt": {"float32": 1.5, "float64": 1.5},
+    "sigmoid": {"float32": 2.5, "float64": 2.5},
+    "sin": {"float32": 1.6, "float64": 0.8},
+    "tan": {"float32": 4.0, "float64": 2.5},
+    "tanh": {"float32": 1.4, "float64": 1.4},
+}
+"""The largest error of each expansion in units in the last place (integer pow is exact)."""
+
 
 def expand(root: Scalar, keep: frozenset[str] = frozenset()) -> Scalar:
     """`root` with every function node whose kind is not in `keep` written in primitives."""

@@ -25,7 +25,8 @@ def evaluate(roots: Sequence[Scalar], arguments: Sequence[Array]) -> list[Array]
     with np.errstate(all="ignore"):
         for node in postorder(roots):
             if node.kind == "argument":
-                values[node] = np.asarray(arguments[node.payload])
+                index: int = node.payload
+                values[node] = np.asarray(arguments[index])
             else:
                 values[node] = _value(node, [values[x] for x in node.operands])
     return [values[root] for root in roots]
@@ -69,11 +70,11 @@ def _masked(shift: Callable[..., Array]) -> Callable[[Array, Array], Array]:
 
 
 def _pow(a: Array, b: Array) -> Array:
-    if a.dtype.kind == "f":
+    if a.dtype.kind != "i":
         return np.power(a, b)
-    odd = (b & b.dtype.type(1)) != 0
-    inverse = np.where(a == 1, 1, np.where(a == -1, np.where(odd, -1, 1), 0))
-    return np.where(b < 0, inverse, np.power(a, np.where(b < 0, b.dtype.type(0), b)))
+    sign = np.where((b & 1) != 0, a, 1)
+    inverse = np.where(a == -1, sign, a == 1)
+    return np.where(b < 0, inverse, np.power(a, np.where(b < 0, 0, b)))
 
 
 def _extreme(wins: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Array]:

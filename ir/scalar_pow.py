@@ -48,7 +48,7 @@ def expand_pow(x: Scalar, y: Scalar) -> Scalar:
 
 def _negated_with(x: Scalar, odd: Scalar, magnitude: Scalar) -> Scalar:
     form = format_of(x.dtype)
-    sign = bitcast(x, form.bits) & (1 << (form.bits.bits - 1))
+    sign = bitcast(x, form.bits) & form.sign
     flip = select(odd, sign, constant(0, form.bits))
     return bitcast(bitcast(magnitude, form.bits) ^ flip, x.dtype)
 

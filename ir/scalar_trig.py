@@ -13,6 +13,9 @@ from .dtypes import float32, float64
 from .scalar import Scalar, bitcast, cast, constant, select, uint32
 from .scalar_float import format_of, horner, nearest
 
+LARGEST_DOUBLE = 2.0**30
+"""Where float64 sin, cos and tan end: beyond it they are NaN. float32 has no such limit."""
+
 # sin r = r + r^3 S(r^2), cos r = 1 + r^2 (-1/2 + r^2 C(r^2))
 _SIN_SINGLE = (-0.16666655242443085, 0.008332188241183758, -0.0001951809535967186)
 _COS_SINGLE = (0.04166664555668831, -0.0013887309469282627, 2.4432327336398885e-05)
@@ -34,38 +37,43 @@ _HALF_PI = (1.570796251296997, 7.549789415861596e-08, 5.39030083589187e-15,
 
 
 def expand_sin(x: Scalar) -> Scalar:
-    """sin(x)."""
-    sine, cosine, quadrant = _quadrant(x)
-    return _turned(select(_odd(quadrant), cosine, sine), quadrant)
+    """sin(x), as sin |x| with the sign of x, which -0 keeps in this way."""
+    sine, cosine, quadrant = _quadrant(abs(x))
+    form = format_of(x.dtype)
+    turns = _sign_of(quadrant) ^ (bitcast(x, form.bits) & form.sign)
+    return _flipped(select(_odd(quadrant), cosine, sine), turns)
 
 
 def expand_cos(x: Scalar) -> Scalar:
     """cos(x)."""
-    sine, cosine, quadrant = _quadrant(x)
-    return _turned(select(_odd(quadrant), sine, cosine), quadrant + 1)
+    sine, cosine, quadrant = _quadrant(abs(x))
+    return _flipped(select(_odd(quadrant), sine, cosine), _sign_of(quadrant + 1))
 
 
 def expand_tan(x: Scalar) -> Scalar:
     """tan(x)."""
-    sine, cosine, quadrant = _quadrant(x)
-    odd = _odd(quadrant)
-    return select(odd, -cosine, sine) / select(odd, sine, cosine)
+    sine, cosine, quadrant = _quadrant(abs(x))
+    odd, form = _odd(quadrant), format_of(x.dtype)
+    quotient = select(odd, -cosine, sine) / select(odd, sine, cosine)
+    return _flipped(quotient, bitcast(x, form.bits) & form.sign)
 
 
 def _odd(quadrant: Scalar) -> Scalar:
     return (quadrant & 1).ne(0)
 
 
-def _turned(value: Scalar, quadrant: Scalar) -> Scalar:
-    """`value` with its sign changed where bit 1 of `quadrant` is set."""
-    form = format_of(value.dtype)
-    top = form.bits.bits - 1
-    sign = (quadrant << (top - 1)) & (1 << top)
-    return bitcast(bitcast(value, form.bits) ^ sign, value.dtype)
+def _sign_of(quadrant: Scalar) -> Scalar:
+    """A sign bit that is set in quadrants 2 and 3."""
+    top = quadrant.dtype.bits - 1
+    return (quadrant << (top - 1)) & (1 << top)
+
+
+def _flipped(value: Scalar, sign: Scalar) -> Scalar:
+    return bitcast(bitcast(value, sign.dtype) ^ sign, value.dtype)
 
 
 def _quadrant(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """(sin(f pi/2), cos(f pi/2), an unsigned integer whose low bits are q) of x."""
+    """(sin(f pi/2), cos(f pi/2), an unsigned integer whose low bits are q); x is not negative."""
     if x.dtype is float32:
         f, bits = _reduced_single(cast(x, float64))
         r = cast(f * (math.pi / 2), float32)
@@ -91,7 +99,7 @@ def _reduced_single(x: Scalar) -> tuple[Scalar, Scalar]:
     The bits of 2/pi before a window change x 2/pi by multiples of 4 only, and a product of 24
     and 29 bits is exact in float64, so that x times the window is known modulo 4.
     """
-    first, second, rest = (_window(abs(x), [w[i] for w in _WINDOWS]) for i in range(3))
+    first, second, rest = (_window(x, [w[i] for w in _WINDOWS]) for i in range(3))
     a, b = _modulo_four(x * first), _modulo_four(x * second)
     q, bits = nearest(a + b)
     return ((a - q) + b) + x * rest, bits
@@ -111,11 +119,12 @@ def _modulo_four(x: Scalar) -> Scalar:
 
 
 def _reduced_double(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """(r, d, bits of q), x = q pi/2 + r - d, |x| at most 2^30 pi/2 (Cody and Waite)."""
+    """(r, d, bits of q), x = q pi/2 + r - d (Cody and Waite); r is NaN beyond LARGEST_DOUBLE."""
     q, bits = nearest(x * (2 / math.pi))
     exact = (x - q * _HALF_PI[0]) - q * _HALF_PI[1]
     third, fourth = q * _HALF_PI[2], q * _HALF_PI[3]
     r = exact - third
     excess = third - (exact - r)
     result = r - fourth
+    result = select(x <= LARGEST_DOUBLE, result, math.nan)
     return result, excess + (fourth - (r - result)) + q * _HALF_PI[4], bits
