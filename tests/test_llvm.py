@@ -5,7 +5,7 @@
 
 import ctypes
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -19,7 +19,7 @@ from ostinato.codegen.backend import Backend, CompiledModule, Options
 from ostinato.codegen.llvm.backend import LLVMBackend
 from ostinato.codegen.llvm.elf import undefined_symbols
 from ostinato.codegen.llvm.load import LoadedKernels
-from ostinato.codegen.llvm.machine import host
+from ostinato.codegen.llvm.machine import Machine, baseline, host
 from ostinato.ir import dtypes
 from ostinato.ir.dialects.kernel import FuncOp
 from ostinato.ir.dtypes import DType
@@ -40,9 +40,9 @@ def launch(address: int, buffers: Sequence[Array], begin: int, end: int) -> None
     kernel(ctypes.addressof(pointers), begin, end)
 
 
-def compiled(*kernels: FuncOp) -> LoadedKernels:
+def compiled(*kernels: FuncOp, machine: Callable[[], Machine] = host) -> LoadedKernels:
     """The kernels, built and in memory."""
-    return LoadedKernels(LLVMBackend().build(kernels))
+    return LoadedKernels(LLVMBackend(machine).build(kernels))
 
 
 def sample(dtype: DType, count: int, seed: int, finite: bool = False) -> Array:
@@ -71,13 +71,15 @@ def same_bits(a: Array, b: Array) -> bool:
     return bool(np.array_equal(a, b))
 
 
+@pytest.mark.parametrize("machine", [host, baseline])
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
-def test_compiled_kernels_equal_numpy_and_the_interpreter(case: Case, count: int) -> None:
+def test_compiled_kernels_equal_numpy_and_the_interpreter(
+        case: Case, count: int, machine: Callable[[], Machine]) -> None:
     kernel = case.build(count)
     before = [sample(d, n, seed, case.finite) for seed, (d, n) in enumerate(case.buffers(count))]
     by_llvm, by_reference = ([b.copy() for b in before] for _ in range(2))
-    loaded, extent = compiled(kernel), kernel.extent.value.data
+    loaded, extent = compiled(kernel, machine=machine), kernel.extent.value.data
     for begin, end in ((0, extent // 3), (extent // 3, extent), (extent, extent)):
         launch(loaded.addresses[case.name], by_llvm, begin, end)
     run_kernel(kernel, by_reference)
@@ -201,23 +203,27 @@ def test_a_buffer_passed_twice_is_written_in_the_order_of_the_text() -> None:
     assert same_bits(reference, ours)
 
 
-def full_width() -> str:
-    return "%zmm" if llvm.get_host_cpu_features().get("avx512f") else "%ymm"
+def full_width(machine: Callable[[], Machine]) -> str:
+    has_zmm = machine is host and "+avx512f" in llvm.get_host_cpu_features().flatten()
+    return "%zmm" if has_zmm else "%ymm"
 
 
+@pytest.mark.parametrize("machine", [host, baseline])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
-def test_assembly_has_no_calls_and_contracts_nothing(case: Case) -> None:
-    assembly = LLVMBackend().assembly([case.build(1000)])
+def test_assembly_has_no_calls_and_contracts_nothing(
+        case: Case, machine: Callable[[], Machine]) -> None:
+    assembly = LLVMBackend(machine).assembly([case.build(1000)])
     assert not re.search(r"\b(call|jmp\s+\*|vfn?m(add|sub))", assembly)
 
 
+@pytest.mark.parametrize("machine", [host, baseline])
 @pytest.mark.parametrize("case", [c for c in CASES if c.name in (
     "flat", "broadcast", "softmax", "moments", "layer_norm", "column_sum", "embedding")],
     ids=lambda c: c.name)
-def test_loops_work_on_whole_registers(case: Case) -> None:
-    assembly = LLVMBackend().assembly([case.build(1000)])
+def test_loops_work_on_whole_registers(case: Case, machine: Callable[[], Machine]) -> None:
+    assembly = LLVMBackend(machine).assembly([case.build(1000)])
     loops = re.findall(r"^(\.LBB\w+):\n((?:\t.*\n)*?)\tj\w+\t\1$", assembly, re.MULTILINE)
-    assert any(full_width() in body for _, body in loops), assembly
+    assert any(full_width(machine) in body for _, body in loops), assembly
     assert not any(re.search(r"^\tv(add|sub|mul|div|max)s[sd]\t", body, re.MULTILINE)
                    for _, body in loops), assembly
 

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...ir.dialects.kernel import FuncOp
 from ...ir.errors import CompileError
 from ..backend import CompiledModule, Options
 from .elf import undefined_symbols
-from .machine import host
+from .machine import Machine, host
 from .module import module_text
 
 FORMAT = "elf-x86-64"
 
 
 class LLVMBackend:
-    """Implements `codegen.backend.Backend` for the CPU that runs us; it takes no options."""
+    """Implements `codegen.backend.Backend` for a CPU, by default the one that runs us."""
 
     name = "llvm"
 
+    def __init__(self, machine: Callable[[], Machine] = host) -> None:
+        self._machine = machine
+
     def target(self) -> str:
         """The CPU and its features, as LLVM calls them."""
-        machine = host()
-        return f"{machine.cpu} {machine.features}"
+        return self._machine().target
 
     def build(self, kernels: Sequence[FuncOp], options: Options | None = None) -> CompiledModule:
-        """One object with all `kernels`; it defines all that it uses.
+        """One object with all `kernels`; it defines all that it uses. There are no options.
 
         Raises CompileError for an op without a lowering, a repeated name, an unknown option, or a
         machine that is no x86-64 with AVX2.
         """
         for option in options or ():
             raise CompileError(f"llvm: unknown option {option}; the backend takes none")
-        data = host().object_of(self.text(kernels))
+        data = self._machine().object_of(self.text(kernels))
         missing = undefined_symbols(data)
         if missing:
             raise CompileError(f"llvm: the kernels call {', '.join(missing)}; "
@@ -42,9 +44,9 @@ class LLVMBackend:
 
     def text(self, kernels: Sequence[FuncOp]) -> str:
         """The LLVM module that `build` compiles."""
-        machine = host()
+        machine = self._machine()
         return module_text(kernels, machine.header, machine.attributes)
 
     def assembly(self, kernels: Sequence[FuncOp]) -> str:
         """The assembly of what `build` makes."""
-        return host().assembly_of(self.text(kernels))
+        return self._machine().assembly_of(self.text(kernels))

@@ -1,4 +1,4 @@
-"""LLVM for the machine that runs us: its features, and objects made of module text."""
+"""LLVM for a CPU: what it can do, and objects made of module text."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # (llvmlite is not annotated.)
@@ -12,6 +12,8 @@ import llvmlite.binding as llvm
 
 from ...ir.errors import CompileError
 
+_NEEDED = ("avx2", "f16c", "fma")
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -23,50 +25,63 @@ class Machine:
     header: str
     attributes: str
 
-    def fresh(self) -> llvm.TargetMachine:
-        """Another target machine of the same kind, for an owner of its own."""
-        return _target_machine(self.cpu, self.features)
+    @property
+    def target(self) -> str:
+        """The CPU and its features, as LLVM calls them."""
+        return f"{self.cpu} {self.features}".rstrip()
 
     def object_of(self, text: str) -> bytes:
-        """The relocatable object of the module `text`."""
-        return self.machine.emit_object(_parsed(text))
+        """The relocatable object of the module `text`. Raises CompileError if LLVM refuses it."""
+        context = llvm.create_context()
+        return self.machine.emit_object(_parsed(text, context))
 
     def assembly_of(self, text: str) -> str:
-        """The assembly of the module `text`."""
-        return self.machine.emit_assembly(_parsed(text))
+        """The assembly of the module `text`. Raises CompileError if LLVM refuses it."""
+        context = llvm.create_context()
+        return self.machine.emit_assembly(_parsed(text, context))
 
 
 @cache
 def host() -> Machine:
     """The machine that runs us. Raises CompileError where it is no x86-64 with AVX2."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     triple = llvm.get_process_triple()
     if not triple.startswith("x86_64"):
         raise CompileError(f"llvm: the machine is {triple}; compiled kernels need x86-64, "
                            f"run eagerly")
     found = llvm.get_host_cpu_features()
-    missing = [name for name in ("avx2", "f16c", "fma") if not found.get(name)]
+    missing = [name for name in _NEEDED if not found.get(name)]
     if missing:
         raise CompileError(f"llvm: the machine lacks {', '.join(missing)}; compiled kernels need "
-                           f"AVX2, F16C and FMA, run eagerly")
-    cpu, features = llvm.get_host_cpu_name(), found.flatten()
-    machine = _target_machine(cpu, features)
-    width = 512 if found.get("avx512f") else 256
-    header = (f'target datalayout = "{machine.target_data}"\n'
-              f'target triple = "{machine.triple}"\n')
-    attributes = f'nounwind willreturn "no-builtins" "prefer-vector-width"="{width}"'
-    return Machine(machine, cpu, features, header, attributes)
+                           f"{', '.join(_NEEDED)}, run eagerly")
+    return _machine(llvm.get_host_cpu_name(), found.flatten(), 512 if found.get("avx512f") else 256)
 
 
-def _target_machine(cpu: str, features: str) -> llvm.TargetMachine:
+@cache
+def baseline() -> Machine:
+    """The least machine that can run compiled kernels: x86-64-v3, with AVX2."""
+    return _machine("x86-64-v3", "", 256)
+
+
+def target_machine(cpu: str, features: str) -> llvm.TargetMachine:
+    """A new target machine. Code lies anywhere and refers to itself only."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
     return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
         cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small")
 
 
-def _parsed(text: str) -> llvm.ModuleRef:
+def _machine(cpu: str, features: str, vector_bits: int) -> Machine:
+    machine = target_machine(cpu, features)
+    header = (f'target datalayout = "{machine.target_data}"\n'
+              f'target triple = "{machine.triple}"\n')
+    # Without "no-builtins" a loop of stores may become a call of memset.
+    attributes = f'nounwind willreturn "no-builtins" "prefer-vector-width"="{vector_bits}"'
+    return Machine(machine, cpu, features, header, attributes)
+
+
+def _parsed(text: str, context: llvm.ContextRef) -> llvm.ModuleRef:
     try:
-        module = llvm.parse_assembly(text)
+        module = llvm.parse_assembly(text, context)
         module.verify()
         return module
     except RuntimeError as error:
