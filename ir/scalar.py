@@ -17,7 +17,7 @@ __all__ = [
     "log1p", "log2", "make", "maximum", "minimum", "mod", "mulhi", "postorder", "power", "rem",
     "rewrite", "round_half_even", "rsqrt", "select", "sigmoid", "sin", "sqrt", "substitute", "tan",
     "tanh", "trunc", "uint32", "uint64",
-]
+]  # fmt: skip
 
 Number = bool | int | float
 
@@ -189,8 +189,8 @@ def _intern(kind: str, dtype: DType, operands: tuple[Scalar, ...], payload: Any)
         node = _interned.get(key)
         if node is None:
             node = object.__new__(Scalar)
-            for name, value in zip(("kind", "dtype", "operands", "payload"),
-                                   (kind, dtype, operands, payload), strict=True):
+            fields = {"kind": kind, "dtype": dtype, "operands": operands, "payload": payload}
+            for name, value in fields.items():
                 object.__setattr__(node, name, value)
             _interned[key] = node
         return node
@@ -347,8 +347,7 @@ def rewrite(roots: Sequence[Scalar], rule: Callable[[Scalar], Scalar | None]) ->
     done: dict[Scalar, Scalar] = {}
     for node in postorder(roots):
         operands = tuple(done[x] for x in node.operands)
-        same = node if operands == node.operands else _intern(
-            node.kind, node.dtype, operands, node.payload)
+        same = _intern(node.kind, node.dtype, operands, node.payload)
         replacement = rule(same)
         done[node] = same if replacement is None else replacement
     return [done[root] for root in roots]
@@ -356,6 +355,7 @@ def rewrite(roots: Sequence[Scalar], rule: Callable[[Scalar], Scalar | None]) ->
 
 def substitute(root: Scalar, arguments: Sequence[Scalar]) -> Scalar:
     """`root` with argument number i replaced by `arguments[i]`, which has its dtype."""
+
     def rule(node: Scalar) -> Scalar | None:
         if node.kind != "argument":
             return None
@@ -363,6 +363,7 @@ def substitute(root: Scalar, arguments: Sequence[Scalar]) -> Scalar:
         value = arguments[index]
         assert value.dtype is node.dtype, f"argument {index}: {value.dtype}, {node.dtype}"
         return value
+
     return rewrite([root], rule)[0]
 
 

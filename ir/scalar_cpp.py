@@ -13,7 +13,7 @@ TYPES = {
     "bool": "bool", "uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t",
     "int64": "int64_t", "uint32": "uint32_t", "uint64": "uint64_t", "float16": "ostinato::Half",
     "bfloat16": "ostinato::BFloat16", "float32": "float", "float64": "double",
-}
+}  # fmt: skip
 """C++ types of dtypes; the 16-bit floats convert by ostinato::to_float, to_half, to_bfloat16."""
 
 HEADERS = ("bit", "cmath", "cstdint")
@@ -34,13 +34,13 @@ def statements(
     Functions are written out first. Without branches or calls but for `std::` rounding, sqrt
     and fmod; NaN and signed zeros need -ffp-contract=off and no -ffast-math.
     """
-    named = names if callable(names) else names.__getitem__
     printer = _Printer(prefix)
     text: dict[Scalar, str] = {}
     written = [expand(root) for root in roots]
     for node in postorder(written):
         if node.kind == "argument":
-            text[node] = named(node.payload)
+            index: int = node.payload
+            text[node] = names(index) if callable(names) else names[index]
         elif node.kind == "constant":
             text[node] = literal(node.payload, node.dtype)
         else:
@@ -79,7 +79,7 @@ def _float_literal(value: float, dtype: DType) -> str:
 _INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^",
     "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
-}
+}  # fmt: skip
 _ON_FLOATS = {
     "neg": "-{0}",
     "abs": "std::fabs({0})",

@@ -12,6 +12,7 @@ from .dtypes import DType, bool_
 uint32 = DType("uint32", -1, 1, 32, False, "ui32", "uint32")
 uint64 = DType("uint64", -2, 1, 64, False, "ui64", "uint64")
 
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of node: `domain` says which operand dtypes it takes, `result` its dtype rule.

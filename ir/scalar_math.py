@@ -36,7 +36,7 @@ EXPANSIONS: dict[str, Callable[..., Scalar]] = {
 
 BOUNDS: dict[str, dict[str, float]] = {
     "cos": {"float32": 1.6, "float64": 0.8},
-    "erf": {"float32": 1.5, "float64": 1.3},
+    "erf": {"float32": 1.5, "float64": 1.4},
     "exp": {"float32": 1.0, "float64": 1.0},
     "exp2": {"float32": 1.1, "float64": 1.3},
     "expm1": {"float32": 1.4, "float64": 1.4},

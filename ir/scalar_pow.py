@@ -13,14 +13,14 @@ from .scalar_log import split_exponent
 # With s = (m - 1) / (m + 1): log2(m) = s P(s^2), and 2^r = 1 + r Q(r) (Remez; relative errors
 # 2^-37.7 and 2^-28.5). They serve float32, which is computed in float64.
 _LOG2 = (2.885390081790204, 0.961796673182041, 0.5770836174670224, 0.4116706611426822,
-         0.34076999864384905)
+         0.34076999864384905)  # fmt: skip
 _EXP2 = (0.6931472151852327, 0.24022652796030583, 0.055503101295272625, 0.009617691141054239,
-         0.0013406797063025258, 0.0001559508000432091)
+         0.0013406797063025258, 0.0001559508000432091)  # fmt: skip
 
 # float64 after FreeBSD's e_pow.c (Sun Microsystems): with c = 1 or 3/2, s = (m - c) / (m + c),
 # log(m / c) = 2/3 s (3 + s^2 + s^4 R(s^2)); R by Remez, relative error 2^-71.
 _ATANH = (0.5999999999999946, 0.42857142857852626, 0.3333333298249943, 0.27272812296543475,
-          0.2306607950859025, 0.20697397972335488)
+          0.2306607950859025, 0.20697397972335488)  # fmt: skip
 # 2 / (3 ln 2), log2(3/2) and ln 2, in two parts of which products with 21 bits are exact.
 _SCALE, _SCALE_HIGH, _SCALE_LOW = 0.9617966939259756, 0.9617967009544373, -7.028461650952758e-09
 _CENTER_HIGH, _CENTER_LOW = 0.5849624872207642, 1.350039202129749e-08
