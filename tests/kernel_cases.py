@@ -109,6 +109,16 @@ def broadcast(n: int) -> FuncOp:
     return b.finish()
 
 
+@case(lambda n: [(f32, n), (f32, 1), (f32, n)], lambda n, m: {2: m[0] * m[1] + m[1]})
+def scaled(n: int) -> FuncOp:
+    """A live number, read from memory once."""
+    b = start("scaled", {"x": f32, "s": f32, "o": f32}, n, vector=True)
+    x, s, o = b.buffers
+    v = compute(b, X * Y + Y, b.load(x, {b.index: 1}), b.load(s, {}))
+    b.store(v, o, {b.index: 1})
+    return b.finish()
+
+
 def softmax_rows(n: int, m: list[Array]) -> dict[int, Array]:
     rows = m[0].reshape(4, n).astype(np.float64)
     e = np.exp(rows - rows.max(axis=1, keepdims=True))
