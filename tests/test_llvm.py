@@ -316,3 +316,23 @@ def test_llvm_backend_is_a_backend() -> None:
     backend: Backend = LLVMBackend()
     assert backend.name == "llvm"
     assert backend.target() == backend.build([CASES[0].build(3)]).target
+
+
+@pytest.mark.parametrize("dtype", [dtypes.int32, dtypes.int64, dtypes.uint8], ids=lambda d: d.name)
+def test_integer_powers_are_written_out(dtype: DType) -> None:
+    root = make("pow", argument(0, dtype), argument(1, dtype))
+    base, exponent = sample(dtype, COUNT, 1), sample(dtype, COUNT, 2)
+    exponent[:40] = np.arange(40) % 8
+    ours = np.zeros(COUNT, dtype.numpy)
+    loaded = compiled(pointwise("power", root, [dtype, dtype], dtype))
+    launch(loaded.addresses["power"], [base, exponent, ours], 0, COUNT)
+    assert same_bits(ours, evaluate([expand(root)], [base, exponent])[0])
+    wanted = [pow(int(x), int(y), 1 << 64)
+              for x, y in zip(base[:40], exponent[:40], strict=True)]
+    assert same_bits(ours[:40], np.array(wanted, np.uint64).astype(dtype.numpy))
+
+
+def test_the_remainder_of_floats_has_no_op() -> None:
+    with pytest.raises(NotImplementedError) as error:
+        pointwise("remainder", make("rem", argument(0, f32), argument(1, f32)), [f32, f32], f32)
+    assert str(error.value) == "rem: no op for float32; keep it out of fused kernels"
