@@ -235,11 +235,11 @@ class Agreed:
 
 
 _KIND_NAMES = {
-    "b": "a bool tensor",
-    "i": "an integer tensor",
-    "f": "a floating-point tensor",
-    "if": "an integer or floating-point tensor",
-    "bi": "a bool or integer tensor",
+    "b": "bool",
+    "i": "an integer dtype",
+    "f": "a floating-point dtype",
+    "if": "an integer or floating-point dtype",
+    "bi": "bool or an integer dtype",
 }
 
 

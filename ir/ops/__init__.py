@@ -13,7 +13,9 @@ from . import normalize as normalize
 from . import optimizer as optimizer
 from . import random as random
 from . import reduce as reduce
+from . import rounding as rounding
 from . import selection as selection
+from . import slicing as slicing
 from . import statistics as statistics
 from . import transcendental as transcendental
 from . import view as view

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 from .. import scalar as s
 from ..dtypes import Only, Promote
-from ..op import Tensor, composite, pointwise
-from .comparison import gt
+from ..lazy import np
+from ..op import Sample, Tensor, composite, pointwise
+from ..samples import floats, sample, unary, without_gradient
+from .comparison import gt, le
 from .selection import where
-from .transcendental import exp, log1p
+from .transcendental import erf, exp, log1p, sigmoid, tanh
 
 _FLOATS = Only(Promote(), "f")
 
@@ -20,10 +24,30 @@ def relu(x: Tensor) -> Tensor:
     return s.maximum(x, 0)
 
 
+@relu.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    return (where(le(out, 0.0), 0.0, g),)
+
+
+@relu.sampled
+def _() -> Iterator[Sample]:
+    yield from unary(kinds="fi")()
+    yield without_gradient(np.array([0.0, -0.0, np.nan, np.inf], "float32"))
+
+
 @pointwise(dtype=_FLOATS, method=False, namespace="nn.functional")
 def silu(x: Tensor) -> Tensor:
     """x * sigmoid(x)."""
     return x * s.sigmoid(x)
+
+
+@silu.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    gate = sigmoid(x)
+    return (g * (gate * (1.0 + x * (1.0 - gate))),)
+
+
+silu.sampled(unary(kinds="f"))
 
 
 @pointwise(
@@ -38,8 +62,39 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     return x * 0.5 * (1.0 + s.erf(x * math.sqrt(0.5)))
 
 
+@gelu.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, approximate: str) -> Any:
+    if approximate == "tanh":
+        t = tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x)))
+        slope = math.sqrt(2.0 / math.pi) * (1.0 + 3 * 0.044715 * (x * x))
+        return (g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope),)
+    below = 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+    density = exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
+    return (g * (below + x * density),)
+
+
+@gelu.sampled
+def _() -> Iterator[Sample]:
+    for approximate in ("none", "tanh"):
+        for operands, _ in unary(low=-3.0, high=3.0, kinds="f")():
+            yield operands, {"approximate": approximate}
+
+
 @composite(dtype=_FLOATS, method=False, namespace="nn.functional")
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x is above `threshold`."""
     scaled = x * beta
     return where(gt(scaled, threshold), x, log1p(exp(scaled)) / beta)
+
+
+@softplus.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, beta: float, threshold: float) -> Any:
+    scaled = x * beta
+    return (where(gt(scaled, threshold), g, g * sigmoid(scaled)),)
+
+
+@softplus.sampled
+def _() -> Iterator[Sample]:
+    yield from unary(kinds="f")()
+    yield sample(floats(2, 3), beta=0.5)
+    yield sample(floats(2, 3, low=-8.0, high=8.0), beta=2.0, threshold=5.0)

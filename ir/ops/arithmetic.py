@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from .. import scalar as s
-from ..dtypes import Only, Promote, PromoteFloat, bool_
-from ..op import Tensor, pointwise
+from collections.abc import Iterator
+from typing import Any
 
-_NUMBERS = Only(Promote(), "if", what="result")
-_FLOATS = Only(Promote(), "f", what="result")
+from .. import scalar as s
+from ..dtypes import Only, Promote, PromoteFloat, bool_, result_type
+from ..lazy import np
+from ..op import Sample, Tensor, composite, pointwise
+from ..samples import binary, bools, floats, ints, sample, unary, without_gradient
+from ..shapes import Broadcast
+from .comparison import eq, ge, gt, logical_and, lt
+from .rounding import sign
+from .selection import as_dtype, where
+from .transcendental import log
+
+_NUMBERS = Only(Promote(), "if")
+_FLOATS = Only(Promote(), "f")
 
 
 @pointwise()
@@ -16,10 +26,26 @@ def add(x: Tensor, y: Tensor) -> Tensor:
     return x | y if x.dtype is bool_ else x + y
 
 
+@add.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    return g, g
+
+
+add.sampled(binary())
+
+
 @pointwise(dtype=_NUMBERS)
 def sub(x: Tensor, y: Tensor) -> Tensor:
     """x - y; not for two bools."""
     return x - y
+
+
+@sub.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    return g, -g
+
+
+sub.sampled(binary(kinds="fi"))
 
 
 @pointwise()
@@ -28,10 +54,26 @@ def mul(x: Tensor, y: Tensor) -> Tensor:
     return x & y if x.dtype is bool_ else x * y
 
 
+@mul.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    return g * y, g * x
+
+
+mul.sampled(binary())
+
+
 @pointwise(dtype=PromoteFloat())
 def div(x: Tensor, y: Tensor) -> Tensor:
     """x / y, in floating point."""
     return x / y
+
+
+@div.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    return g / y, -g * out / y
+
+
+div.sampled(binary(low=0.4))
 
 
 @pointwise(dtype=_NUMBERS)
@@ -40,10 +82,21 @@ def floor_divide(x: Tensor, y: Tensor) -> Tensor:
     return x // y
 
 
+floor_divide.sampled(binary(low=-2.0, high=-0.3, kinds="fi"))
+
+
 @pointwise(dtype=_NUMBERS)
 def remainder(x: Tensor, y: Tensor) -> Tensor:
     """x modulo y with the sign of y; an integer modulo 0 is 0."""
     return x % y
+
+
+@remainder.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    return g, -g * floor_divide(x, y)
+
+
+remainder.sampled(binary(low=-2.0, high=-0.3, kinds="fi"))
 
 
 @pointwise(dtype=_NUMBERS)
@@ -52,10 +105,43 @@ def pow_(x: Tensor, y: Tensor) -> Tensor:
     return x**y
 
 
+@pow_.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    base_g = where(eq(y, 0.0), 0.0, g * y * pow_(x, y - 1.0))
+    vanishes = logical_and(eq(x, 0.0), ge(y, 0.0))
+    return base_g, where(vanishes, 0.0, g * out * log(x))
+
+
+@pow_.sampled
+def _() -> Iterator[Sample]:
+    yield from binary(kinds="fi", number=2.0)()
+    yield sample(floats(2, 3), 2)
+    yield sample(floats(2, 3), 3.0)
+    yield sample(2.5, floats(2, 3))
+    yield without_gradient(floats(3) * 0, np.array([0, 1, 2], "float32"))
+    yield sample(ints(5, low=-3, high=4), np.array([0, 1, 2, 3, 0]))
+
+
+def _extremes() -> Iterator[Sample]:
+    yield from binary()()
+    yield without_gradient(ints(2, 3).astype("float32"), ints(3, seed=2).astype("float32"))
+    nan = np.array([np.nan, 1, np.nan], "float32")
+    yield without_gradient(nan, np.array([0, np.nan, np.nan], "float32"))
+
+
 @pointwise()
 def maximum(x: Tensor, y: Tensor) -> Tensor:
     """The larger of x and y; NaN if either is NaN."""
     return s.maximum(x, y)
+
+
+@maximum.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    half = where(eq(x, y), g * 0.5, 0.0)
+    return where(gt(x, y), g, half), where(lt(x, y), g, half)
+
+
+maximum.sampled(_extremes)
 
 
 @pointwise()
@@ -64,10 +150,27 @@ def minimum(x: Tensor, y: Tensor) -> Tensor:
     return s.minimum(x, y)
 
 
+@minimum.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    half = where(eq(x, y), g * 0.5, 0.0)
+    return where(lt(x, y), g, half), where(gt(x, y), g, half)
+
+
+minimum.sampled(_extremes)
+
+
 @pointwise(dtype=_NUMBERS)
 def neg(x: Tensor) -> Tensor:
     """-x."""
     return -x
+
+
+@neg.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    return (-g,)
+
+
+neg.sampled(unary(kinds="fi"))
 
 
 @pointwise(dtype=_NUMBERS)
@@ -76,10 +179,12 @@ def abs_(x: Tensor) -> Tensor:
     return abs(x)
 
 
-@pointwise(dtype=_NUMBERS)
-def sign(x: Tensor) -> Tensor:
-    """-1, 0 or 1 as x is negative, zero (or NaN) or positive."""
-    return s.cast(x > 0, x.dtype) - s.cast(x < 0, x.dtype)
+@abs_.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    return (g * sign(x),)
+
+
+abs_.sampled(unary(kinds="fi"))
 
 
 @pointwise(dtype=_NUMBERS)
@@ -88,34 +193,26 @@ def square(x: Tensor) -> Tensor:
     return x * x
 
 
+@square.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    return (g * (x * 2.0),)
+
+
+square.sampled(unary(kinds="fi"))
+
+
 @pointwise(dtype=PromoteFloat())
 def reciprocal(x: Tensor) -> Tensor:
     """1 / x, in floating point."""
     return 1.0 / x
 
 
-@pointwise(dtype=_NUMBERS)
-def floor(x: Tensor) -> Tensor:
-    """The largest whole number not above x."""
-    return s.floor(x) if x.dtype.is_floating_point else x
+@reciprocal.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    return (-g * out * out,)
 
 
-@pointwise(dtype=_NUMBERS)
-def ceil(x: Tensor) -> Tensor:
-    """The smallest whole number not below x."""
-    return s.ceil(x) if x.dtype.is_floating_point else x
-
-
-@pointwise(dtype=_NUMBERS)
-def trunc(x: Tensor) -> Tensor:
-    """x without its fraction."""
-    return s.trunc(x) if x.dtype.is_floating_point else x
-
-
-@pointwise(dtype=_NUMBERS)
-def round_(x: Tensor) -> Tensor:
-    """The whole number nearest to x; halves go to the even one."""
-    return s.round_half_even(x) if x.dtype.is_floating_point else x
+reciprocal.sampled(unary(low=0.3))
 
 
 @pointwise(dtype=_FLOATS)
@@ -125,13 +222,87 @@ def lerp(x: Tensor, end: Tensor, weight: Tensor) -> Tensor:
     return s.select(abs(weight) < 0.5, low, end - (end - x) * (1.0 - weight))
 
 
+@lerp.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, end: Tensor, weight: Tensor) -> Any:
+    return g * (1.0 - weight), g * weight, g * (end - x)
+
+
+@lerp.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), floats(2, 3, seed=1), 0.1)
+    yield sample(floats(2, 3), floats(3, seed=1), 0.9)
+    yield sample(floats(2, 3), floats(2, 3, seed=1), floats(2, 1, low=0.0, high=1.0, seed=2))
+    yield sample(floats(3, dtype="float16"), floats(3, dtype="float16", seed=1), 0.25)
+
+
 @pointwise(dtype=_NUMBERS)
 def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, value: Tensor = 1) -> Tensor:  # pyright: ignore[reportArgumentType]
     """x + value * tensor1 * tensor2."""
     return x + value * tensor1 * tensor2
 
 
+@addcmul.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, tensor1: Tensor, tensor2: Tensor, value: Tensor) -> Any:
+    scaled = g * value
+    return g, scaled * tensor2, scaled * tensor1, g * tensor1 * tensor2
+
+
+@addcmul.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), floats(3, seed=1), floats(2, 1, seed=2), 0.5)
+    yield sample(floats(2, 3), floats(2, 3, seed=1), floats(2, 3, seed=1), 1)
+    yield sample(ints(2, 3), ints(3, seed=1), ints(3, seed=2), 2)
+
+
 @pointwise(dtype=_FLOATS)
 def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, value: Tensor = 1) -> Tensor:  # pyright: ignore[reportArgumentType]
     """x + value * tensor1 / tensor2, in floating point."""
     return x + value * tensor1 / tensor2
+
+
+@addcdiv.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, tensor1: Tensor, tensor2: Tensor, value: Tensor) -> Any:
+    scaled = g * value / tensor2
+    return g, scaled, -scaled * tensor1 / tensor2, g * tensor1 / tensor2
+
+
+@addcdiv.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), floats(3, seed=1), floats(2, 1, low=0.5, seed=2), -0.5)
+    yield sample(floats(2, 3), floats(2, 3, seed=1), floats(2, 3, low=0.5), 1)
+
+
+@composite(dtype=Promote(), shape=Broadcast(), inplace=True)
+def clamp(x: Tensor, min: Tensor | None = None, max: Tensor | None = None) -> Tensor:
+    """x limited to at least `min` and at most `max`; `max` wins where they cross, NaN stays."""
+    if min is None and max is None:
+        raise TypeError("clamp: neither min nor max was given; give at least one")
+    dtype = result_type([t for t in (x, min, max) if t is not None])
+    y = x if min is None else maximum(x, min)
+    y = y if max is None else minimum(y, max)
+    return as_dtype(y, dtype)
+
+
+@clamp.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, min: Tensor | None, max: Tensor | None) -> Any:
+    x_g, min_g, max_g = g, None, None
+    if min is not None:
+        x_g, min_g = where(lt(x, min), 0.0, x_g), where(lt(x, min), g, 0.0)
+    if max is not None:
+        x_g, max_g = where(gt(x, max), 0.0, x_g), where(gt(x, max), g, 0.0)
+    if min is not None and max is not None:
+        crossed = gt(min, max)
+        min_g, max_g = where(crossed, 0.0, min_g), where(crossed, g, max_g)
+    return x_g, min_g, max_g
+
+
+@clamp.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), -0.5, 0.5)
+    yield sample(floats(2, 3), None, 0.5)
+    yield sample(floats(2, 3), -0.5, None)
+    yield sample(floats(2, 3), floats(3, seed=2), floats(2, 1, seed=4))
+    yield sample(ints(2, 3), -1, 2)
+    yield sample(ints(2, 3), 0.5, None)
+    yield without_gradient(np.array([0.0, 1.0, np.nan], "float32"), 0.0, 1.0)
+    yield sample(bools(3), 0, 1)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from ..dtypes import Agreed, Only, Same, Widened, bool_
-from ..op import Tensor, composite, function
+from ..lazy import np
+from ..op import Sample, Tensor, composite, function
+from ..samples import bools, floats, sample
 from ..shapes import SameShape, broadcast_shapes
 from ..shapes_product import Leading, ProductBatch
 from .comparison import eq, le
@@ -19,6 +22,17 @@ from .transcendental import exp, log
 from .view import expand, squeeze, transpose, unsqueeze
 
 _DTYPE = Only(Agreed((0, 1, 2)), "f", what="query")
+
+
+def _attended() -> Iterator[tuple[Any, ...]]:
+    q, k, v = floats(2, 3, 4), floats(2, 5, 4, seed=1), floats(2, 5, 2, seed=2)
+    yield q, k, v, None
+    yield q, k, v, floats(2, 3, 5, seed=3)
+    yield q, k, v, bools(3, 5)
+    yield q, k, v, np.arange(3)[:, None] > np.arange(5)
+    yield q[0], k[0], v[0], floats(1, 5, seed=3)
+    yield q[:, :0], k, v, None
+    yield q.astype("float16"), k.astype("float16"), v.astype("float16"), None
 
 
 @function(method=False, namespace="nn.functional")
@@ -49,6 +63,15 @@ def scaled_dot_product_attention(
         weights, _ = _weights(scores)
         return matmul(as_dtype(dropout(weights, p=dropout_p), value.dtype), value)
     return attention(query, key, value, attn_mask, is_causal, scale)[0]
+
+
+@scaled_dot_product_attention.sampled
+def _() -> Iterator[Sample]:
+    for q, k, v, mask in _attended():
+        yield sample(q, k, v, mask)
+    q, k, v, _ = next(_attended())
+    yield sample(q, k, v, None, is_causal=True)
+    yield sample(q[0], k, v, None, scale=0.3)
 
 
 def attention_scores(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> Any:
@@ -85,6 +108,24 @@ def attention(
     return as_dtype(matmul(weights, widened(value)), query.dtype), logsumexp
 
 
+@attention.vjp
+def _(
+    g: Any, out: Any, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None,
+    is_causal: bool, scale: float,
+) -> Any:  # fmt: skip
+    (g, _), (y, logsumexp) = g, out
+    given = (g, query, key, value, y, logsumexp, attn_mask, is_causal, scale)
+    query_g, key_g, value_g = attention_backward(*given)
+    floats = attn_mask is not None and attn_mask.dtype is not bool_
+    return query_g, key_g, value_g, _score_gradient(*given)[1] if floats else None
+
+
+@attention.sampled
+def _() -> Iterator[Sample]:
+    for q, k, v, mask in _attended():
+        yield sample(q, k, v, mask, is_causal=mask is None, scale=0.7)
+
+
 def _score_gradient(
     g: Any, query: Any, key: Any, value: Any, out: Any, logsumexp: Any, mask: Any,
     is_causal: bool, scale: float,
@@ -115,3 +156,24 @@ def attention_backward(
     return (
         as_dtype(query_g, query.dtype), as_dtype(key_g, key.dtype), as_dtype(value_g, value.dtype)
     )  # fmt: skip
+
+
+def _forward(q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, Any]:
+    """What `attention` gives at scale 0.7, causal without a mask."""
+    wide, at = (np.asarray(x, "float64") for x in (q, k, v)), (q.shape[-2], k.shape[-2])
+    q64, k64, v64 = wide
+    allowed = np.arange(at[0])[:, None] >= np.arange(at[1]) if mask is None else mask
+    added = np.where(allowed, 0.0, -np.inf) if allowed.dtype == bool else allowed
+    e = np.exp(q64 @ np.swapaxes(k64, -1, -2) * 0.7 + added)
+    total = e.sum(axis=-1)
+    out = e @ v64 / np.where(total == 0, 1, total)[..., None]
+    with np.errstate(divide="ignore"):
+        return out.astype(q.dtype), np.log(total).astype("float32")
+
+
+@attention_backward.sampled
+def _() -> Iterator[Sample]:
+    for q, k, v, mask in _attended():
+        out, logsumexp = _forward(q, k, v, mask)
+        g = floats(*out.shape, dtype=q.dtype.name, seed=9)
+        yield sample(g, q, k, v, out, logsumexp, mask, is_causal=mask is None, scale=0.7)

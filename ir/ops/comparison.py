@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from .. import scalar as s
 from ..dtypes import Fixed, Only, Promote, bool_
-from ..op import Tensor, pointwise
+from ..lazy import np
+from ..op import Sample, Tensor, pointwise
+from ..samples import binary, ints, sample, unary
 
-_BITS = Only(Promote(), "bi", what="result")
+_BITS = Only(Promote(), "bi")
+
+
+def _pairs() -> Iterator[Sample]:
+    yield from binary()()
+    yield sample(ints(2, 3).astype("float32"), ints(3, seed=2).astype("float32"))
+    yield sample(np.array([np.nan, 1, 0], "float32"), np.array([np.nan, np.inf, -0.0], "float32"))
+
+
+def _bit_pairs() -> Iterator[Sample]:
+    yield from binary(kinds="ib")()
 
 
 @pointwise(dtype=Fixed(bool_))
@@ -17,10 +30,16 @@ def eq(x: Tensor, y: Tensor) -> Tensor:
     return x.eq(y)
 
 
+eq.sampled(_pairs)
+
+
 @pointwise(dtype=Fixed(bool_))
 def ne(x: Tensor, y: Tensor) -> Tensor:
     """Whether x differs from y, as bool."""
     return x.ne(y)
+
+
+ne.sampled(_pairs)
 
 
 @pointwise(dtype=Fixed(bool_))
@@ -29,10 +48,16 @@ def lt(x: Tensor, y: Tensor) -> Tensor:
     return x < y
 
 
+lt.sampled(_pairs)
+
+
 @pointwise(dtype=Fixed(bool_))
 def le(x: Tensor, y: Tensor) -> Tensor:
     """Whether x is at most y, as bool."""
     return x <= y
+
+
+le.sampled(_pairs)
 
 
 @pointwise(dtype=Fixed(bool_))
@@ -41,10 +66,16 @@ def gt(x: Tensor, y: Tensor) -> Tensor:
     return x > y
 
 
+gt.sampled(_pairs)
+
+
 @pointwise(dtype=Fixed(bool_))
 def ge(x: Tensor, y: Tensor) -> Tensor:
     """Whether x is at least y, as bool."""
     return x >= y
+
+
+ge.sampled(_pairs)
 
 
 def _truth(x: Any) -> Any:
@@ -57,10 +88,16 @@ def logical_and(x: Tensor, y: Tensor) -> Tensor:
     return _truth(x) & _truth(y)
 
 
+logical_and.sampled(_pairs)
+
+
 @pointwise(dtype=Fixed(bool_))
 def logical_or(x: Tensor, y: Tensor) -> Tensor:
     """Whether x or y is not zero, as bool."""
     return _truth(x) | _truth(y)
+
+
+logical_or.sampled(_pairs)
 
 
 @pointwise(dtype=Fixed(bool_))
@@ -69,10 +106,16 @@ def logical_xor(x: Tensor, y: Tensor) -> Tensor:
     return _truth(x) ^ _truth(y)
 
 
+logical_xor.sampled(_pairs)
+
+
 @pointwise(dtype=Fixed(bool_))
 def logical_not(x: Tensor) -> Tensor:
     """Whether x is zero, as bool."""
     return ~_truth(x)
+
+
+logical_not.sampled(unary())
 
 
 @pointwise(dtype=_BITS)
@@ -81,10 +124,16 @@ def bitwise_and(x: Tensor, y: Tensor) -> Tensor:
     return x & y
 
 
+bitwise_and.sampled(_bit_pairs)
+
+
 @pointwise(dtype=_BITS)
 def bitwise_or(x: Tensor, y: Tensor) -> Tensor:
     """The bits set in x or y, of integers or bools."""
     return x | y
+
+
+bitwise_or.sampled(_bit_pairs)
 
 
 @pointwise(dtype=_BITS)
@@ -93,10 +142,16 @@ def bitwise_xor(x: Tensor, y: Tensor) -> Tensor:
     return x ^ y
 
 
+bitwise_xor.sampled(_bit_pairs)
+
+
 @pointwise(dtype=_BITS)
 def bitwise_not(x: Tensor) -> Tensor:
     """x with every bit flipped, of integers or bools."""
     return ~x
+
+
+bitwise_not.sampled(unary(kinds="ib"))
 
 
 @pointwise(dtype=Fixed(bool_), inplace=False)
@@ -105,13 +160,34 @@ def isnan(x: Tensor) -> Tensor:
     return s.isnan(x) if x.dtype.is_floating_point else x.ne(x)
 
 
+@isnan.sampled
+def _() -> Iterator[Sample]:
+    yield from unary()()
+    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float32"))
+    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float16"))
+
+
 @pointwise(dtype=Fixed(bool_), inplace=False)
 def isinf(x: Tensor) -> Tensor:
     """Whether x is an infinity, as bool."""
     return s.isinf(x) if x.dtype.is_floating_point else x.ne(x)
 
 
+@isinf.sampled
+def _() -> Iterator[Sample]:
+    yield from unary()()
+    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float32"))
+    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float16"))
+
+
 @pointwise(dtype=Fixed(bool_), inplace=False)
 def isfinite(x: Tensor) -> Tensor:
     """Whether x is neither NaN nor an infinity, as bool."""
     return ~(s.isnan(x) | s.isinf(x)) if x.dtype.is_floating_point else x.eq(x)
+
+
+@isfinite.sampled
+def _() -> Iterator[Sample]:
+    yield from unary()()
+    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float32"))
+    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float16"))

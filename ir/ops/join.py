@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..dtypes import Promote, Same
 from ..lazy import np
-from ..op import Ints, Sizes, Tensor, composite, function, primitive
-from ..shapes import SameShape, axis_of
-from ..shapes_index import Catted, Padded
+from ..op import Ints, Sample, Tensor, composite, function, primitive
+from ..samples import bools, floats, ints, sample
+from ..shapes import SameShape
+from ..shapes_index import Catted
 from .comparison import ge, le
 from .create import iota
 from .selection import where
-from .view import select, slice_, unsqueeze
+from .slicing import slice_
+from .view import unsqueeze
 
 
 @primitive(shape=Catted(), dtype=Promote(), method=False)
@@ -21,46 +24,38 @@ def cat(tensors: tuple[Tensor, ...], dim: int = 0) -> Tensor:
     return np.concatenate(tensors, axis=dim)
 
 
+@cat.vjp
+def _(g: Tensor, out: Tensor, tensors: tuple[Tensor, ...], dim: int) -> Any:
+    parts: list[Any] = []
+    start: Any = 0
+    for x in tensors:
+        stop = start + x.shape[dim]
+        parts.append(slice_(g, dim=dim, start=start, stop=stop))
+        start = stop
+    return (tuple(parts),)
+
+
+@cat.sampled
+def _() -> Iterator[Sample]:
+    yield sample((floats(2, 3), floats(1, 3, seed=1)))
+    yield sample((floats(2, 3), floats(2, 2, seed=1), floats(2, 0)), dim=-1)
+    yield sample((floats(2), ints(3), bools(1)))
+    yield sample((floats(2, 2, dtype="float16"), floats(2, 2, dtype="float64")), dim=1)
+    yield sample((ints(2, dtype="uint8"), ints(2, dtype="int8")))
+    yield sample((floats(3),))
+
+
 @function(method=False)
 def stack(tensors: tuple[Tensor, ...], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new axis `dim`."""
     return cat(tuple(unsqueeze(x, dim=dim) for x in tensors), dim=dim)
 
 
-@function()
-def split(x: Tensor, split_size_or_sections: Sizes, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of x cut along `dim`, of one size (the last may be smaller) or of the given sizes."""
-    total = x.shape[axis_of("split", dim, x.ndim, x.shape)]
-    sizes: Any = split_size_or_sections
-    if isinstance(sizes, int):
-        if sizes < 1:
-            raise ValueError(f"split: size {sizes} is not positive; give a size from 1")
-        sizes = [min(sizes, total - i) for i in range(0, total, sizes)] or [0]
-    if sum(sizes) != total:
-        raise ValueError(
-            f"split: sizes {tuple(sizes)} do not add up to {total}, the size along dim {dim}; "
-            "give sizes that do"
-        )
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return tuple(
-        slice_(x, dim=dim, start=a, stop=a + n) for a, n in zip(starts, sizes, strict=True)
-    )
-
-
-@function()
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` views of x of equal size along `dim`, the last of which may be smaller."""
-    if chunks < 1:
-        raise ValueError(f"chunk: chunks {chunks} is not positive; give a number from 1")
-    total = x.shape[axis_of("chunk", dim, x.ndim, x.shape)]
-    return split(x, max(-(-total // chunks), 1), dim=dim)
-
-
-@function()
-def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of x at each index along `dim`, without that axis."""
-    total = x.shape[axis_of("unbind", dim, x.ndim, x.shape)]
-    return tuple(select(x, dim=dim, index=i) for i in range(total))
+@stack.sampled
+def _() -> Iterator[Sample]:
+    yield sample((floats(2, 3), floats(2, 3, seed=1)))
+    yield sample((floats(2), floats(2, seed=1), ints(2)), dim=-1)
+    yield sample((floats(),))
 
 
 @primitive(shape=SameShape(dim="dims"), dtype=Same())
@@ -69,20 +64,30 @@ def flip(x: Tensor, dims: Ints) -> Tensor:
     return np.flip(x, dims) if x.ndim else x
 
 
-@primitive(shape=Padded(), dtype=Same(), method=False, namespace="nn.functional",
-           variants={"mode": ("constant",)})  # fmt: skip
-def pad(input: Tensor, pad: Sizes, mode: str = "constant", value: float = 0.0) -> Tensor:
-    """input grown by `pad`, (before, after) pairs from the last axis to the front, with `value`;
-    negative amounts cut."""
-    given = [(pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
-    amounts = [(0, 0)] * (input.ndim - len(given)) + given[::-1]
-    grown = np.pad(input, [(max(a, 0), max(b, 0)) for a, b in amounts], constant_values=value)
-    pairs = zip(amounts, grown.shape, strict=True)
-    return grown[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in pairs)]
+@flip.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dims: Ints) -> Any:
+    return (flip(g, dims=dims),)
+
+
+@flip.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3, 4), dims=(0,))
+    yield sample(floats(2, 3, 4), dims=(-1, 1))
+    yield sample(floats(2, 3), dims=())
+    yield sample(floats(), dims=(0,))
+    yield sample(ints(0, 3), dims=(0,))
 
 
 def _column_minus_row(x: Any) -> tuple[Any, Any]:
     return iota(x.shape[-1], 0, 1), unsqueeze(iota(x.shape[-2], 0, 1), dim=1)
+
+
+def _triangles() -> Iterator[Sample]:
+    for diagonal in (0, 1, -2, 9):
+        yield sample(floats(3, 4), diagonal=diagonal)
+    yield sample(floats(2, 3, 3, dtype="float16"))
+    yield sample(bools(3, 3))
+    yield sample(ints(0, 2))
 
 
 @composite(shape=SameShape(least=2), dtype=Same(), native=True, inplace=True)
@@ -92,8 +97,24 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     return where(le(column, row + diagonal), x, False)
 
 
+@tril.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, diagonal: int) -> Any:
+    return (tril(g, diagonal=diagonal),)
+
+
+tril.sampled(_triangles)
+
+
 @composite(shape=SameShape(least=2), dtype=Same(), native=True, inplace=True)
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The elements of each matrix (the last two axes) on and above a diagonal, else 0."""
     column, row = _column_minus_row(x)
     return where(ge(column, row + diagonal), x, False)
+
+
+@triu.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, diagonal: int) -> Any:
+    return (triu(g, diagonal=diagonal),)
+
+
+triu.sampled(_triangles)

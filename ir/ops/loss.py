@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from ..dtypes import Only, Promote, Same
-from ..op import Tensor, composite
+from ..op import Sample, Tensor, composite
+from ..samples import floats, ints, sample
 from ..shapes import SameShape
 from ..shapes_product import ClassLoss, Loss
 from .arithmetic import square
@@ -22,7 +24,7 @@ _REDUCTIONS = {"reduction": ("none", "mean", "sum")}
 _F = "nn.functional"
 
 
-@composite(shape=Loss(), dtype=Only(Promote(), "f", what="result"), method=False,
+@composite(shape=Loss(), dtype=Only(Promote(), "f"), method=False,
            namespace=_F, variants=_REDUCTIONS)  # fmt: skip
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The squared differences, or by default their mean, or their sum."""
@@ -31,6 +33,23 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     if reduction != "none":
         each = mean(each) if reduction == "mean" else sum_(each)
     return as_dtype(each, away.dtype)
+
+
+@mse_loss.vjp
+def _(g: Tensor, out: Tensor, input: Tensor, target: Tensor, reduction: str) -> Any:
+    away = widened(input - target)
+    each = widened(g) * 2.0
+    input_g = away * (each / reduced_count(away, None) if reduction == "mean" else each)
+    return input_g, -input_g
+
+
+@mse_loss.sampled
+def _() -> Iterator[Sample]:
+    for reduction in ("none", "mean", "sum"):
+        yield sample(floats(2, 3), floats(2, 3, seed=1), reduction=reduction)
+    yield sample(floats(2, 3), floats(2, 3, dtype="float64", seed=1))
+    yield sample(floats(), floats(seed=1))
+    yield sample(floats(3, dtype="float16"), floats(3, dtype="float16", seed=1))
 
 
 def _class_axis(input: Any) -> int:
@@ -44,6 +63,17 @@ def _hits(input: Any, target: Any) -> Any:
     for _ in range(input.ndim - at - 1):
         classes = unsqueeze(classes, dim=-1)
     return eq(classes, unsqueeze(target, dim=at))
+
+
+def _classified() -> Iterator[Sample]:
+    x, target = floats(3, 5), ints(3, low=0, high=5)
+    for reduction in ("none", "mean", "sum"):
+        yield sample(x, target, reduction=reduction)
+        yield sample(x, target, reduction=reduction, ignore_index=1, label_smoothing=0.2)
+    yield sample(x * 300, target)
+    yield sample(floats(5), ints(low=0, high=5))
+    yield sample(floats(2, 4, 3), ints(2, 3, low=0, high=4, seed=2), label_smoothing=0.1)
+    yield sample(floats(3, 5, dtype="float16"), target.astype("uint8"))
 
 
 @composite(shape=ClassLoss(), dtype=Only(Only(Same(), "f"), "i", of=Same(1), what="target"),
@@ -76,6 +106,17 @@ def cross_entropy(
     return as_dtype(each / sum_(counted) if reduction == "mean" else each, input.dtype)
 
 
+@cross_entropy.vjp
+def _(
+    g: Tensor, out: Tensor, input: Tensor, target: Tensor, ignore_index: int, reduction: str,
+    label_smoothing: float,
+) -> Any:  # fmt: skip
+    return cross_entropy_backward(g, input, target, ignore_index, reduction, label_smoothing), None
+
+
+cross_entropy.sampled(_classified)
+
+
 @composite(shape=SameShape(1), dtype=Same(1), native=True, method=False, namespace="internal",
            variants=_REDUCTIONS)  # fmt: skip
 def cross_entropy_backward(
@@ -93,3 +134,12 @@ def cross_entropy_backward(
     if label_smoothing:
         wanted = wanted + label_smoothing / reduced_count(wide, at)
     return as_dtype((p - wanted) * unsqueeze(row_g, dim=at), input.dtype)
+
+
+@cross_entropy_backward.sampled
+def _() -> Iterator[Sample]:
+    for (x, target), attrs in _classified():
+        reduction = attrs.get("reduction", "mean")
+        g = floats(*(target.shape if reduction == "none" else ()), dtype=x.dtype.name, seed=4)
+        given = {"ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0}
+        yield (g, x, target), {**given, **attrs}

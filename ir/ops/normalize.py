@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..dtypes import Only, Same, Widened, float64
-from ..op import Sizes, Tensor, composite
+from ..lazy import np
+from ..op import Sample, Sizes, Tensor, composite
+from ..samples import floats, sample, without_gradient
 from ..shapes import Given, SameShape
 from ..shapes_product import Normalized
 from .arithmetic import square
@@ -18,6 +21,17 @@ _FLOAT = Only(Same(), "f")
 _F = "nn.functional"
 
 
+def _rows() -> Iterator[Sample]:
+    yield sample(floats(2, 3, 4), dim=1)
+    yield sample(floats(2, 3), dim=-1)
+    yield sample(floats(3, dtype="float64") * 400, dim=0)
+    yield sample(floats(), dim=0)
+    yield sample(floats(2, 1), dim=1)
+    yield sample(floats(0, 3), dim=1)
+    yield sample(floats(3, 4, dtype="float16"), dim=1)
+    yield without_gradient(np.array([[-np.inf, 0, 1], [-np.inf, -np.inf, 2]], "float32"), dim=1)
+
+
 @composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True)
 def softmax(x: Tensor, dim: int) -> Tensor:
     """exp(x - max x), normalised to sum to 1 along `dim`."""
@@ -26,12 +40,30 @@ def softmax(x: Tensor, dim: int) -> Tensor:
     return as_dtype(e / sum_(e, dim=(dim,), keepdim=True), x.dtype)
 
 
+@softmax.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Any:
+    y, wide = widened(out), widened(g)
+    return ((wide - sum_(wide * y, dim=(dim,), keepdim=True)) * y,)
+
+
+softmax.sampled(_rows)
+
+
 @composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True)
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """The logarithm of `softmax`, without its rounding to 0."""
     wide = widened(x)
     away = wide - amax(wide, dim=(dim,), keepdim=True)
     return as_dtype(away - log(sum_(exp(away), dim=(dim,), keepdim=True)), x.dtype)
+
+
+@log_softmax.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Any:
+    wide = widened(g)
+    return (wide - exp(widened(out)) * sum_(wide, dim=(dim,), keepdim=True),)
+
+
+log_softmax.sampled(_rows)
 
 
 def _last(count: int) -> tuple[int, ...]:
@@ -58,6 +90,33 @@ def layer_norm(
     return as_dtype(y, input.dtype)
 
 
+@layer_norm.vjp
+def _(
+    g: Tensor, out: Tensor, input: Tensor, weight: Tensor | None, bias: Tensor | None,
+    normalized_shape: Sizes, eps: float,
+) -> Any:  # fmt: skip
+    input_g, weight_g, bias_g = layer_norm_backward(
+        g, input, weight, normalized_shape=normalized_shape, eps=eps
+    )
+    return input_g, None if weight is None else weight_g, None if bias is None else bias_g
+
+
+@layer_norm.sampled
+def _() -> Iterator[Sample]:
+    x, w, b = floats(2, 3, 4), floats(4, seed=1), floats(4, seed=2)
+    yield sample(x, w, b, normalized_shape=(4,))
+    yield sample(x, w, None, normalized_shape=(4,))
+    yield sample(x, None, None, normalized_shape=(3, 4), eps=0.1)
+    yield sample(x, floats(2, 3, 4, seed=1), x, normalized_shape=(2, 3, 4))
+    yield sample(floats(0, 4), w, b, normalized_shape=(4,))
+    yield sample(
+        floats(2, 4, dtype="float16"),
+        w.astype("float16"),
+        b.astype("float16"),
+        normalized_shape=(4,),
+    )
+
+
 @composite(shape=(SameShape(1), Given("normalized_shape"), Given("normalized_shape")),
            dtype=(Same(1), Widened(1), Widened(1)), native=True, method=False,
            namespace="internal")  # fmt: skip
@@ -77,6 +136,14 @@ def layer_norm_backward(
     return as_dtype(input_g, input.dtype), weight_g, bias_g
 
 
+@layer_norm_backward.sampled
+def _() -> Iterator[Sample]:
+    g, x, w = floats(2, 3, 4, seed=3), floats(2, 3, 4), floats(4, seed=1)
+    yield sample(g, x, w, normalized_shape=(4,), eps=1e-5)
+    yield sample(g, x, None, normalized_shape=(3, 4), eps=0.1)
+    yield sample(g, x, floats(2, 3, 4, seed=1), normalized_shape=(2, 3, 4), eps=1e-5)
+
+
 def _inverse_rms(x: Any, axes: tuple[int, ...], eps: float | None) -> Any:
     eps = 2.0**-52 if eps is None and x.dtype is float64 else 2.0**-23 if eps is None else eps
     return rsqrt(mean(square(x), dim=axes, keepdim=True) + eps)
@@ -94,6 +161,26 @@ def rms_norm(
     return as_dtype(y if weight is None else y * weight, input.dtype)
 
 
+@rms_norm.vjp
+def _(
+    g: Tensor, out: Tensor, input: Tensor, weight: Tensor | None, normalized_shape: Sizes,
+    eps: float | None,
+) -> Any:  # fmt: skip
+    input_g, weight_g = rms_norm_backward(
+        g, input, weight, normalized_shape=normalized_shape, eps=eps
+    )
+    return input_g, None if weight is None else weight_g
+
+
+@rms_norm.sampled
+def _() -> Iterator[Sample]:
+    x, w = floats(2, 3, 4), floats(4, seed=1)
+    yield sample(x, w, normalized_shape=(4,))
+    yield sample(x, None, normalized_shape=(3, 4), eps=0.1)
+    yield sample(x * 1e-4, w, normalized_shape=(4,))
+    yield sample(x.astype("float16"), w.astype("float16"), normalized_shape=(4,))
+
+
 @composite(shape=(SameShape(1), Given("normalized_shape")), dtype=(Same(1), Widened(1)),
            native=True, method=False, namespace="internal")  # fmt: skip
 def rms_norm_backward(
@@ -109,3 +196,10 @@ def rms_norm_backward(
     wide = wide if weight is None else wide * weight
     input_g = (wide - y * mean(wide * y, dim=axes, keepdim=True)) * inverse
     return as_dtype(input_g, input.dtype), weight_g
+
+
+@rms_norm_backward.sampled
+def _() -> Iterator[Sample]:
+    g, x, w = floats(2, 3, 4, seed=3), floats(2, 3, 4), floats(4, seed=1)
+    yield sample(g, x, w, normalized_shape=(4,), eps=None)
+    yield sample(g, x, None, normalized_shape=(3, 4), eps=0.1)

@@ -6,10 +6,13 @@ are combined in float64, as Python numbers are; `step` counts from 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..dtypes import Only, Same, float64
-from ..op import Tensor, composite
+from ..lazy import np
+from ..op import Sample, Tensor, composite
+from ..samples import floats, sample
 from ..shapes import SameShape
 from .arithmetic import addcdiv, addcmul, lerp, neg, pow_
 from .comparison import le
@@ -31,6 +34,12 @@ def sgd_step(param: Tensor, grad: Tensor, lr: Tensor, weight_decay: Tensor) -> T
     return as_dtype(param + grad * neg(to(lr, dtype=float64)), param.dtype)
 
 
+@sgd_step.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), floats(2, 3, seed=1), 0.1, 0.01)
+    yield sample(floats(dtype="float64"), floats(dtype="float64", seed=1), 0.1, 0.0)
+
+
 @composite(shape=(SameShape(0), SameShape(2)), dtype=(_FLOAT, Same(2)), **_STEP)
 def sgd_momentum_step(
     param: Tensor, grad: Tensor, momentum_buffer: Tensor, step: Tensor, lr: Tensor,
@@ -44,6 +53,14 @@ def sgd_momentum_step(
     moved = as_dtype(momentum_buffer * momentum + grad * share, momentum_buffer.dtype)
     direction = grad + moved * momentum if nesterov else moved
     return as_dtype(param + direction * neg(lr), param.dtype), moved
+
+
+@sgd_momentum_step.sampled
+def _() -> Iterator[Sample]:
+    x, g, b = (floats(2, 3, seed=i) for i in range(3))
+    for nesterov in (False, True):
+        yield sample(x, g, b, 3, 0.1, 0.9, 0.2, 0.01, nesterov=nesterov)
+    yield sample(x, g, b * 0, 1, 0.1, 0.9, 0.2, 0.0, nesterov=False)
 
 
 def _adam(
@@ -65,6 +82,15 @@ _STATE = (SameShape(0), SameShape(2), SameShape(3))
 _STATE_DTYPES = (_FLOAT, Same(2), Same(3))
 
 
+def _adam_states() -> Iterator[Sample]:
+    x, g, m = (floats(2, 3, seed=i) for i in range(3))
+    v = floats(2, 3, low=0.0, high=1.0, seed=3)
+    yield sample(x, g, m, v, 7, 0.1, 0.9, 0.999, 1e-8, 0.01)
+    yield sample(x, g, m * 0, v * 0, 1, 0.1, 0.9, 0.999, 1e-8, 0.0)
+    wide = (a.astype("float64") for a in (x, g, m, v))
+    yield sample(*wide, np.array(3, "float32"), 0.1, 0.8, 0.95, 1e-3, 0.1)
+
+
 @composite(shape=_STATE, dtype=_STATE_DTYPES, **_STEP)
 def adam_step(
     param: Tensor, grad: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, step: Tensor, lr: Tensor,
@@ -74,6 +100,9 @@ def adam_step(
     parameter and running means of gradient and squared gradient."""
     grad = grad + param * weight_decay
     return _adam(param, grad, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps)
+
+
+adam_step.sampled(_adam_states)
 
 
 @composite(shape=_STATE, dtype=_STATE_DTYPES, **_STEP)
@@ -86,3 +115,6 @@ def adamw_step(
     rate, decay = _wide(lr, weight_decay)
     param = as_dtype(param * (1.0 - rate * decay), param.dtype)
     return _adam(param, grad, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps)
+
+
+adamw_step.sampled(_adam_states)

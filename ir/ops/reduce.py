@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..dims import product
 from ..dtypes import Fixed, Only, Same, Summed, bool_, int64
 from ..lazy import np
-from ..op import Ints, Tensor, primitive
+from ..op import Ints, Sample, Tensor, primitive
+from ..samples import bools, floats, ints, reduction, sample
 from ..shapes import Reduced, SameShape, reduced_axes
+from .comparison import eq
 from .create import number
-from .selection import to
-from .view import reshape, unsqueeze
+from .join import flip
+from .selection import to, where
+from .view import expand, reshape, unsqueeze
 
 
 def restored(y: Any, dim: Any, keepdim: bool, shape: Any) -> Any:
@@ -46,11 +50,35 @@ def sum_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     return x.sum(axis=_axes(dim), keepdims=keepdim, dtype=dtype)
 
 
+@sum_.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, keepdim: bool) -> Any:
+    return (expand(restored(g, dim, keepdim, x.shape), size=x.shape),)
+
+
+sum_.sampled(reduction())
+
+
 @primitive(shape=Reduced(), dtype=Summed())
 def prod(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The product of the elements along `dim` (all axes for None); integers multiply in int64."""
     dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
     return x.prod(axis=_axes(dim), keepdims=keepdim, dtype=dtype)
+
+
+@prod.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, keepdim: bool) -> Any:
+    # Where one factor is 0, only its own gradient is not: the product of the others.
+    zero = eq(x, 0.0)
+    others = prod(where(zero, 1.0, x), dim=dim, keepdim=True)
+    zeros = sum_(zero, dim=dim, keepdim=True)
+    g = restored(g, dim, keepdim, x.shape) * others
+    return (where(zero, where(eq(zeros, 1), g, 0.0), where(eq(zeros, 0), g / x, 0.0)),)
+
+
+@prod.sampled
+def _() -> Iterator[Sample]:
+    yield from reduction()()
+    yield sample(np.array([[2, 0, 3], [0, 0, 1], [1, 2, 3]], "float32"), dim=(1,))
 
 
 @primitive(shape=Reduced(), dtype=Same())
@@ -65,10 +93,37 @@ def amin(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     return x.min(axis=_axes(dim), keepdims=keepdim)
 
 
+@amax.vjp
+@amin.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, keepdim: bool) -> Any:
+    # Equal extremes share the gradient.
+    hit = eq(x, restored(out, dim, keepdim, x.shape))
+    share = restored(g, dim, keepdim, x.shape) / sum_(hit, dim=dim, keepdim=True)
+    return (where(hit, share, 0.0),)
+
+
+amax.sampled(reduction(empty=False))
+amin.sampled(reduction(empty=False))
+
+
+def _places() -> Iterator[Sample]:
+    for dim in (None, 1, -1):
+        for keepdim in (False, True):
+            yield sample(floats(2, 3, 4), dim=dim, keepdim=keepdim)
+    yield sample(floats(), dim=0)
+    yield sample(ints(3, 6, low=0, high=3), dim=1)
+    yield sample(np.array([1, np.nan, 3, np.nan], "float32"))
+    yield sample(floats(3, 0), dim=0)
+    yield sample(floats(4, 3, dtype="float16").T, dim=1)
+
+
 @primitive(shape=Reduced(), dtype=Only(Fixed(int64), "if", of=Same()))
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the first largest element along `dim` is, as int64; in the flattened x for None."""
     return x.argmax(axis=dim, keepdims=keepdim)
+
+
+argmax.sampled(_places)
 
 
 @primitive(shape=Reduced(), dtype=Only(Fixed(int64), "if", of=Same()))
@@ -77,10 +132,16 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     return x.argmin(axis=dim, keepdims=keepdim)
 
 
+argmin.sampled(_places)
+
+
 @primitive(shape=Reduced(), dtype=Fixed(bool_))
 def any_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """Whether some element along `dim` (all axes for None) is not zero, as bool."""
     return x.any(axis=_axes(dim), keepdims=keepdim)
+
+
+any_.sampled(reduction())
 
 
 @primitive(shape=Reduced(), dtype=Fixed(bool_))
@@ -89,8 +150,28 @@ def all_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     return x.all(axis=_axes(dim), keepdims=keepdim)
 
 
+all_.sampled(reduction())
+
+
 @primitive(shape=SameShape(dim="dim"), dtype=Summed())
 def cumsum(x: Tensor, dim: int) -> Tensor:
     """The sums of the elements along `dim` up to and with each; integers add up in int64."""
     dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
     return np.cumsum(x, axis=dim, dtype=dtype).reshape(x.shape)
+
+
+@cumsum.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Any:
+    return (flip(cumsum(flip(g, dims=(dim,)), dim=dim), dims=(dim,)),)
+
+
+@cumsum.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3, 4), dim=1)
+    yield sample(floats(2, 3), dim=-1)
+    yield sample(floats(), dim=0)
+    yield sample(floats(0, 3), dim=0)
+    yield sample(ints(2, 3, dtype="int8"), dim=0)
+    yield sample(bools(5), dim=0)
+    yield sample(floats(8, dtype="float16"), dim=0)
+    yield sample(floats(3, 2).T, dim=1)

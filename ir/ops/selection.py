@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from .. import scalar as s
-from ..dtypes import DType, FromAttr, Only, Promote, Same, float32, result_type
-from ..op import Tensor, composite, pointwise
-from ..shapes import Broadcast
-from .arithmetic import maximum, minimum
+from ..dtypes import DTYPES, DType, FromAttr, Only, Promote, Same, float32, float64, int64
+from ..op import Sample, Tensor, pointwise
+from ..samples import bools, floats, ints, sample, unary
 
 
 @pointwise(
@@ -20,10 +21,41 @@ def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return s.select(condition, x, y)
 
 
+@where.vjp
+def _(g: Tensor, out: Tensor, condition: Tensor, x: Tensor, y: Tensor) -> Any:
+    return None, where(condition, g, 0.0), where(condition, 0.0, g)
+
+
+@where.sampled
+def _() -> Iterator[Sample]:
+    yield sample(bools(2, 3), floats(2, 3), floats(2, 3, seed=1))
+    yield sample(bools(2, 1), floats(3), 1.5)
+    yield sample(bools(3), 2, floats(2, 3))
+    yield sample(bools(2, 3), ints(3), floats(2, 3, dtype="float16"))
+    yield sample(bools(), ints(2, 3), False)
+    yield sample(bools(0, 3), floats(3), floats(1, 3))
+    yield sample(bools(2, 3), bools(3, seed=1), bools(3, seed=2))
+
+
 @pointwise(dtype=Only(Same(), "b", of=Same(1), what="mask"), compute=Same(), uncast=(1,))
 def masked_fill(x: Tensor, mask: Tensor, value: Tensor) -> Tensor:
     """`value`, converted to the dtype of x, where the bool `mask` holds, else x."""
     return s.select(mask, value, x)
+
+
+@masked_fill.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, mask: Tensor, value: Tensor) -> Any:
+    return where(mask, 0.0, g), None, where(mask, g, 0.0)
+
+
+@masked_fill.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), bools(2, 3), -1.5)
+    yield sample(floats(2, 3), bools(3), floats())
+    yield sample(floats(3), bools(2, 3), 0)
+    yield sample(ints(2, 3, dtype="int16"), bools(2, 1), 7)
+    yield sample(floats(2, 3, dtype="float16"), bools(2, 3), -math.inf)
+    yield sample(bools(2, 3), bools(2, 3, seed=1), True)
 
 
 @pointwise(dtype=FromAttr("dtype", Same()), inplace=False)
@@ -32,10 +64,35 @@ def to(x: Tensor, dtype: DType) -> Tensor:
     return x
 
 
+@to.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dtype: DType) -> Any:
+    return (g,)
+
+
+@to.sampled
+def _() -> Iterator[Sample]:
+    for dtype in DTYPES:
+        x = floats(2, 3, low=0.0, high=9.0)
+        yield sample(x, dtype=dtype)
+        yield sample(x.astype("int32"), dtype=dtype)
+        yield sample(bools(3), dtype=dtype)
+    yield sample(floats(2, 3, dtype="float64"), dtype=float32)
+    yield sample(floats(2, 3, dtype="float16"), dtype=float64)
+    yield sample(floats(2, 3), dtype=int64)
+
+
 @pointwise(dtype=Same(), inplace=False)
 def clone(x: Tensor) -> Tensor:
     """A copy of x in memory of its own."""
     return x
+
+
+@clone.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    return (g,)
+
+
+clone.sampled(unary())
 
 
 @pointwise(dtype=Same())
@@ -44,21 +101,38 @@ def copy(x: Tensor, src: Tensor) -> Tensor:
     return src
 
 
+@copy.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, src: Tensor) -> Any:
+    return None, g
+
+
+@copy.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), floats(2, 3, seed=1))
+    yield sample(floats(2, 3), floats(3, dtype="float64", seed=1))
+    yield sample(floats(2, 3), 1.5)
+    yield sample(ints(2, 3), floats(2, 1))
+    yield sample(bools(3), floats(3))
+
+
 @pointwise(dtype=Same())
 def fill(x: Tensor, value: Tensor) -> Tensor:
     """A tensor like x, every element the 0-d `value`."""
     return value
 
 
-@composite(dtype=Promote(), shape=Broadcast(), inplace=True)
-def clamp(x: Tensor, min: Tensor | None = None, max: Tensor | None = None) -> Tensor:
-    """x limited to at least `min` and at most `max`; `max` wins where they cross, NaN stays."""
-    if min is None and max is None:
-        raise TypeError("clamp: neither min nor max was given; give at least one")
-    dtype = result_type([t for t in (x, min, max) if t is not None])
-    y = x if min is None else maximum(x, min)
-    y = y if max is None else minimum(y, max)
-    return as_dtype(y, dtype)
+@fill.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, value: Tensor) -> Any:
+    return None, g
+
+
+@fill.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), 1.5)
+    yield sample(floats(2, 3), floats())
+    yield sample(ints(2, 3), 2)
+    yield sample(bools(3), True)
+    yield sample(floats(0, 3, dtype="float16"), 0)
 
 
 def widened(x: Any) -> Any:

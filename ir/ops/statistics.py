@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from ..dtypes import Only, PromoteFloat, Same, float32
-from ..op import Ints, Tensor, composite
+from ..lazy import np
+from ..op import Ints, Sample, Tensor, composite
+from ..samples import floats, reduction, sample, without_gradient
 from ..shapes import Reduced
-from .arithmetic import abs_, maximum, pow_, square
-from .comparison import isinf, ne
-from .reduce import amax, amin, reduced_count, sum_, without_axes
+from .arithmetic import abs_, maximum, pow_, sign, square
+from .comparison import eq, isinf, ne
+from .reduce import amax, amin, reduced_count, restored, sum_, without_axes
 from .selection import as_dtype, where, widened
 from .transcendental import exp, log, sqrt
+from .view import expand
 
 _FLOAT = Only(Same(), "f")
 
@@ -25,9 +29,24 @@ def mean(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     return as_dtype(total / reduced_count(wide, dim), x.dtype)
 
 
+@mean.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, keepdim: bool) -> Any:
+    each = restored(g, dim, keepdim, x.shape) / reduced_count(widened(x), dim)
+    return (expand(each, size=x.shape),)
+
+
+mean.sampled(reduction(kinds="f", empty=False))
+
+
 def _spread_divisor(x: Any, dim: Any, correction: float) -> Any:
     n = reduced_count(x, dim)
     return max(n - correction, 0.0) if isinstance(n, int) else maximum(n - correction, 0.0)
+
+
+def _spreads() -> Iterator[Sample]:
+    yield from reduction(kinds="f", empty=False)()
+    yield sample(floats(3, 4), dim=(1,), correction=0.0)
+    yield sample(floats(3, 4) + 1000.0, dim=(0,), correction=2.0)
 
 
 @composite(shape=Reduced(), dtype=_FLOAT, native=True)
@@ -42,6 +61,19 @@ def var(
     return as_dtype(total / _spread_divisor(wide, dim, correction), x.dtype)
 
 
+@var.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, correction: float, keepdim: bool) -> Any:
+    wide = widened(x)
+    away = wide - mean(wide, dim=dim, keepdim=True)
+    each = restored(widened(g), dim, keepdim, x.shape) * 2.0
+    return (away * (each / _spread_divisor(wide, dim, correction)),)
+
+
+@var.sampled
+def _() -> Iterator[Sample]:
+    yield from _spreads()
+
+
 @composite(shape=Reduced(), dtype=_FLOAT, native=True)
 def std(
     x: Tensor, dim: Ints | None = None, correction: float = 1.0, keepdim: bool = False
@@ -49,6 +81,20 @@ def std(
     """The square root of the variance along `dim` (all axes for None)."""
     wide = var(widened(x), dim=dim, correction=correction, keepdim=keepdim)
     return as_dtype(sqrt(wide), x.dtype)
+
+
+@std.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, correction: float, keepdim: bool) -> Any:
+    wide, spread = widened(x), restored(widened(out), dim, keepdim, x.shape)
+    away = wide - mean(wide, dim=dim, keepdim=True)
+    each = restored(widened(g), dim, keepdim, x.shape) / spread
+    each = where(eq(spread, 0.0), 0.0, each)
+    return (away * (each / _spread_divisor(wide, dim, correction)),)
+
+
+@std.sampled
+def _() -> Iterator[Sample]:
+    yield from _spreads()
 
 
 @composite(shape=Reduced(), dtype=PromoteFloat())
@@ -60,6 +106,23 @@ def logsumexp(x: Tensor, dim: Ints, keepdim: bool = False) -> Tensor:
     total = log(sum_(exp(wide - top), dim=dim, keepdim=True)) + top
     kept = total if keepdim else without_axes(total, dim)
     return as_dtype(kept, x.dtype if x.dtype.is_floating_point else float32)
+
+
+@logsumexp.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints, keepdim: bool) -> Any:
+    total = restored(widened(out), dim, keepdim, x.shape)
+    total = where(eq(total, -math.inf), 0.0, total)
+    return (restored(widened(g), dim, keepdim, x.shape) * exp(widened(x) - total),)
+
+
+@logsumexp.sampled
+def _() -> Iterator[Sample]:
+    for operands, attrs in reduction(kinds="fi", empty=False)():
+        if attrs.get("dim") is not None:
+            yield operands, attrs
+    yield without_gradient(
+        np.array([[-np.inf, -np.inf], [1000, 1000], [np.inf, 1]], "float32"), dim=(1,)
+    )
 
 
 @composite(shape=Reduced(), dtype=_FLOAT)
@@ -78,3 +141,30 @@ def norm(x: Tensor, p: float = 2.0, dim: Ints | None = None, keepdim: bool = Fal
     else:
         y = pow_(sum_(pow_(abs_(wide), p), dim=dim, keepdim=keepdim), 1.0 / p)
     return as_dtype(y, x.dtype)
+
+
+@norm.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, p: float, dim: Ints | None, keepdim: bool) -> Any:
+    if p == 0:
+        return (None,)
+    x, y, g = widened(x), widened(out), widened(g)
+    y, g = (restored(v, dim, keepdim, x.shape) for v in (y, g))
+    if p == 2:
+        return (where(eq(y, 0.0), 0.0, g / y) * x,)
+    if p == 1:
+        return (g * sign(x),)
+    if math.isinf(p):
+        hit = eq(abs_(x), y)
+        return (where(hit, g / sum_(hit, dim=dim, keepdim=True), 0.0) * sign(x),)
+    slope = where(eq(x, 0.0), 0.0, pow_(abs_(x), p - 1.0)) * sign(x)
+    return (slope * where(eq(y, 0.0), 0.0, g / pow_(y, p - 1.0)),)
+
+
+@norm.sampled
+def _() -> Iterator[Sample]:
+    for p in (0.0, 1.0, 1.5, 2.0, 3.0, math.inf, -math.inf):
+        yield sample(floats(2, 3, 4), p=p)
+        yield sample(floats(2, 3, 4), p=p, dim=(0, -1), keepdim=True)
+    yield from reduction(kinds="f", empty=False)()
+    yield sample(floats(0, 3), dim=(0,))
+    yield without_gradient(floats(3) * 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..lazy import np
-from ..op import Ints, Size, Sizes, Tensor, function, primitive
+from ..op import Ints, Sample, Sizes, Tensor, function, primitive
+from ..samples import bools, floats, ints, sample, without_gradient
 from ..shapes import (
     Expanded,
-    Given,
     Permuted,
     Reshaped,
     SameShape,
@@ -18,7 +19,14 @@ from ..shapes import (
     axis_of,
     reduced_axes,
 )
-from ..shapes_index import Selected, Sliced, slice_bounds
+
+
+def _reshapes() -> Iterator[Sample]:
+    yield sample(floats(2, 3), shape=(3, 2))
+    yield sample(floats(2, 3), shape=(-1,))
+    yield sample(floats(2, 3, 4), shape=(2, -1, 2))
+    yield sample(floats(1), shape=())
+    yield sample(ints(0, 3), shape=(3, 0, 2))
 
 
 @primitive(shape=Reshaped(), view=True)
@@ -28,10 +36,26 @@ def reshape(x: Tensor, shape: Sizes) -> Tensor:
     return x.reshape(shape)
 
 
+@reshape.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, shape: Sizes) -> Any:
+    return (reshape(g, shape=x.shape),)
+
+
+reshape.sampled(_reshapes)
+
+
 @primitive(shape=Reshaped(), view=True)
 def view(x: Tensor, shape: Sizes) -> Tensor:
     """`reshape` that is never a copy; an error where the strides do not allow it."""
     return x.reshape(shape)
+
+
+@view.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, shape: Sizes) -> Any:
+    return (reshape(g, shape=x.shape),)
+
+
+view.sampled(_reshapes)
 
 
 @primitive(shape=Permuted(), view=True)
@@ -40,10 +64,37 @@ def permute(x: Tensor, dims: Ints) -> Tensor:
     return x.transpose(dims)
 
 
+@permute.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dims: Ints) -> Any:
+    axes = [d % len(dims) for d in dims]
+    return (permute(g, dims=tuple(axes.index(i) for i in range(len(axes)))),)
+
+
+@permute.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3, 4), dims=(2, 0, 1))
+    yield sample(floats(2, 3, 4), dims=(-1, 1, 0))
+    yield sample(floats(), dims=())
+    yield sample(ints(0, 3), dims=(1, 0))
+
+
 @primitive(shape=Transposed(), view=True)
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """x with two axes exchanged."""
     return np.swapaxes(x, dim0, dim1) if x.ndim else x
+
+
+@transpose.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim0: int, dim1: int) -> Any:
+    return (transpose(g, dim0=dim0, dim1=dim1),)
+
+
+@transpose.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3, 4), dim0=0, dim1=2)
+    yield sample(floats(2, 3, 4), dim0=-1, dim1=-2)
+    yield sample(floats(), dim0=0, dim1=-1)
+    yield sample(ints(2, 3), dim0=1, dim1=1)
 
 
 @primitive(shape=Expanded(), view=True)
@@ -54,11 +105,40 @@ def expand(x: Tensor, size: Sizes) -> Tensor:
     return np.broadcast_to(x, shape)
 
 
+@expand.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, size: Sizes) -> Any:
+    return (g,)
+
+
+@expand.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 1), size=(2, 3))
+    yield sample(floats(3), size=(2, -1))
+    yield sample(floats(), size=(2, 2))
+    yield sample(floats(1, 3), size=(4, 0, 3))
+    yield sample(ints(2, 1, 3), size=(2, 2, 3))
+
+
 @primitive(shape=Squeezed(), view=True)
 def squeeze(x: Tensor, dim: Ints | None = None) -> Tensor:
     """x without the axes `dim` that have size 1 (None: without every axis of size 1)."""
     axes = reduced_axes("squeeze", dim, x.shape)
     return x.reshape([s for i, s in enumerate(x.shape) if i not in axes or s != 1])
+
+
+@squeeze.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None) -> Any:
+    return (reshape(g, shape=x.shape),)
+
+
+@squeeze.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(1, 3, 1))
+    yield sample(floats(1, 3, 1), dim=(0,))
+    yield sample(floats(1, 3, 1), dim=(-1, 1))
+    yield sample(floats(1, 1))
+    yield sample(floats(), dim=(0,))
+    yield sample(ints(2, 3), dim=(0,))
 
 
 @primitive(shape=Unsqueezed(), view=True)
@@ -67,18 +147,18 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
     return np.expand_dims(x, dim)
 
 
-@primitive(shape=Sliced(), view=True, method=False, namespace="internal")
-def slice_(x: Tensor, dim: int, start: Size, stop: Size, step: int = 1) -> Tensor:
-    """Elements start, start + step, ... below stop along `dim`; bounds are clamped, and negative
-    ones count from the end."""
-    start, stop = slice_bounds(x.shape[dim], start, stop)
-    return x[(*[slice(None)] * (dim % x.ndim), slice(start, stop, step))]
+@unsqueeze.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Any:
+    return (reshape(g, shape=x.shape),)
 
 
-@primitive(shape=Selected(), view=True)
-def select(x: Tensor, dim: int, index: Size) -> Tensor:
-    """Element `index` along `dim`, without that axis; a negative index counts from the end."""
-    return x.take(index, axis=dim)
+@unsqueeze.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), dim=0)
+    yield sample(floats(2, 3), dim=-1)
+    yield sample(floats(2, 3), dim=1)
+    yield sample(floats(), dim=0)
+    yield sample(bools(0), dim=-2)
 
 
 @primitive(shape=SameShape(), view=True)
@@ -87,19 +167,15 @@ def detach(x: Tensor) -> Tensor:
     return x
 
 
-@primitive(shape=Given("size"), view=True)
-def as_strided(x: Tensor, size: Sizes, stride: Sizes, storage_offset: Size = 0) -> Tensor:
-    """Element (i, j, ...) is element storage_offset + i stride[0] + j stride[1] + ... of the
-    memory of x, taken as contiguous where x is a value; IndexError outside of it."""
-    return x.reshape(-1)[element_offsets(size, stride, storage_offset)]
+@detach.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    return (None,)
 
 
-def element_offsets(size: Any, stride: Any, storage_offset: Any) -> Any:
-    """The offset of each element, as an array of shape `size`."""
-    offsets = np.asarray(storage_offset)
-    for length, step in zip(size, stride, strict=True):
-        offsets = offsets[..., None] + step * np.arange(length)
-    return offsets.reshape(size)
+@detach.sampled
+def _() -> Iterator[Sample]:
+    yield without_gradient(floats(2, 3))
+    yield without_gradient(ints())
 
 
 @function()
@@ -109,6 +185,15 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(x, shape=(*x.shape[:first], -1, *x.shape[last + 1 :]))
 
 
+@flatten.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3, 4))
+    yield sample(floats(2, 3, 4), start_dim=1)
+    yield sample(floats(2, 3, 4), start_dim=0, end_dim=-2)
+    yield sample(floats())
+    yield sample(floats(0, 3))
+
+
 @function()
 def unflatten(x: Tensor, dim: int, sizes: Sizes) -> Tensor:
     """x with axis `dim` split into axes of `sizes`, one of which may be -1."""
@@ -116,13 +201,20 @@ def unflatten(x: Tensor, dim: int, sizes: Sizes) -> Tensor:
     return reshape(x, shape=(*x.shape[:at], *sizes, *x.shape[at + 1 :]))
 
 
-@function()
-def narrow(x: Tensor, dim: int, start: Size, length: Size) -> Tensor:
-    """`length` elements along `dim` from `start`."""
-    return slice_(x, dim=dim, start=start, stop=start + length)
+@unflatten.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(6, 2), dim=0, sizes=(2, 3))
+    yield sample(floats(2, 6), dim=-1, sizes=(-1, 2))
 
 
 @function()
 def t(x: Tensor) -> Tensor:
     """A matrix transposed; vectors and 0-d tensors as they are."""
     return transpose(x, dim0=0, dim1=1) if x.ndim > 1 else x
+
+
+@t.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3))
+    yield sample(floats(3))
+    yield sample(floats())
