@@ -34,6 +34,23 @@ def verify(module: ModuleOp, stage: str) -> None:
         raise IRError(f"stage '{stage}': {problem}\n  in: {print_op(op)}")
 
 
+def is_at(module: ModuleOp, stage: str) -> bool:
+    """Whether the module is well formed and at `stage`."""
+    return next(_problems(module, _REFUSALS[stage]), None) is None
+
+
+def stage_of(module: ModuleOp) -> str:
+    """The latest stage that the module is at; IRError where it is at none."""
+    for stage in reversed(STAGES):
+        if is_at(module, stage):
+            return stage
+    dialects = {op.name.partition(".")[0] for op in module.walk()}
+    fused = any(isinstance(op, FusionOp) for op in module.walk())
+    nearest = "kernels" if dialects & {"kernel", "program"} else "fused" if fused else "captured"
+    verify(module, nearest)
+    raise AssertionError("a module that is at no stage has a problem at each")
+
+
 def claims_of(func: FuncOp) -> frozenset[str]:
     """The composites that stay whole in `func`."""
     given = func.attributes.get(CLAIMS)

@@ -1,0 +1,142 @@
+"""The command line: `ostinato opt` runs passes on a module's text, `ostinato run` runs a module."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .ir.errors import CompileError, GradientError, IRError
+
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import ModuleOp
+
+_FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+
+
+@click.group(help=__doc__)
+def cli() -> None: ...
+
+
+@cli.command()
+@_FILE
+@click.option("--passes", default="", help="Names with commas between them, run in this order.")
+@click.option("--fast-math", is_flag=True, help="Allow rewrites true of real numbers only.")
+@click.option("--timing", is_flag=True, help="Print the seconds of each pass to stderr.")
+@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
+def opt(file: str, passes: str, fast_math: bool, timing: bool, output: str | None) -> None:
+    """Run passes on the module in FILE (`-`: stdin), verified after each, and print the result."""
+    from .ir.text import print_module
+    from .passes.pipeline import Options, run_passes
+
+    module = _read(file)
+    names = [name.strip() for name in passes.split(",") if name.strip()]
+    report = run_passes(module, names, Options(fast_math=fast_math), verify=True)
+    if timing:
+        for name, seconds in report.seconds.items():
+            click.echo(f"{name:12} {seconds:8.4f} s", err=True)
+    text = print_module(module)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        Path(output).write_text(text)
+
+
+@cli.command()
+@_FILE
+@click.option("--input", "inputs", multiple=True, metavar="INDEX=VALUE",
+              help="Argument INDEX: a number or the name of a .npy file; others are random.")
+@click.option("--seed", default=0, help="Of the random arguments.")
+@click.option("--save", type=click.Path(file_okay=False), help="Write results there as .npy files.")
+def run(file: str, inputs: tuple[str, ...], seed: int, save: str | None) -> None:
+    """Run the module in FILE (`-`: stdin) with the reference interpreter and print its results.
+
+    Random arguments are normal numbers, integers and bools from {0, 1}, and 0.5, 1 and true for
+    Python numbers.
+    """
+    from .ir.interpret import run as interpret
+
+    module = _read(file)
+    results = interpret(module, _arguments(module, dict(map(_given, inputs)), seed))
+    for index, (result, name) in enumerate(zip(results, _result_types(module), strict=True)):
+        click.echo(f"result {index}: {name}\n{result}")
+        if save is not None:
+            _save(Path(save), index, result)
+
+
+def main() -> int:
+    """Runs the command line; 1 for a module that is refused, with the reason on stderr."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Abort:
+        return 130
+    except (IRError, GradientError, CompileError, ValueError, OSError) as error:
+        notes: list[str] = getattr(error, "__notes__", [])
+        click.echo("\n".join([f"ostinato: {error}", *notes]), err=True)
+        return 1
+    return 0
+
+
+def _read(file: str) -> ModuleOp:
+    """The module in a file, well formed and at one of the stages."""
+    from .ir.stages import stage_of
+    from .ir.text import parse_module
+
+    text = sys.stdin.read() if file == "-" else Path(file).read_text()
+    module = parse_module(text, "stdin" if file == "-" else file)
+    stage_of(module)
+    return module
+
+
+def _given(option: str) -> tuple[int, Any]:
+    import numpy as np
+
+    index, equals, value = option.partition("=")
+    if not equals or not index.isdigit():
+        raise click.BadParameter(f"'{option}' is not INDEX=VALUE, as in 0=x.npy or 1=0.5")
+    if value.endswith(".npy"):
+        return int(index), np.load(value, allow_pickle=False)
+    try:
+        return int(index), float(value)
+    except ValueError:
+        raise click.BadParameter(f"'{value}' is neither a number nor a .npy file") from None
+
+
+def _arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list[Any]:
+    import numpy as np
+
+    from .ir.graph import main_of, type_of
+    from .ir.interpret_arrays import convert
+
+    random = np.random.default_rng(seed)
+    made: list[Any] = []
+    for index, argument in enumerate(main_of(module).args):
+        of = type_of(argument)
+        if of.wrapped:
+            made.append(given.get(index, 0.5 if of.dtype.is_floating_point else 1))
+            continue
+        plain = random.standard_normal(of.shape)
+        value = given.get(index, plain if of.dtype.is_floating_point else plain > 0)
+        made.append(convert(np.broadcast_to(np.asarray(value), of.shape), of.dtype))
+    unknown = sorted(set(given) - set(range(len(made))))
+    if unknown:
+        raise click.BadParameter(f"there is no argument {unknown[0]}; the module has {len(made)}")
+    return made
+
+
+def _result_types(module: ModuleOp) -> list[str]:
+    from .ir.graph import main_of
+
+    return [str(t) for t in main_of(module).function_type.outputs]
+
+
+def _save(folder: Path, index: int, result: Any) -> None:
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{index}.npy", result)

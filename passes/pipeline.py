@@ -1,0 +1,146 @@
+"""The order of the passes, the stage after each, and how they are run: verified, timed, dumped.
+
+Verification between passes costs more than the passes, so it is done where `verify=True` is asked
+for or `OSTINATO_VERIFY=1` is set, as tests and the command line do.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from xdsl.dialects.builtin import ModuleOp
+
+from ..ir.errors import IRError
+from ..ir.stages import STAGES, is_at, stage_of
+from ..ir.stages import verify as verify_stage
+from ..ir.text import print_module
+from .target import CPU, Target
+
+VERIFY = "OSTINATO_VERIFY"
+"""The environment variable: `1` verifies the stage after each pass where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What passes may ask: the machine, and whether rewrites may be true of real numbers only."""
+
+    target: Target = CPU
+    fast_math: bool = False
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass by name: the function `name` of the module `name` in this folder.
+
+    It is called with a module and, after it, the values of the fields of `Options` named in
+    `takes` (`claims` is that of the target). `stage` is what the module is at afterwards.
+    """
+
+    name: str
+    stage: str
+    takes: tuple[str, ...] = ()
+
+    def run(self, module: ModuleOp, options: Options) -> Any:
+        """Runs the pass on `module` in place, and returns what it reports."""
+        function = getattr(import_module(f".{self.name}", __package__), self.name)
+        known = {"target": options.target, "claims": options.target.claims,
+                 "fast_math": options.fast_math}  # fmt: skip
+        return function(module, *(known[name] for name in self.takes))
+
+
+PIPELINE = (
+    Pass("autodiff", "differentiated"),
+    Pass("decompose", "decomposed", ("claims",)),
+    Pass("simplify", "simplified", ("fast_math",)),
+    Pass("fuse", "fused", ("target",)),
+    Pass("lower", "kernels", ("target",)),
+    Pass("plan_memory", "planned"),
+)
+PASSES = {p.name: p for p in PIPELINE}
+
+Dump = Callable[[str, str], object]
+"""Called with the name of a stage and the module's text at it."""
+
+
+@dataclass
+class Report:
+    """What running passes took and told, by name of the pass."""
+
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    results: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def run_passes(
+    module: ModuleOp,
+    names: Sequence[str] = tuple(PASSES),
+    options: Options | None = None,
+    *,
+    verify: bool | None = None,
+    dump: Dump | None = None,
+) -> Report:
+    """Runs passes on `module` in place, in the order given (all by default).
+
+    IRError for a name that no pass has, and, where verification is on, for a module that is not
+    at the stage that a pass leaves: the message has the IR before and after and the command that
+    repeats it. A pass' own exception has that command as a note.
+    """
+    chosen = [pass_named(name) for name in names]
+    check = os.environ.get(VERIFY) == "1" if verify is None else verify
+    options = options or Options()
+    report = Report()
+    for each in chosen:
+        before = print_module(module) if check else ""
+        expected = _stage_after(each, module) if check else ""
+        started = time.perf_counter()
+        try:
+            report.results[each.name] = each.run(module, options)
+        except Exception as error:
+            if check:
+                error.add_note(f"in pass '{each.name}'; to repeat it: {_command(each, before)}")
+            raise
+        report.seconds[each.name] = time.perf_counter() - started
+        if check:
+            _verify(each, module, expected, before)
+        if dump is not None:
+            dump(each.stage, print_module(module))
+    return report
+
+
+def pass_named(name: str) -> Pass:
+    """The pass called `name`, or IRError with the names there are."""
+    found = PASSES.get(name)
+    if found is None:
+        raise IRError(f"no pass is called '{name}'; there are {', '.join(PASSES)}")
+    return found
+
+
+def _stage_after(each: Pass, module: ModuleOp) -> str:
+    """What `module` has to be at when `each` has run: the stage of the pass, or the stage that it
+    is at already where the pass runs out of its turn."""
+    turn = STAGES[STAGES.index(each.stage) - 1]
+    return each.stage if is_at(module, turn) else stage_of(module)
+
+
+def _verify(each: Pass, module: ModuleOp, stage: str, before: str) -> None:
+    try:
+        verify_stage(module, stage)
+    except IRError as error:
+        raise IRError(
+            f"pass '{each.name}' breaks the module: {error}\n"
+            f"to repeat it: {_command(each, before)}\n"
+            f"before:\n{before}after:\n{print_module(module)}"
+        ) from error
+
+
+def _command(each: Pass, before: str) -> str:
+    handle, path = tempfile.mkstemp(prefix=f"before_{each.name}_", suffix=".mlir", text=True)
+    with os.fdopen(handle, "w") as file:
+        file.write(before)
+    return f"ostinato opt --passes={each.name} {Path(path)}"
