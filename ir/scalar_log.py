@@ -55,11 +55,20 @@ def _rest(f: Scalar) -> Scalar:
     return s * (0.5 * f * f + z * horner(z, _QUOTIENT))
 
 
-def split_exponent(x: Scalar, lowest: float = math.sqrt(0.5)) -> tuple[Scalar, Scalar]:
-    """(e, m) of a positive finite x = 2^e m, both of x's dtype, m in [lowest, 2 lowest)."""
+def split_exponent(
+    x: Scalar, lowest: float = math.sqrt(0.5), subnormal: bool = True
+) -> tuple[Scalar, Scalar]:
+    """(e, m) of a positive finite x = 2^e m, both of x's dtype, m in [lowest, 2 lowest).
+
+    `subnormal` says that x may be subnormal.
+    """
     form = format_of(x.dtype)
-    subnormal = x < form.smallest_normal
-    bits = bitcast(select(subnormal, x * 2.0**form.fraction, x), form.bits)
+    offset = constant(2.0**form.fraction + form.bias, x.dtype)
+    if subnormal:
+        small = x < form.smallest_normal
+        x = select(small, x * 2.0**form.fraction, x)
+        offset = select(small, offset.payload + form.fraction, offset)
+    bits = bitcast(x, form.bits)
     # Moves `lowest` to where the exponent field changes.
     shift = int((1.0 - lowest) * 2.0 ** (form.fraction + 1))
     biased = (bits + shift) >> form.fraction
@@ -67,8 +76,7 @@ def split_exponent(x: Scalar, lowest: float = math.sqrt(0.5)) -> tuple[Scalar, S
     m = bitcast(bits - ((biased << form.fraction) - one), x.dtype)
     # biased is small: as the fraction of 2^fraction it is converted without an instruction.
     integer = bitcast(biased | ((form.bias + form.fraction) << form.fraction), x.dtype)
-    offset = 2.0**form.fraction + form.bias
-    return integer - select(subnormal, constant(offset + form.fraction, x.dtype), offset), m
+    return integer - offset, m
 
 
 def _at_the_ends(x: Scalar, result: Scalar) -> Scalar:
@@ -105,7 +113,7 @@ def expand_log1p(x: Scalar) -> Scalar:
     """log(1 + x): the logarithm of u = 1 + x rounded, corrected by the rounding over u."""
     k = _constants(x.dtype)
     u = 1.0 + x
-    e, m = split_exponent(u)
+    e, m = split_exponent(u, subnormal=False)
     near = e.eq(0.0)
     lost = select(x < 1.0, x - (u - 1.0), 1.0 - (u - x))
     f = select(near, x, m - 1.0)

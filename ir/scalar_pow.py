@@ -55,7 +55,7 @@ def _negated_with(x: Scalar, odd: Scalar, magnitude: Scalar) -> Scalar:
 
 def _power_single(a: Scalar, y: Scalar) -> Scalar:
     """a ** y of float32, a positive and finite, y finite."""
-    e, m = split_exponent(cast(a, float64))
+    e, m = split_exponent(cast(a, float64), subnormal=False)
     s = (m - 1.0) / (m + 1.0)
     exponent = cast(y, float64) * (e + s * horner(s * s, _LOG2))
     form = format_of(float64)
