@@ -104,6 +104,8 @@ class _Run:
         memory, offset, mask = self.place(op)
         value = _as_memory(self.value(op.value), memory)
         if mask is None:
+            # A kernel of one parallel iteration may store at a constant offset.
+            offset, value = np.broadcast_arrays(offset, value)
             memory[offset] = value
             return
         offset, value, mask = np.broadcast_arrays(offset, value, mask)

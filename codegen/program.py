@@ -1,0 +1,156 @@
+"""A planned module as data for the executor: tensors, instructions, what comes in and goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import BlockArgument, Operation, SSAValue
+
+from ..ir.dialects.kernel import FuncOp as KernelOp
+from ..ir.dialects.ot_types import NumberType, number_value
+from ..ir.dialects.program import (
+    ArenaOp,
+    CallOp,
+    ConstantOp,
+    InputOp,
+    LaunchOp,
+    OutputOp,
+    ResultOp,
+)
+from ..ir.dtypes import DType
+from ..ir.graph import main_of, type_of, writes_of
+from ..ir.interpret_program import ARENA, call_attributes, element_of, layout_of
+from ..ir.locations import lines_of
+from ..ir.op import OPS
+
+FORMAT = 1
+
+
+def serialize(module: ModuleOp) -> dict[str, Any]:
+    """The Program of a module at stage `planned`, of values that JSON has.
+
+    Tensors are numbered; an instruction names them by number, -1 being an absent operand. Sizes,
+    strides and starts count elements, offsets and `arena` bytes. Only kernels that are launched
+    are listed.
+    """
+    return _Serializing(module).run()
+
+
+class _Serializing:
+    def __init__(self, module: ModuleOp) -> None:
+        self.main = main_of(module)
+        self.all = {k.sym_name.data: k for k in module.ops if isinstance(k, KernelOp)}
+        self.tensors: list[dict[str, Any]] = []
+        self.constants: list[dict[str, Any]] = []
+        self.instructions: list[dict[str, Any]] = []
+        self.kernels: dict[str, None] = {}
+        self.number: dict[SSAValue, int] = {}
+
+    def run(self) -> dict[str, Any]:
+        for op in self.main.body.block.ops:
+            match op:
+                case LaunchOp():
+                    self._launch(op)
+                case CallOp():
+                    self._call(op)
+                case ArenaOp() | InputOp() | OutputOp() | ConstantOp():
+                    self._tensor(op)
+                case ResultOp() | ReturnOp():
+                    pass
+                case _:
+                    raise AssertionError(f"{op.name} is no op of stage planned")
+        arena = self.main.attributes[ARENA]
+        assert isinstance(arena, IntegerAttr)
+        return {
+            "format": FORMAT, "arena": arena.value.data,
+            "inputs": [_input(a) for a in self.main.args], "outputs": self._outputs(),
+            "constants": self.constants, "tensors": self.tensors,
+            "instructions": self.instructions, "kernels": list(self.kernels),
+        }  # fmt: skip
+
+    def _tensor(self, op: ArenaOp | InputOp | OutputOp | ConstantOp) -> None:
+        memory = op.results[0]
+        type_ = memory.type
+        assert isinstance(type_, MemRefType)
+        strides, start = layout_of(type_)  # pyright: ignore[reportUnknownArgumentType]
+        space, index, offset = "arena", 0, 0
+        match op:
+            case ArenaOp():
+                offset = op.offset.value.data
+            case InputOp():
+                assert isinstance(op.argument, BlockArgument)
+                space, index = "input", op.argument.index
+            case OutputOp():
+                space, index = "output", op.index.value.data
+            case ConstantOp():
+                space, index = "constant", len(self.constants)
+                value = number_value(op.value)
+                self.constants.append({"dtype": element_of(memory).name, "value": value})
+        self.number[memory] = len(self.tensors)
+        self.tensors.append({
+            "space": space, "index": index, "offset": offset,
+            "dtype": element_of(memory).name, "sizes": list(type_.get_shape()),
+            "strides": list(strides), "start": start,
+        })  # fmt: skip
+
+    def _launch(self, op: LaunchOp) -> None:
+        kernel = self.all[op.kernel_name]
+        self.kernels[op.kernel_name] = None
+        self.instructions.append({
+            "kind": "launch", "kernel": op.kernel_name,
+            "tensors": [self.number[v] for v in (*op.arguments, *op.into)],
+            "extent": kernel.extent.value.data,
+            "grain": 1 if kernel.grain is None else kernel.grain.value.data,
+            "loc": _line(op),
+        })  # fmt: skip
+
+    def _call(self, op: CallOp) -> None:
+        schema = OPS[op.callee.data]
+        operands: list[int] = []
+        for o in op.grouped:
+            values = o if isinstance(o, list) else [o]
+            operands += [-1 if v is None else self.number[v] for v in values]
+        attrs = call_attributes(schema, op)
+        self.instructions.append({
+            "kind": "call", "op": schema.name, "operands": operands,
+            "attrs": [_attribute(attrs[p.name]) for p in schema.attrs],
+            "results": [self.number[v] for v in op.into], "loc": _line(op),
+        })  # fmt: skip
+
+    def _outputs(self) -> list[dict[str, Any]]:
+        end = self.main.body.block.last_op
+        assert isinstance(end, ReturnOp)
+        writes = dict(writes_of(self.main))
+        found: list[dict[str, Any]] = []
+        for i, v in enumerate(end.operands):
+            given = v.index if isinstance(v, BlockArgument) else None
+            found.append(_shaped(v) | {"writes": writes.get(i), "input": given})
+        return found
+
+
+def _input(argument: SSAValue) -> dict[str, Any]:
+    return _shaped(argument) | {"number": isinstance(argument.type, NumberType)}
+
+
+def _shaped(value: SSAValue) -> dict[str, Any]:
+    of = type_of(value)
+    strides: list[int] = []
+    step = 1
+    for size in reversed(of.shape):
+        strides.append(step)
+        step *= int(size)  # pyright: ignore
+    return {"dtype": of.dtype.name, "sizes": list(of.shape), "strides": strides[::-1]}
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, DType):
+        return {"dtype": value.name}
+    return list(value) if isinstance(value, (tuple, list)) else value  # pyright: ignore
+
+
+def _line(op: Operation) -> str:
+    """The first source line of an op, as `file:line`."""
+    line = next(lines_of(op.location), None)
+    return "" if line is None else f"{line.filename.data}:{line.line.data}"

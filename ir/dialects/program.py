@@ -1,0 +1,304 @@
+"""The program dialect: kernel launches and calls of native ops, over tensors and then over memory.
+
+At stage `kernels` values are tensors:
+
+    %2 = program.launch @layer_norm_0(%0, %1) : (tensor<4x8xf32>, tensor<8xf32>) -> tensor<4x8xf32>
+    %3 = program.view %2 strides [1, 8] start 0 : tensor<4x8xf32> -> tensor<8x4xf32>
+    %4 = program.call matmul(%2, %3) {} : (tensor<4x8xf32>, tensor<8x4xf32>) -> tensor<4x4xf32>
+
+Element (i, j, ...) of a view is element `start + i * strides[0] + ...` of the viewed tensor in
+row-major order. A kernel's buffers are the operands of its launch, then the results; `reuse` holds
+(buffer, buffer) pairs that may be one. An absent operand of a call is `none`, a list operand stands
+in brackets. `layouts` gives the strides in memory of results that are not row-major.
+
+At stage `planned` memory is explicit. Each tensor in memory is a `memref` made by one of
+`program.input` (the memory of an argument), `program.arena` (at a byte offset of the region's one
+block of memory), `program.output` (fresh memory of a result) and `program.constant`; launches and
+calls have no results but take the memory to write `into`, and `program.result` says that a memref
+holds a result of the region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import (
+    I64,
+    ArrayAttr,
+    DenseArrayBase,
+    DictionaryAttr,
+    IntegerAttr,
+    MemRefType,
+    StringAttr,
+    SymbolRefAttr,
+    TensorType,
+    i32,
+    i64,
+)
+from xdsl.ir import Attribute, Dialect, SSAValue
+from xdsl.irdl import (
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+    var_result_def,
+)
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, NoMemoryEffect
+from xdsl.utils.exceptions import VerifyException
+
+from .ot_types import NumberType
+from .program_text import (
+    parse_call,
+    parse_constant,
+    parse_launch,
+    parse_view,
+    print_call,
+    print_constant,
+    print_launch,
+    print_view,
+)
+
+__all__ = ["ArenaOp", "CallOp", "ConstantOp", "InputOp", "LaunchOp", "OutputOp", "Program",
+           "ResultOp", "ViewOp"]
+
+
+def _numbers(values: Sequence[int]) -> DenseArrayBase:
+    return DenseArrayBase.from_list(i64, list(values))
+
+
+@irdl_op_definition
+class LaunchOp(IRDLOperation):
+    """Runs a kernel over its whole parallel axis."""
+
+    name = "program.launch"
+    kernel = prop_def(SymbolRefAttr)
+    arguments = var_operand_def()
+    into = var_operand_def(MemRefType)
+    reuse = opt_prop_def(ArrayAttr[DenseArrayBase])
+    outputs = var_result_def(TensorType)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
+
+    def __init__(self, kernel: str, arguments: Sequence[SSAValue], results: Sequence[Attribute],
+                 reuse: Sequence[tuple[int, int]] = (), into: Sequence[SSAValue] = ()) -> None:
+        pairs = ArrayAttr([_numbers(p) for p in reuse]) if reuse else None
+        super().__init__(operands=[arguments, into], result_types=[results],
+                         properties={"kernel": SymbolRefAttr(kernel), "reuse": pairs})
+
+    @property
+    def kernel_name(self) -> str:
+        """The name of the kernel."""
+        return self.kernel.string_value()
+
+    @property
+    def reusable(self) -> list[tuple[int, int]]:
+        """(buffer of an operand, buffer of a result) pairs that may be one."""
+        return [(p[0], p[1]) for p in _pairs(self.reuse)]
+
+    def print(self, printer: Printer) -> None:
+        print_launch(printer, self)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> LaunchOp:
+        found = parse_launch(parser)
+        op = cls(found.name, found.arguments, found.results, into=found.into)
+        op.properties |= found.properties
+        op.attributes |= found.attributes
+        return op
+
+
+def _pairs(array: ArrayAttr[DenseArrayBase] | None) -> list[tuple[int, ...]]:
+    return [tuple(int(x) for x in p.get_values()) for p in array or ()]
+
+
+@irdl_op_definition
+class CallOp(IRDLOperation):
+    """Runs the native kernel of an op of the table; `segments` counts the values of each operand."""
+
+    name = "program.call"
+    callee = prop_def(StringAttr)
+    segments = prop_def(DenseArrayBase)
+    given = prop_def(DictionaryAttr)
+    layouts = opt_prop_def(ArrayAttr)
+    arguments = var_operand_def()
+    into = var_operand_def(MemRefType)
+    outputs = var_result_def(TensorType)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
+
+    def __init__(self, callee: str, arguments: Sequence[SSAValue], segments: Sequence[int],
+                 given: DictionaryAttr, results: Sequence[Attribute],
+                 into: Sequence[SSAValue] = ()) -> None:
+        super().__init__(operands=[arguments, into], result_types=[results], properties={
+            "callee": StringAttr(callee), "given": given,
+            "segments": DenseArrayBase.from_list(i32, list(segments))})
+
+    @property
+    def grouped(self) -> list[SSAValue | None | list[SSAValue]]:
+        """Operands as the op's signature has them: a value, None, or a list for a list operand."""
+        from ..op import OPS
+
+        found: list[SSAValue | None | list[SSAValue]] = []
+        at = 0
+        for p, n in zip(OPS[self.callee.data].operands, self.counts, strict=True):
+            part = list(self.arguments[at:at + n])
+            at += n
+            found.append(part if p.kind == "tensors" else part[0] if part else None)
+        return found
+
+    @property
+    def counts(self) -> list[int]:
+        """The number of values of each operand."""
+        return [int(n) for n in self.segments.get_values()]
+
+    @property
+    def strides(self) -> list[tuple[int, ...]] | None:
+        """Strides in memory of each result; None where all are row-major."""
+        return None if self.layouts is None else _pairs(self.layouts)
+
+    def give_layouts(self, strides: Sequence[Sequence[int]]) -> None:
+        """Sets the strides of each result; () for row-major ones."""
+        self.layouts = ArrayAttr([_numbers(s) for s in strides])
+
+    def print(self, printer: Printer) -> None:
+        print_call(printer, self, self.grouped)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> CallOp:
+        found = parse_call(parser)
+        op = cls(found.name, found.arguments, found.segments, found.given, found.results,
+                 found.into)
+        op.properties |= found.properties
+        op.attributes |= found.attributes
+        return op
+
+    def verify_(self) -> None:
+        from ..op import OPS
+
+        if self.callee.data not in OPS:
+            raise VerifyException(f"{self.name}: no op is called '{self.callee.data}'")
+        if len(self.counts) != len(OPS[self.callee.data].operands):
+            raise VerifyException(f"{self.name}: {len(self.counts)} operands for "
+                                  f"'{self.callee.data}'")
+
+
+@irdl_op_definition
+class ViewOp(IRDLOperation):
+    """Elements of a tensor under another shape; nothing is copied."""
+
+    name = "program.view"
+    strides = prop_def(DenseArrayBase)
+    start = prop_def(IntegerAttr[I64])
+    source = operand_def(TensorType)
+    view = result_def(TensorType)
+    traits = traits_def(NoMemoryEffect())
+
+    def __init__(self, source: SSAValue, strides: Sequence[int], start: int,
+                 type_: Attribute) -> None:
+        super().__init__(operands=[source], result_types=[type_], properties={
+            "strides": _numbers(strides), "start": IntegerAttr(start, i64)})
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The stride along each axis, in elements."""
+        return tuple(int(s) for s in self.strides.get_values())
+
+    def print(self, printer: Printer) -> None:
+        print_view(printer, self)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ViewOp:
+        source, strides, start, result, attributes = parse_view(parser)
+        op = cls(source, strides, start, result)
+        op.attributes |= attributes
+        return op
+
+
+@irdl_op_definition
+class ConstantOp(IRDLOperation):
+    """A Python number, as a value or (planned) in memory."""
+
+    name = "program.constant"
+    value = prop_def()
+    res = result_def(NumberType | MemRefType)
+    traits = traits_def(NoMemoryEffect())
+
+    def __init__(self, value: Attribute, type_: Attribute) -> None:
+        super().__init__(properties={"value": value}, result_types=[type_])
+
+    def print(self, printer: Printer) -> None:
+        print_constant(printer, self)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ConstantOp:
+        value, type_, attributes = parse_constant(parser)
+        op = cls(value, type_)
+        op.attributes |= attributes
+        return op
+
+
+@irdl_op_definition
+class InputOp(IRDLOperation):
+    """The memory of an argument, or a part of it."""
+
+    name = "program.input"
+    argument = operand_def()
+    memory = result_def(MemRefType)
+    traits = traits_def(NoMemoryEffect())
+    assembly_format = "$argument attr-dict `:` type($argument) `->` type($memory)"
+
+    def __init__(self, argument: SSAValue, type_: Attribute) -> None:
+        super().__init__(operands=[argument], result_types=[type_])
+
+
+@irdl_op_definition
+class ArenaOp(IRDLOperation):
+    """A tensor at byte `offset` of the arena (its layout's own offset comes on top)."""
+
+    name = "program.arena"
+    offset = prop_def(IntegerAttr[I64])
+    memory = result_def(MemRefType)
+    traits = traits_def(NoMemoryEffect())
+    assembly_format = "$offset attr-dict `:` type($memory)"
+
+    def __init__(self, offset: int, type_: Attribute) -> None:
+        super().__init__(properties={"offset": IntegerAttr(offset, i64)}, result_types=[type_])
+
+
+@irdl_op_definition
+class OutputOp(IRDLOperation):
+    """Fresh memory of result number `index`, or a part of it."""
+
+    name = "program.output"
+    index = prop_def(IntegerAttr[I64])
+    memory = result_def(MemRefType)
+    traits = traits_def(NoMemoryEffect())
+    assembly_format = "$index attr-dict `:` type($memory)"
+
+    def __init__(self, index: int, type_: Attribute) -> None:
+        super().__init__(properties={"index": IntegerAttr(index, i64)}, result_types=[type_])
+
+
+@irdl_op_definition
+class ResultOp(IRDLOperation):
+    """What memory holds at the end, as a result of the region."""
+
+    name = "program.result"
+    memory = operand_def(MemRefType)
+    value = result_def(TensorType)
+    traits = traits_def(MemoryReadEffect())
+    assembly_format = "$memory attr-dict `:` type($memory) `->` type($value)"
+
+    def __init__(self, memory: SSAValue, type_: Attribute) -> None:
+        super().__init__(operands=[memory], result_types=[type_])
+
+
+Program = Dialect("program", [LaunchOp, CallOp, ViewOp, ConstantOp, InputOp, ArenaOp, OutputOp,
+                              ResultOp], [])

@@ -1,0 +1,245 @@
+"""Fusion: a region becomes few `ot.fusion` ops, each one kernel, and calls, in an order to run in.
+
+Group what shares loops (`fusion_groups`), decide what is stored and what computed again
+(`fusion_recompute`), join groups that read the same tensor, order them (`fusion_order`), and move
+the ops into `ot.fusion` regions. Attributes of an `ot.fusion` name its loops: `kind`, and for
+rows and columns the `length` of a row and the number of `outer` runs of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, i64
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
+
+from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp, YieldOp
+from ..ir.graph import main_of, writes_of
+from ..ir.locations import fuse_locations
+from .fusion_groups import FULL, Fit, Group, Grouping, Reason
+from .fusion_nodes import Extraction, Node
+from .fusion_order import Unit, order
+from .fusion_prepare import prepare
+from .fusion_recompute import Storage
+from .fusion_views import count, is_view, shape_of
+from .target import Target
+
+KIND, LENGTH, OUTER = "kind", "length", "outer"
+POINTWISE, ROWS, COLUMNS = "pointwise", "rows", "columns"
+
+_WORTH_SHARING = 1 << 14
+
+
+@dataclass(frozen=True)
+class Unfused:
+    """A value that passes through memory: who makes it, who reads it, and why."""
+
+    producer: Operation
+    consumer: Operation
+    reason: Reason
+
+
+def fuse(module: ModuleOp, target: Target) -> list[Unfused]:
+    """Fuses `@main` of a module at stage `simplified`; returns the pairs that stay apart.
+
+    The operations in the answer are those of the stage before, no longer in the module.
+    """
+    prepare(module, target)
+    func = main_of(module)
+    block = func.body.block
+    end = block.last_op
+    assert isinstance(end, ReturnOp)
+    region = Extraction(block, target.op_costs, target.default_op_cost)
+    grouping = Grouping(region, target)
+    storage = Storage(grouping, end.operands)
+    _share_reads(grouping, storage)
+    pairs = list(_unfused(grouping, storage))
+    _Rebuilding(block, grouping, storage).run(writes_of(func))
+    return pairs
+
+
+def _share_reads(grouping: Grouping, storage: Storage) -> None:
+    """Joins groups that read the same tensor in the same order and do not wait for each other."""
+    readers: dict[SSAValue, list[Group]] = {}
+    for group in grouping.groups:
+        for value in storage.read[group]:
+            size = count(shape_of(value))
+            if size == group.count and size >= _WORTH_SHARING:
+                readers.setdefault(value, []).append(group)
+    for groups in readers.values():
+        merged = groups[:1]
+        for group in groups[1:]:
+            group = grouping.of[group.members[0]]
+            for i, other in enumerate(merged):
+                other = merged[i] = grouping.of[other.members[0]]
+                if other is group or _joined(grouping, storage, other, group):
+                    break
+            else:
+                merged.append(group)
+
+
+def _joined(grouping: Grouping, storage: Storage, a: Group, b: Group) -> bool:
+    if a.depth != b.depth or grouping.merge(a, b, Fit(b, FULL)) is not None:
+        return False
+    whole = grouping.of[a.members[0]]
+    inlined, read = storage.inlined[a] | storage.inlined[b], storage.read[a] | storage.read[b]
+    storage.inlined[whole], storage.read[whole] = inlined, read
+    return True
+
+
+def _unfused(grouping: Grouping, storage: Storage) -> Iterator[Unfused]:
+    for node in grouping.region.nodes:
+        if not storage.is_needed(node):
+            continue
+        for arg in node.args:
+            source = grouping.producer(arg.value)
+            if source is None or grouping.of.get(source) is grouping.of.get(node, node):
+                continue
+            if source in storage.stored or source.is_opaque:
+                reason = grouping.refusals.get((source, node), Reason.STORED)
+                yield Unfused(source.op, node.op, reason)
+
+
+class _Rebuilding:
+    """Moves the ops of a block into fusions and calls, in the order in which they run."""
+
+    def __init__(self, block: Block, grouping: Grouping, storage: Storage) -> None:
+        self.block, self.grouping, self.storage = block, grouping, storage
+        self.region = grouping.region
+        self.values: dict[SSAValue, SSAValue] = {a: a for a in block.args}
+        self.made: list[Operation] = []
+
+    def run(self, writes: Sequence[tuple[int, int]]) -> None:
+        end = self.block.last_op
+        assert isinstance(end, ReturnOp)
+        units = [u for u in self._units() if u.results]
+        targets = {end.operands[r]: self.block.args[a] for r, a in writes}
+        sources = self.region.views.source
+        targets = {sources(v)[0]: a for v, a in targets.items()}
+        for unit in order(units, targets, {sources(v)[0] for v in end.operands}):
+            if isinstance(unit.what, Node):
+                self._call(unit.what.op)
+            else:
+                self._fusion(unit)
+        returned = [self._outside(v) for v in end.operands]
+        old = [op for op in self.block.ops if op is not end]
+        for op in [*old, end]:
+            op.detach()
+        for op in self.made:
+            self.block.add_op(op)
+        final = ReturnOp(*returned)
+        final.location = end.location
+        self.block.add_op(final)
+        for op in [end, *reversed(old)]:
+            op.drop_all_references()
+
+    def _units(self) -> Iterator[Unit]:
+        for node in self.region.nodes:
+            if node.is_opaque and self.storage.is_needed(node):
+                reads = [a.value for a in node.args]
+                yield Unit(node, node.position, reads, list(node.op.results))
+        outputs: dict[Group, list[Node]] = {}
+        for node in self.region.nodes:
+            if node in self.storage.stored:
+                outputs.setdefault(self.grouping.of[node], []).append(node)
+        for group, nodes in outputs.items():
+            body = _Body(self, group, nodes)
+            yield Unit(group, body.first, list(body.inputs), [n.result for n in nodes], body)
+
+    def is_leaf(self, value: SSAValue, group: Group) -> bool:
+        """True where `group` reads `value` from memory."""
+        node = self.region.of.get(value)
+        if node is None:
+            return isinstance(value, BlockArgument)
+        return node.is_opaque or (node in self.storage.stored and self.grouping.of[node] is not group)
+
+    def _outside(self, value: SSAValue) -> SSAValue:
+        """`value` in the rebuilt block; views and literals come to be where they are used."""
+        known = self.values.get(value)
+        if known is None:
+            op = value.owner
+            assert is_view(op) or isinstance(op, ConstantOp), f"{op} is not computed"
+            self._call(op)
+            known = self.values[value]
+        return known
+
+    def _call(self, op: Operation) -> None:
+        copy = _copied(op, [self._outside(v) for v in op.operands])
+        self.made.append(copy)
+        self.values.update(zip(op.results, copy.results, strict=True))
+
+    def _fusion(self, unit: Unit) -> None:
+        body: _Body = unit.body
+        op = body.build([self.values[v] for v in body.inputs])
+        self.made.append(op)
+        self.values.update(zip(unit.results, op.results, strict=True))
+
+
+class _Body:
+    """The ops of one fusion: those that its outputs need, up to what is read from memory."""
+
+    def __init__(self, around: _Rebuilding, group: Group, outputs: list[Node]) -> None:
+        self.group, self.outputs = group, outputs
+        self.inputs: dict[SSAValue, None] = {}
+        self.ops: dict[Operation, None] = {}
+        stack: list[tuple[SSAValue, bool]] = [(n.result, False) for n in reversed(outputs)]
+        while stack:
+            value, ready = stack.pop()
+            op = value.owner
+            if ready:
+                assert isinstance(op, Operation)
+                self.ops[op] = None
+            elif around.is_leaf(value, group):
+                self.inputs[value] = None
+            elif op not in self.ops:
+                assert isinstance(op, Operation)
+                stack.append((value, True))
+                stack.extend((v, False) for v in reversed(op.operands))
+        members = set(group.members)
+        inside = [n for n in around.region.nodes if n in members and n.op in self.ops]
+        self.first = min(n.position for n in inside)
+        classes = {group.classes[n] for n in inside}
+        self.by_row = group.has_rows and (
+            any(n.is_reduction and n.inner == 1 for n in inside) or len(classes) > 1)
+        self.has_columns = any(n.is_reduction and n.inner > 1 for n in inside)
+
+    def build(self, inputs: list[SSAValue]) -> FusionOp:
+        """The fusion, reading `inputs`."""
+        block = Block(arg_types=[v.type for v in inputs])
+        values: dict[SSAValue, SSAValue] = {}
+        for old, new, argument in zip(self.inputs, inputs, block.args, strict=True):
+            values[old] = argument
+            argument.location = new.location if isinstance(new, BlockArgument) else new.owner.location
+        for op in self.ops:
+            copy = _copied(op, [values[v] for v in op.operands])
+            block.add_op(copy)
+            values.update(zip(op.results, copy.results, strict=True))
+        end = YieldOp([values[n.result] for n in self.outputs])
+        location = fuse_locations(op.location for op in self.ops if isinstance(op, TableOp))
+        end.location = location
+        block.add_op(end)
+        fusion = FusionOp(inputs, Region(block))
+        fusion.location = location
+        self._describe(fusion)
+        return fusion
+
+    def _describe(self, fusion: FusionOp) -> None:
+        group = self.group
+        kind = ROWS if self.by_row else COLUMNS if self.has_columns else POINTWISE
+        fusion.attributes[KIND] = StringAttr(kind)
+        if kind != POINTWISE:
+            fusion.attributes[LENGTH] = IntegerAttr(group.length, i64)
+            if self.has_columns:
+                fusion.attributes[OUTER] = IntegerAttr(group.outer, i64)
+
+
+def _copied(op: Operation, operands: list[SSAValue]) -> Operation:
+    copy = type(op).create(
+        operands=operands, result_types=[r.type for r in op.results],
+        properties=op.properties, attributes=op.attributes, location=op.location,
+    )  # fmt: skip
+    for old, new in zip(op.results, copy.results, strict=True):
+        new.name_hint = old.name_hint
+    return copy

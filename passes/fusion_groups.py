@@ -1,0 +1,291 @@
+"""Grouping: which ops run in one loop nest.
+
+A group iterates over `count` elements, seen as rows of `length`. Its members are of three classes:
+full (one value an element), row (one value a row: what row reductions give, and ops on that) and
+column (what column reductions give, and ops on that). A column reduction sees the rows as `outer`
+runs and folds each run to one row.
+
+Members have one depth: the most calls on a way from the region's inputs. So nothing can lie
+between two members but groups of the same depth, and the test for cycles is a short search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from xdsl.ir import SSAValue
+
+from .fusion_index import ZERO, Linear, identity, rows
+from .fusion_nodes import Arg, Extraction, Node
+from .target import Target
+
+FULL, ROW, COLUMN = "full", "row", "column"
+
+
+class Reason(StrEnum):
+    """Why a producer and a consumer are in different kernels."""
+
+    CALL = "call"  # one of them is a call of a native kernel
+    DEPTH = "depth"  # the consumer waits for a call that the producer does not need
+    ACCESS = "access"  # the consumer reads other elements than those it computes
+    DOMAIN = "domain"  # their loops differ
+    UNFINISHED = "unfinished"  # the reduction is complete only after all iterations
+    CYCLE = "cycle"  # something between them would have to run inside of the kernel
+    LIMIT = "limit"  # the kernel would take too many buffers
+    STORED = "stored"  # the value is read from memory: cheaper than computing it again
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Ops of one kernel; `length` and `outer` are 0 until a member decides them."""
+
+    members: list[Node]
+    classes: dict[Node, str]
+    count: int
+    depth: int
+    first: int
+    last: int
+    length: int = 0
+    outer: int = 0
+    has_rows: bool = False
+    has_columns: bool = False
+    has_epilogue: bool = False
+    reads: set[SSAValue] = field(default_factory=set[SSAValue])
+
+    @property
+    def is_plain(self) -> bool:
+        """True where all members are pointwise and full."""
+        return not (self.has_rows or self.has_columns)
+
+    def result_class(self, node: Node) -> str:
+        """The class of what a member computes."""
+        if not node.is_reduction:
+            return self.classes[node]
+        return ROW if node.inner == 1 else COLUMN
+
+
+def relation_of(link: Linear, count: int, source: int) -> tuple[str, int]:
+    """How element n of `count` reads one of `source` elements: (`full`, 0) for its own, (`row`,
+    length) for that of its row, (`other`, 0) for anything else."""
+    if source == count and link == identity(count):
+        return FULL, 0
+    if source and count % source == 0 and 1 < source < count:
+        length = count // source
+        if link == rows(count, length):
+            return ROW, length
+    return "other", 0
+
+
+class Grouping:
+    """Groups of the nodes of a region, grown one node at a time in program order."""
+
+    def __init__(self, region: Extraction, target: Target) -> None:
+        self.region, self.target = region, target
+        self.depths: dict[Node, int] = {}
+        self.of: dict[Node, Group] = {}
+        self.refusals: dict[tuple[Node, Node], Reason] = {}
+        for node in region.nodes:
+            self._place(node)
+
+    @property
+    def groups(self) -> list[Group]:
+        """Every group once, by first member."""
+        return sorted(set(self.of.values()), key=lambda g: g.first)
+
+    def producer(self, value: SSAValue) -> Node | None:
+        """The node that computes `value`; None for inputs and literals."""
+        return self.region.of.get(value)
+
+    def _place(self, node: Node) -> None:
+        sources = [p for a in node.args if (p := self.producer(a.value))]
+        self.depths[node] = max((self.depths[p] + p.is_opaque for p in sources), default=0)
+        if node.is_opaque:
+            for p in sources:
+                self.refusals[p, node] = Reason.CALL
+            return
+        self.of[node] = _alone(node, self.depths[node])
+        for arg in node.args:
+            source = self.producer(arg.value)
+            if source is not None:
+                refusal = self._join(source, node, arg)
+                if refusal is not None:
+                    self.refusals[source, node] = refusal
+
+    def _join(self, source: Node, node: Node, arg: Arg) -> Reason | None:
+        """Puts `node` and `source`, which it reads, into one group; else says why not."""
+        if source.is_opaque:
+            return Reason.CALL
+        a, b = self.of[source], self.of[node]
+        if a is b:
+            return None
+        if self.depths[source] != self.depths[node]:
+            return Reason.DEPTH
+        if not arg.is_plain:
+            return Reason.ACCESS
+        count = result_count(source)
+        how, length = relation_of(arg.link, node.count, count)
+        if how == "other":
+            return Reason.ACCESS
+        fit = _fit(a, b, a.result_class(source), b.classes[node], how, length)
+        if fit is None:
+            late = source.is_reduction and (source.inner > 1 or source.outer == 1)
+            return Reason.UNFINISHED if late else Reason.DOMAIN
+        return self.merge(a, b, fit)
+
+    def merge(self, a: Group, b: Group, fit: Fit) -> Reason | None:
+        """Makes `a` and `b` one group, as `fit` says they go together."""
+        if not self._spaces_agree(a, b, fit):
+            return Reason.DOMAIN
+        if len(a.members) + len(b.members) > 12 and self._buffers(a, b) > self.target.most_buffers:
+            return Reason.LIMIT
+        if self._misread(a, b) or self._misread(b, a):
+            return Reason.ACCESS
+        if self.is_between(a, b) or self.is_between(b, a):
+            return Reason.CYCLE
+        self._unite(a, b, fit)
+        return None
+
+    def _spaces_agree(self, a: Group, b: Group, fit: Fit) -> bool:
+        big, small = (b, a) if fit.small is a else (a, b)
+        if fit.as_class == FULL:
+            same = big.count == small.count
+            lengths = {g.length for g in (a, b) if g.length}
+            outers = {g.outer for g in (a, b) if g.outer}
+            epilogue, by_row = a.has_epilogue or b.has_epilogue, a.has_rows or b.has_rows
+            return same and len(lengths) < 2 and len(outers) < 2 and not (epilogue and by_row)
+        if not small.is_plain:
+            return False
+        if fit.as_class == COLUMN:
+            return big.has_columns and not big.has_rows and small.count * _folded(big) == big.count
+        length = big.length or fit.length
+        if big.has_epilogue or length != (fit.length or length):
+            return False
+        return small.count * length == big.count and (big.has_rows or length >= self.target.lanes)
+
+    def _buffers(self, a: Group, b: Group) -> int:
+        inside = {n.result for g in (a, b) for n in g.members}
+        read = {x.value for g in (a, b) for n in g.members for x in n.args} - inside
+        return len(read) + sum(n.is_reduction for g in (a, b) for n in g.members)
+
+    def _misread(self, a: Group, b: Group) -> bool:
+        """True where a member of `b` reads a value of `a` that it cannot compute for itself."""
+        return any(
+            p is not None and self.of.get(p) is a and not self._is_readable(p, n, x)
+            for n in b.members for x in n.args for p in (self.producer(x.value),)
+        )  # fmt: skip
+
+    def _is_readable(self, source: Node, node: Node, arg: Arg) -> bool:
+        if arg.is_plain and relation_of(arg.link, node.count, result_count(source))[0] != "other":
+            return True
+        return not arg.gathered and self.is_recomputable(source, 24)
+
+    def is_recomputable(self, node: Node, budget: int) -> bool:
+        """True where `node` is a pointwise function, of at most `budget` ops, of values that lie in
+        memory before its group runs."""
+        group = self.of[node]
+        stack, seen = [node], {node}
+        while stack:
+            n = stack.pop()
+            if n.is_reduction or len(seen) > budget:
+                return False
+            for x in n.args:
+                p = self.producer(x.value)
+                if p is not None and p not in seen and self.of.get(p) is group:
+                    if x.gathered:
+                        return False
+                    seen.add(p)
+                    stack.append(p)
+        return True
+
+    def is_between(self, a: Group, b: Group) -> bool:
+        """True where a third group needs `a` and is needed by `b`."""
+        seen: set[Group] = {a, b}
+        stack = [g for g in self._sources(b) if g is not a]
+        while stack:
+            g = stack.pop()
+            if g in seen or g.depth < a.depth or g.last < a.first:
+                continue
+            seen.add(g)
+            for s in self._sources(g):
+                if s is a:
+                    return True
+                stack.append(s)
+        return False
+
+    def _sources(self, group: Group) -> Iterable[Group]:
+        for n in group.members:
+            for x in n.args:
+                p = self.producer(x.value)
+                g = self.of.get(p) if p is not None else None
+                if g is not None and g is not group:
+                    yield g
+
+    def _unite(self, a: Group, b: Group, fit: Fit) -> None:
+        big, small = (b, a) if fit.small is a else (a, b)
+        if fit.as_class != FULL:
+            for n in small.members:
+                small.classes[n] = fit.as_class
+            big.has_rows |= fit.as_class == ROW
+            big.has_epilogue |= fit.as_class == COLUMN
+            big.length = big.length or fit.length or big.count // small.count
+        big.members += small.members
+        big.classes |= small.classes
+        big.first, big.last = min(a.first, b.first), max(a.last, b.last)
+        big.length, big.outer = big.length or small.length, big.outer or small.outer
+        if fit.as_class == FULL:
+            big.has_rows |= small.has_rows
+            big.has_columns |= small.has_columns
+            big.has_epilogue |= small.has_epilogue
+        for n in small.members:
+            self.of[n] = big
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How two groups go together: `small` becomes of class `as_class` in the other."""
+
+    small: Group
+    as_class: str
+    length: int = 0
+
+
+def _alone(node: Node, depth: int) -> Group:
+    group = Group([node], {node: FULL}, node.count, depth, node.position, node.position)
+    if node.is_reduction:
+        group.has_rows, group.has_columns = node.inner == 1, node.inner > 1
+        group.length = node.reduced if node.inner == 1 else node.inner
+        group.outer = 0 if node.inner == 1 else node.outer
+    return group
+
+
+def _fit(a: Group, b: Group, source: str, reader: str, how: str, length: int) -> Fit | None:
+    """How `a` goes with `b`, a reader of one of its values: of which classes the two are, and
+    whether the same element is read or that of the row."""
+    if how == ROW:
+        if source == ROW and reader == FULL:
+            return Fit(a, FULL) if length == a.length else None
+        return Fit(a, ROW, length) if source == FULL and reader == FULL else None
+    if source == reader:
+        return Fit(a, FULL) if len(a.members) < len(b.members) else Fit(b, FULL)
+    if reader == FULL:
+        return Fit(b, source, a.length if source == ROW else 0)
+    if source == FULL:
+        return Fit(a, reader, b.length if reader == ROW else 0)
+    return None
+
+
+def _folded(group: Group) -> int:
+    """How many elements a column reduction of the group folds to one."""
+    return group.count // (group.outer * group.length)
+
+
+def result_count(node: Node) -> int:
+    """The number of elements of a node's result."""
+    return node.count // node.reduced if node.is_reduction else node.count
+
+
+def scalar_link(link: Linear) -> bool:
+    """True where every element reads the same one."""
+    return link == ZERO or not link.terms

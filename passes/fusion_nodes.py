@@ -1,0 +1,359 @@
+"""What each op of a region does, in the form that fusion and lowering work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from xdsl.ir import Block, Operation, SSAValue
+
+from ..ir.dialects.ot import ConstantOp, TableOp
+from ..ir.dialects.ot_types import to_table_type
+from ..ir.dtypes import DType, float32
+from ..ir.op import OPS, Type
+from ..ir.scalar import Scalar, argument, cast, constant, postorder, substitute
+from .fusion_index import Bounds, Linear, broadcast, compose, identity, strides_for
+from .fusion_views import Shape, Views, count, is_view, shape_of
+
+COMBINERS = {
+    "sum": "sum", "prod": "prod", "amax": "max", "amin": "min", "any": "any", "all": "all",
+}  # fmt: skip
+"""Reductions that kernels compute, and how they combine elements."""
+
+
+class Condition(NamedTuple):
+    """Holds where low <= index < high."""
+
+    index: Linear
+    low: int
+    high: int
+
+    @property
+    def is_certain(self) -> bool:
+        """True where it holds for every element."""
+        return self.index.low >= self.low and self.index.high < self.high
+
+
+Guard = tuple[Condition, ...]
+
+
+def bounds_of(guard: Guard) -> Bounds:
+    """The digits of n that `guard` bounds."""
+    return tuple(
+        (weight, size, low - e.const, high - e.const)
+        for e, low, high in guard
+        for weight, size, c in e.terms[:1]
+        if len(e.terms) == 1 and c == 1
+    )  # fmt: skip
+
+
+def guarded(arg: Arg, e: Linear, guard: Guard) -> tuple[Linear, Guard] | None:
+    """What `arg` reads of its value where its node is computed for element `e` under `guard`: the
+    element, and the whole guard. None where no index map says so."""
+    bounds = bounds_of(guard)
+    whole = list(guard)
+    for c in arg.guard:
+        index = compose(c.index, e, bounds)
+        if index is None:
+            return None
+        condition = Condition(index, c.low, c.high)
+        if not condition.is_certain and condition not in whole:
+            whole.append(condition)
+    inner = tuple(whole)
+    link = compose(arg.link, e, bounds_of(inner))
+    return None if link is None else (link, inner)
+
+
+class Gathered(NamedTuple):
+    """An index read from memory: argument number `at` times `stride` is added to the link.
+
+    Values outside [0, size) read nothing and give NaN (0 for integers).
+    """
+
+    at: int
+    stride: int
+    size: int
+    signed: bool = True
+
+
+class Arg(NamedTuple):
+    """An element that a node reads: element `link` of `value`, where all of `guard` hold."""
+
+    value: SSAValue
+    link: Linear
+    guard: tuple[Condition, ...] = ()
+    gathered: tuple[Gathered, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """True where the link alone says which element it is."""
+        return not self.guard and not self.gathered
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One op. Its domain is `count` elements: of its result, or of what a reduction reads.
+
+    `expression` is over the elements of `args`, then the integers `indices`, then the truth of
+    `conditions`. A reduction folds the middle of (`outer`, `reduced`, `inner`) with `combiner`.
+    Opaque nodes (`kind` call) have neither.
+    """
+
+    position: int
+    op: Operation
+    kind: str
+    result: SSAValue
+    shape: Shape
+    count: int
+    args: tuple[Arg, ...] = ()
+    indices: tuple[Linear, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    expression: Scalar | None = None
+    cost: float = 0.0
+    combiner: str = ""
+    outer: int = 1
+    reduced: int = 1
+    inner: int = 1
+
+    @property
+    def is_reduction(self) -> bool:
+        """True for nodes that fold elements."""
+        return self.kind == "reduce"
+
+    @property
+    def is_opaque(self) -> bool:
+        """True for nodes that no kernel computes."""
+        return self.kind == "call"
+
+
+def wide(dtype: DType) -> DType:
+    """What a value of `dtype` is computed in: float32 for the half types."""
+    return float32 if dtype.is_floating_point and dtype.bits == 16 else dtype
+
+
+def dtype_of(value: SSAValue) -> DType:
+    """The element type of a value."""
+    return to_table_type(value.type).dtype
+
+
+@lru_cache(1 << 12)
+def compact(root: Scalar, given: int) -> tuple[Scalar, tuple[int, ...]]:
+    """`root` with its arguments among the first `given` renumbered without gaps, and their old
+    numbers."""
+    used = sorted({n.payload for n in postorder([root]) if n.kind == "argument"})
+    kept = tuple(i for i in used if i < given)
+    if kept == tuple(range(given)):
+        return root, kept
+    table = {old: i for i, old in enumerate(used)}
+    highest = max(used, default=-1) + 1
+    types = {n.payload: n.dtype for n in postorder([root]) if n.kind == "argument"}
+    fresh = [argument(table.get(i, 0), types.get(i, float32)) for i in range(highest)]
+    return substitute(root, fresh), kept
+
+
+def cost_of(root: Scalar, costs: dict[str, float], default: float) -> float:
+    """Nanoseconds for one element of `root`."""
+    return sum(
+        costs.get(n.kind, default) for n in postorder([root])
+        if n.kind not in ("argument", "constant", "cast", "bitcast")
+    )  # fmt: skip
+
+
+def as_wide(x: Scalar, dtype: DType) -> Scalar:
+    """`x` rounded to nothing narrower than float32 on its way to `dtype`."""
+    return cast(x, wide(dtype))
+
+
+_Key = tuple[DType, bool, bool]
+
+
+@lru_cache(1 << 12)
+def _pointwise_expression(
+    name: str, keys: tuple[_Key, ...], constants: tuple[Any, ...],
+    attrs: tuple[tuple[str, Any], ...], result: DType,
+) -> Scalar:  # fmt: skip
+    schema = OPS[name]
+    types = [Type(() if zero_d else (2,), d, wrapped) for d, zero_d, wrapped in keys]
+    compute = wide(schema.compute(types, dict(attrs)))
+    operands: list[Scalar] = []
+    for i, (dtype, _, _) in enumerate(keys):
+        target = dtype if i in schema.uncast else compute
+        if constants[i] is not None:
+            operands.append(_constant(constants[i][0], target))
+        else:
+            operands.append(cast(argument(i, wide(dtype)), target))
+    body = schema.scalar_body(*operands, **dict(attrs))
+    return as_wide(body, result)
+
+
+def _constant(value: bool | int | float, dtype: DType) -> Scalar:
+    if dtype.name == "bool":
+        return constant(bool(value), dtype)
+    return constant(float(value) if dtype.is_floating_point else int(value), dtype)
+
+
+def constant_of(value: SSAValue) -> tuple[bool | int | float] | None:
+    """The number, in a tuple, where `value` is a literal."""
+    op = value.owner
+    return (op.python_value,) if isinstance(op, ConstantOp) else None
+
+
+class Extraction:
+    """The nodes of one block, in order; views and literals are no nodes."""
+
+    def __init__(self, block: Block, costs: dict[str, float], default_cost: float) -> None:
+        self.views = Views(block)
+        self.nodes: list[Node] = []
+        self.of: dict[SSAValue, Node] = {}
+        self._costs, self._default = costs, default_cost
+        self._known: dict[Scalar, float] = {}
+        for op in block.ops:
+            if isinstance(op, TableOp):
+                self._add(op)
+
+    def _add(self, op: TableOp) -> None:
+        if is_view(op):
+            if op.results[0] not in self.views.copies:
+                return
+            node = self._copy(op)
+        else:
+            node = self._node(op)
+        self._enter(node)
+
+    def _enter(self, node: Node) -> None:
+        self.nodes.append(node)
+        for result in node.op.results:
+            self.of[result] = node
+
+    def _node(self, op: TableOp) -> Node:
+        from .fusion_special import SPECIAL
+
+        schema = op.SCHEMA
+        if not all(count(shape_of(v)) for v in (*op.operands, *op.results)):
+            return self.opaque(op)
+        if schema.is_pointwise:
+            return self._pointwise(op)
+        if schema.name in COMBINERS:
+            return self._reduction(op) or self.opaque(op)
+        special = SPECIAL.get(schema.name)
+        return special(self, op) if special else self.opaque(op)
+
+    def opaque(self, op: Operation) -> Node:
+        """A node that stays a call."""
+        args = tuple(self._given(v) for v in op.operands)
+        shape = shape_of(op.results[0])
+        return Node(len(self.nodes), op, "call", op.results[0], shape, count(shape), args)
+
+    def _given(self, value: SSAValue) -> Arg:
+        """An operand of a call: a tensor in memory, or strides over one."""
+        base, link = self.views.source(value)
+        if strides_for(link, shape_of(value)) is None:
+            return self.materialised(value, identity(count(shape_of(value))))
+        return Arg(base, link)
+
+    def pointwise(
+        self, op: Operation, expression: Scalar, args: Sequence[Arg],
+        indices: Sequence[Linear] = (), conditions: Sequence[Condition] = (),
+    ) -> Node:  # fmt: skip
+        """A node whose result element n is `expression`."""
+        shape = shape_of(op.results[0])
+        cost = self._known.get(expression)
+        if cost is None:
+            cost = cost_of(expression, self._costs, self._default)
+            self._known[expression] = cost
+        return Node(
+            len(self.nodes), op, "pointwise", op.results[0], shape, count(shape), tuple(args),
+            tuple(indices), tuple(conditions), expression, cost,
+        )  # fmt: skip
+
+    def arg(self, value: SSAValue, link: Linear | None = None) -> Arg:
+        """Element `link` (n for None) of `value`, followed through views."""
+        base, index = self.views.source(value)
+        whole = index if link is None else compose(index, link)
+        if whole is None:
+            assert link is not None
+            return self.materialised(value, link)
+        return Arg(base, whole)
+
+    def materialised(self, value: SSAValue, link: Linear,
+                     guard: tuple[Condition, ...] = ()) -> Arg:  # fmt: skip
+        """Element `link` of a view that becomes a copy."""
+        if value not in self.of:
+            assert isinstance(value.owner, TableOp)
+            self._enter(self._copy(value.owner))
+        return Arg(value, link, guard)
+
+    def _copy(self, op: TableOp) -> Node:
+        dtype = dtype_of(op.results[0])
+        return self.pointwise(op, argument(0, wide(dtype)), [Arg(*self.views.source(op.results[0]))])
+
+    def _pointwise(self, op: TableOp) -> Node:
+        target = shape_of(op.results[0])
+        operands = op.operands
+        keys: list[_Key] = []
+        constants = tuple(constant_of(v) for v in operands)
+        for v in operands:
+            t = to_table_type(v.type)
+            keys.append((t.dtype, t.ndim == 0, t.wrapped))
+        attrs = tuple(op.attribute_values().items()) if op.SCHEMA.attrs else ()
+        whole = _pointwise_expression(
+            op.SCHEMA.name, tuple(keys), constants, attrs, dtype_of(op.results[0]))
+        expression, kept = compact(whole, len(operands))
+        args: list[Arg] = []
+        for i in kept:
+            source = shape_of(operands[i])
+            link = None if source == target else broadcast(source, target)
+            args.append(self.arg(operands[i], link))
+        return self.pointwise(op, expression, args)
+
+    def _reduction(self, op: TableOp) -> Node | None:
+        """None where the reduced axes are not side by side."""
+        shape = shape_of(op.operands[0])
+        axes = reduced_run(shape, op.attribute_values()["dim"])
+        if axes is None:
+            return None
+        total = count(shape)
+        outer, reduced = count(shape[: axes[0]]), count(shape[axes[0] : axes[1]])
+        source = dtype_of(op.operands[0])
+        inside = dtype_of(op.results[0])
+        x = argument(0, wide(source))
+        expression = cast(x, wide(inside))
+        if reduced == 1:
+            return self.pointwise(op, expression, [self.arg(op.operands[0])])
+        return Node(
+            len(self.nodes), op, "reduce", op.results[0], shape, total,
+            (self.arg(op.operands[0]),), expression=expression, combiner=_combiner(op, inside),
+            outer=outer, reduced=reduced, inner=total // (outer * reduced),
+        )  # fmt: skip
+
+
+def _combiner(op: TableOp, dtype: DType) -> str:
+    kind = COMBINERS[op.SCHEMA.name]
+    if kind in ("max", "min"):
+        if dtype.name == "bool":
+            return "any" if kind == "max" else "all"
+        if dtype.is_integer and not dtype.signed:
+            return f"u{kind}"
+    return kind
+
+
+def reduced_run(shape: Shape, dim: Any) -> tuple[int, int] | None:
+    """[first, last) of the axes that `dim` names, leaving out axes of size 1; None if they are
+    not side by side. (0, 0) where nothing is folded."""
+    if dim is None:
+        return 0, len(shape)
+    dims = (dim,) if isinstance(dim, int) else dim
+    axes = sorted(d % max(len(shape), 1) for d in dims)
+    axes = [a for a in axes if a < len(shape) and shape[a] != 1]
+    if not axes:
+        return 0, 0
+    if any(shape[a] != 1 for a in range(axes[0], axes[-1]) if a not in axes):
+        return None
+    return axes[0], axes[-1] + 1
+
+
+def full_link(node: Node) -> Linear:
+    """n itself."""
+    return identity(node.count)

@@ -1,0 +1,162 @@
+"""Rewrites that make a region ready for grouping.
+
+Long reductions become two, the first over pieces that run side by side: the cut depends on shapes
+alone, so results do not depend on the number of threads. Reduced axes that are not side by side
+become reductions one after the other. Half types are added up in float32 throughout. Results that
+are views, or go to two places, become copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Block, SSAValue
+
+from ..ir.dialects.ot import TableOp
+from ..ir.dtypes import float32
+from ..ir.graph import GraphBuilder, GraphTensor, main_of, writes_of
+from ..ir.op import OPS
+from .fusion_index import identity
+from .fusion_nodes import COMBINERS, dtype_of
+from .fusion_views import Shape, count, index_of, is_view, shape_of
+from .rewriter import replace, stand_before
+from .target import Target
+
+
+def prepare(module: ModuleOp, target: Target) -> None:
+    """Rewrites `@main` in place."""
+    func = main_of(module)
+    block = func.body.block
+    for op in list(block.ops):
+        if isinstance(op, TableOp):
+            if op.SCHEMA.name in COMBINERS:
+                _cut(op, target)
+            elif op.SCHEMA.name in ("copy", "fill"):
+                _without_unused(op)
+    _own_results(block, {r: a for r, a in writes_of(func)})
+
+
+def _builder(op: TableOp) -> GraphBuilder:
+    assert op.parent is not None
+    builder = GraphBuilder(op.parent)
+    stand_before(builder, op)
+    return builder
+
+
+def _without_unused(op: TableOp) -> None:
+    """`copy` and `fill` read only their second operand."""
+    b = _builder(op)
+    shape, dtype = shape_of(op.results[0]), dtype_of(op.results[0])
+    value = OPS["to"](b.wrap(op.operands[1]), dtype=dtype)
+    value = OPS["expand"](value, size=shape) if value.shape != shape else value
+    replace(op, [value.value])
+
+
+def _cut(op: TableOp, target: Target) -> None:
+    """Replaces a reduction by reductions that kernels run well, where it is not one already."""
+    shape = shape_of(op.operands[0])
+    runs = _runs(shape, op.attribute_values()["dim"])
+    if not count(shape) or not runs:
+        return
+    steps = [_steps(shape, run, target) for run in runs]
+    half = dtype_of(op.operands[0]).bits == 16 and op.SCHEMA.name in ("sum", "prod")
+    column = any(count(shape[last:]) > 1 for _, last in runs)
+    if len(runs) == 1 and steps[0] is None and not (half and column):
+        return
+    b = _builder(op)
+    x = b.wrap(op.operands[0])
+    if half:
+        x = OPS["to"](x, dtype=float32)
+    kept = list(shape)
+    for (first, last), rows in reversed(list(zip(runs, steps, strict=True))):
+        outer, reduced = count(tuple(kept[:first])), count(tuple(kept[first:last]))
+        inner = count(tuple(kept[last:]))
+        x = _reduced(op.SCHEMA.name, x, (outer, reduced, inner), rows)
+        kept[first:last] = [1] * (last - first)
+    x = OPS["reshape"](x, shape=shape_of(op.results[0]))
+    replace(op, [(OPS["to"](x, dtype=dtype_of(op.results[0])) if half else x).value])
+
+
+def _runs(shape: Shape, dim: object) -> list[tuple[int, int]]:
+    """[first, last) of each run of reduced axes side by side, axes of size 1 left out."""
+    if dim is None:
+        axes = list(range(len(shape)))
+    else:
+        dims: Sequence[int] = (dim,) if isinstance(dim, int) else dim  # pyright: ignore
+        axes = sorted({d % max(len(shape), 1) for d in dims})
+    runs: list[tuple[int, int]] = []
+    for axis in (a for a in axes if a < len(shape) and shape[a] > 1):
+        if runs and count(shape[runs[-1][1] : axis]) == 1:
+            runs[-1] = (runs[-1][0], axis + 1)
+        else:
+            runs.append((axis, axis + 1))
+    return runs
+
+
+def _steps(shape: Shape, run: tuple[int, int], target: Target) -> int | None:
+    """The number of pieces that a run of reduced axes is cut into; None where it stays whole."""
+    outer, reduced = count(shape[: run[0]]), count(shape[run[0] : run[1]])
+    inner = count(shape[run[1] :])
+    if inner == 1:
+        if outer >= target.pieces or reduced < 4 * target.chunk_elements:
+            return None
+        return _divisor(reduced, reduced // target.chunk_elements)
+    if reduced < 4 * target.chunk_rows or outer * inner >= target.wide_columns:
+        return None
+    return None if outer >= target.pieces else _divisor(reduced, target.pieces)
+
+
+def _divisor(total: int, wanted: int) -> int | None:
+    """A divisor of `total` near `wanted`, within a factor of four; None where there is none."""
+    near = [k for k in range(max(2, wanted // 4), wanted * 4 + 1) if total % k == 0]
+    return min(near, key=lambda k: abs(k - wanted), default=None)
+
+
+def _reduced(name: str, x: GraphTensor, parts: tuple[int, int, int],
+             pieces: int | None) -> GraphTensor:  # fmt: skip
+    """The middle of `parts` folded, in `pieces` first where that is given: (outer, inner)."""
+    outer, reduced, inner = parts
+    if pieces is None:
+        x = OPS["reshape"](x, shape=parts)
+        return OPS[name](x, dim=(1,), keepdim=False)
+    x = OPS["reshape"](x, shape=(outer, pieces, reduced // pieces, inner))
+    return OPS[name](OPS[name](x, dim=(2,), keepdim=False), dim=(1,), keepdim=False)
+
+
+def _own_results(block: Block, writes: dict[int, int]) -> None:
+    """Gives each result of the region a value that is its own: computed, and no other result."""
+    end = block.last_op
+    assert isinstance(end, ReturnOp)
+    seen: set[SSAValue] = set()
+    overwritten = {block.args[a] for a in writes.values()}
+    for i, value in enumerate(end.operands):
+        base, plain = _shown(value)
+        given = base.owner is block
+        target = block.args[writes[i]] if i in writes else None
+        as_is = given and base is value and (
+            target is value or (target is None and value not in overwritten))
+        if as_is or (not given and plain and base not in seen and _is_computed(base)):
+            if not given:
+                seen.add(base)
+            continue
+        b = GraphBuilder(block, before=end)
+        stand_before(b, value.owner if isinstance(value.owner, TableOp) else end)
+        b.before = end
+        end.operands[i] = OPS["clone"](b.wrap(value)).value
+
+
+def _is_computed(value: SSAValue) -> bool:
+    return isinstance(value.owner, TableOp)
+
+
+def _shown(value: SSAValue) -> tuple[SSAValue, bool]:
+    """What a value shows through views, and whether all of it in order."""
+    plain = True
+    while is_view(value.owner):
+        op = value.owner
+        plain = plain and index_of(op) == identity(count(shape_of(value)))  # pyright: ignore
+        plain = plain and count(shape_of(op.operands[0])) == count(shape_of(value))  # pyright: ignore
+        value = op.operands[0]  # pyright: ignore
+    return value, plain

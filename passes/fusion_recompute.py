@@ -1,0 +1,174 @@
+"""Which values that leave their group are stored, and which each reader computes again.
+
+Storing costs writing once and reading in every group that reads; computing again costs the ops
+and whatever else a reader has to read for them. Values are decided in program order, so what a
+value is computed from is already known to be in memory or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xdsl.ir import SSAValue
+
+from .fusion_groups import Group, Grouping, result_count, scalar_link
+from .fusion_index import Linear, identity
+from .fusion_nodes import Arg, Guard, Node, dtype_of, guarded
+from .fusion_views import count, shape_of
+
+_MOST_OPS = 40
+
+
+class Storage:
+    """`stored`: nodes whose result goes to memory. `inlined[group]`: nodes of other groups that
+    `group` computes for itself. `read[group]`: values that it reads from memory."""
+
+    def __init__(self, grouping: Grouping, wanted: Iterable[SSAValue]) -> None:
+        self.grouping, self.target = grouping, grouping.target
+        self.stored: set[Node] = set()
+        self.inlined: dict[Group, set[Node]] = {g: set() for g in grouping.groups}
+        self.read: dict[Group, set[SSAValue]] = {g: set() for g in self.inlined}
+        self._readers: dict[Node, list[tuple[Node, Arg]]] = {}
+        self._needed: set[Node] = set()
+        self._running: set[Group] = set()
+        outside = {p for v in wanted if (p := self._producer(v))}
+        self._scan(outside)
+        self._running.update(self.grouping.of[n] for n in outside if not n.is_opaque)
+        for node in grouping.region.nodes:
+            if not node.is_opaque and node in self._needed:
+                self._decide(node, node in outside)
+
+    def _producer(self, value: SSAValue) -> Node | None:
+        base = self.grouping.region.views.source(value)[0]
+        return self.grouping.region.of.get(value) or self.grouping.region.of.get(base)
+
+    def _scan(self, outside: set[Node]) -> None:
+        """Collects readers; what no one needs is left out."""
+        stack = [n for n in self.grouping.region.nodes if n.is_opaque or n in outside]
+        self._needed = set(stack)
+        while stack:
+            node = stack.pop()
+            for arg in node.args:
+                source = self.grouping.producer(arg.value)
+                if source is None:
+                    continue
+                self._readers.setdefault(source, []).append((node, arg))
+                if node.is_opaque and not source.is_opaque:
+                    outside.add(source)
+                if source not in self._needed:
+                    self._needed.add(source)
+                    stack.append(source)
+        for node in self._needed:
+            group = self.grouping.of.get(node)
+            if group is not None:
+                self.read[group].update(
+                    a.value for a in node.args
+                    if (p := self.grouping.producer(a.value)) is None or p.is_opaque
+                )  # fmt: skip
+
+    def is_needed(self, node: Node) -> bool:
+        """True for nodes that a result of the region depends on."""
+        return node in self._needed
+
+    def _crossing(self, node: Node) -> list[tuple[Group, Node, Arg]]:
+        """The reads of `node` in other groups; its own computes it wherever it needs it."""
+        own = self.grouping.of[node]
+        found: list[tuple[Group, Node, Arg]] = []
+        for reader, arg in self._readers.get(node, ()):
+            group = self.grouping.of.get(reader)
+            if group is not None and group is not own:
+                found.append((group, reader, arg))
+        return found
+
+    def _decide(self, node: Node, must: bool) -> None:
+        crossing = self._crossing(node)
+        if not must and not crossing:
+            return
+        plan = None if must or node.is_reduction else self._plan(node, crossing)
+        if plan is None:
+            self._store(node, crossing)
+            return
+        for group, nodes, leaves in plan:
+            self.inlined[group] |= nodes
+            self.read[group] |= leaves
+            for value in leaves:
+                source = self.grouping.producer(value)
+                if source is not None and not source.is_opaque:
+                    self.stored.add(source)
+
+    def _store(self, node: Node, crossing: list[tuple[Group, Node, Arg]]) -> None:
+        self.stored.add(node)
+        self._running.add(self.grouping.of[node])
+        for group, _, _ in crossing:
+            self.read[group].add(node.result)
+
+    def _plan(self, node: Node, crossing: list[tuple[Group, Node, Arg]]
+              ) -> list[tuple[Group, set[Node], set[SSAValue]]] | None:  # fmt: skip
+        """What each reading group would compute and read instead; None where storing is better."""
+        memory = self.target.byte_cost
+        size = result_count(node) * dtype_of(node.result).itemsize
+        keeping = size * memory
+        if self.grouping.of[node] not in self._running:
+            keeping += self.target.launch_cost
+        computing = 0.0
+        plan: list[tuple[Group, set[Node], set[SSAValue]]] = []
+        for group in dict.fromkeys(g for g, _, _ in crossing):
+            reads = [(r, a) for g, r, a in crossing if g is group]
+            if any(a.gathered for _, a in reads):
+                return None
+            found = self._closure(node, group, [a for _, a in reads], reads[0][0].count)
+            if found is None:
+                return None
+            nodes, leaves, cost = found
+            loads = max(_evaluations(a.link, r.count) for r, a in reads) * self.target.load_cost
+            keeping += max(size * memory, loads)
+            computing += cost
+            plan.append((group, nodes, leaves))
+        return plan if computing <= keeping else None
+
+    def _closure(self, node: Node, group: Group, reads: list[Arg], reading: int
+                 ) -> tuple[set[Node], set[SSAValue], float] | None:  # fmt: skip
+        """What `group` computes and reads to have `node`, and the cost; None where it cannot."""
+        nodes: set[Node] = {node}
+        leaves: set[SSAValue] = set()
+        cost = 0.0
+        stack: list[tuple[Node, Linear, Guard]] = [(node, a.link, a.guard) for a in reads]
+        while stack:
+            n, link, guard = stack.pop()
+            times = _evaluations(link, reading)
+            cost += 0.0 if n in self.inlined[group] else n.cost * times
+            for arg in n.args:
+                inner = guarded(arg, link, guard)
+                if inner is None or len(nodes) > _MOST_OPS:
+                    return None
+                source = self._recomputed(arg)
+                if source is None:
+                    if arg.value not in self.read[group] and arg.value not in leaves:
+                        cost += self._leaf_cost(arg.value)
+                    leaves.add(arg.value)
+                elif source not in nodes:
+                    nodes.add(source)
+                    stack.append((source, *inner))
+        return nodes, leaves, cost
+
+    def _recomputed(self, arg: Arg) -> Node | None:
+        """The node whose result is computed again where `arg` is; None if it lies in memory."""
+        source = self.grouping.producer(arg.value)
+        lies = source is None or source.is_opaque or source.is_reduction or source in self.stored
+        return None if lies or arg.gathered else source
+
+    def _leaf_cost(self, value: SSAValue) -> float:
+        source = self.grouping.producer(value)
+        bytes_ = count(shape_of(value)) * dtype_of(value).itemsize
+        fresh = source is not None and not source.is_opaque and source not in self.stored
+        return bytes_ * self.target.byte_cost * (2 if fresh else 1)
+
+
+def _evaluations(link: Linear, reading: int) -> float:
+    """How often a group of `reading` elements computes what it reads by `link`."""
+    if scalar_link(link):
+        return max(1.0, reading / 16384)
+    if link == identity(reading):
+        return reading
+    inner = min(weight for weight, _, _ in link.terms)
+    return reading / inner

@@ -1,0 +1,143 @@
+"""Views as index maps: which element of its source each element of a view is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from xdsl.ir import Block, Operation, SSAValue
+
+from ..ir.dialects.ot import TableOp
+from ..ir.dialects.ot_types import to_table_type
+from ..ir.shapes import axis_of
+from ..ir.shapes_index import slice_bounds
+from .fusion_index import Linear, axes_of, broadcast, compose, identity, strides_of, weighted
+
+Shape = tuple[int, ...]
+Rule = Callable[[Shape, Shape, dict[str, Any]], Linear]
+
+
+def shape_of(value: SSAValue) -> Shape:
+    """The sizes of a value; () of a number."""
+    return to_table_type(value.type).shape  # pyright: ignore[reportReturnType]
+
+
+def count(shape: Shape) -> int:
+    """The number of elements."""
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def _same(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
+    return identity(count(result))
+
+
+def _expand(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
+    return broadcast(source, result)
+
+
+def _permuted(source: Shape, result: Shape, order: list[int]) -> Linear:
+    steps = strides_of(source)
+    return weighted(axes_of(result), [steps[axis] for axis in order])
+
+
+def _permute(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
+    return _permuted(source, result, [d % len(source) for d in attrs["dims"]])
+
+
+def _transpose(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
+    order = list(range(len(source)))
+    if order:
+        a, b = attrs["dim0"] % len(source), attrs["dim1"] % len(source)
+        order[a], order[b] = order[b], order[a]
+    return _permuted(source, result, order)
+
+
+def _axis(source: Shape, attrs: dict[str, Any]) -> int:
+    return axis_of("view", attrs["dim"], len(source), source)
+
+
+def _slice(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
+    axis, steps = _axis(source, attrs), list(strides_of(source))
+    start = slice_bounds(source[axis], attrs["start"], attrs["stop"])[0] * steps[axis]
+    steps[axis] *= attrs["step"]
+    return weighted(axes_of(result), steps, start)
+
+
+def _select(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
+    axis, steps = _axis(source, attrs), list(strides_of(source))
+    start = attrs["index"] % source[axis] * steps.pop(axis)
+    return weighted(axes_of(result), steps, start)
+
+
+def _flip(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
+    steps, start = list(strides_of(source)), 0
+    for d in attrs["dims"]:
+        axis = d % max(len(source), 1)
+        if source:
+            start += steps[axis] * (source[axis] - 1)
+            steps[axis] = -steps[axis]
+    return weighted(axes_of(result), steps, start)
+
+
+def _as_strided(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
+    return weighted(axes_of(result), attrs["stride"], attrs["storage_offset"])
+
+
+_RULES: dict[str, Rule] = {
+    "reshape": _same, "view": _same, "squeeze": _same, "unsqueeze": _same, "detach": _same,
+    "expand": _expand, "as_strided": _as_strided,
+    "permute": _permute, "transpose": _transpose, "slice": _slice, "select": _select,
+    "flip": _flip,
+}  # fmt: skip
+"""Ops that only rename elements of their first operand."""
+
+
+def is_view(op: object) -> bool:
+    """True for ops that only rename elements of their one operand."""
+    return isinstance(op, TableOp) and op.SCHEMA.name in _RULES
+
+
+@lru_cache(1 << 12)
+def _cached(name: str, source: Shape, result: Shape, attrs: tuple[tuple[str, Any], ...]) -> Linear:
+    return _RULES[name](source, result, dict(attrs))
+
+
+def index_of(op: Operation) -> Linear:
+    """The element of the source, by row-major number, that element n of the view is."""
+    assert isinstance(op, TableOp)
+    attrs = tuple(op.attribute_values().items())
+    source, result = shape_of(op.operands[0]), shape_of(op.results[0])
+    return _cached(op.SCHEMA.name, source, result, attrs)
+
+
+class Views:
+    """The views of one block, followed to what they show.
+
+    `copies` are views that must be materialised, since no index map leads through a later view of
+    them (a reshape that cuts unevenly through a permuted axis).
+    """
+
+    def __init__(self, block: Block) -> None:
+        self.copies: set[SSAValue] = set()
+        self._sources: dict[SSAValue, tuple[SSAValue, Linear]] = {}
+        for op in block.ops:
+            if is_view(op):
+                self._sources[op.results[0]] = self._follow(op)
+
+    def source(self, value: SSAValue) -> tuple[SSAValue, Linear]:
+        """The value that `value` shows, and which of its elements element n is."""
+        found = self._sources.get(value)
+        return (value, identity(count(shape_of(value)))) if found is None else found
+
+    def _follow(self, op: Operation) -> tuple[SSAValue, Linear]:
+        viewed, index = op.operands[0], index_of(op)
+        base, inner = self.source(viewed)
+        whole = compose(inner, index)
+        if whole is None:
+            self.copies.add(viewed)
+            return viewed, index
+        return base, whole

@@ -1,0 +1,143 @@
+"""Lowering: fusions become launches of kernels, everything else calls and views.
+
+Fusions of equal structure share one kernel, so that a model of twelve equal layers compiles the
+kernels of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp
+from ..ir.dialects.program import CallOp, LaunchOp, ViewOp
+from ..ir.dialects.program import ConstantOp as ProgramConstant
+from ..ir.graph import main_of
+from .fusion_index import Linear, axes_of, strides_for, weighted
+from .fusion_views import Views, is_view, shape_of
+from .lower_columns import lower_columns
+from .lower_fusion import Fused, Kernel
+from .lower_layouts import result_layouts
+from .lower_pointwise import lower_pointwise
+from .lower_rows import lower_rows
+from .target import Target
+
+_LOWERINGS = {"pointwise": lower_pointwise, "rows": lower_rows, "columns": lower_columns}
+
+
+def lower(module: ModuleOp, target: Target) -> None:
+    """Takes a module from stage `fused` to stage `kernels`."""
+    func = main_of(module)
+    block = func.body.block
+    lowering = _Lowering(block, target)
+    made = lowering.run()
+    old = list(block.ops)
+    for op in old:
+        op.detach()
+    for op in made:
+        block.add_op(op)
+    for op in reversed(old):
+        op.drop_all_references()
+    module.body.block.insert_ops_before([k.func for k in lowering.kernels.values()], func)
+
+
+class _Lowering:
+    """The ops that take the place of those of one block."""
+
+    def __init__(self, block: Block, target: Target) -> None:
+        self.block, self.target = block, target
+        self.views = Views(block)
+        self.values: dict[SSAValue, SSAValue] = {a: a for a in block.args}
+        self.kernels: dict[Hashable, Kernel] = {}
+        self.made: list[Operation] = []
+        self.layouts: dict[SSAValue, Linear] = {}
+        self._strides = result_layouts(block, self.views, target)
+        self._names: dict[str, int] = {}
+
+    def run(self) -> list[Operation]:
+        for op in self.block.ops:
+            match op:
+                case FusionOp():
+                    self._launch(op)
+                case ConstantOp():
+                    self._add(op, ProgramConstant(op.value, op.number.type))
+                case ReturnOp():
+                    self._add(op, ReturnOp(*(self.values[v] for v in op.operands)))
+                case TableOp() if is_view(op):
+                    self._view(op)
+                case TableOp():
+                    self._call(op)
+                case _:
+                    raise AssertionError(f"{op.name} is no op of stage fused")
+        return self.made
+
+    def _add(self, old: Operation, new: Operation) -> None:
+        new.location = old.location
+        self.made.append(new)
+        for a, b in zip(old.results, new.results, strict=True):
+            self.values[a] = b
+            b.name_hint = a.name_hint
+
+    def _view(self, op: Operation) -> None:
+        base, link = self.views.source(op.results[0])
+        shape = shape_of(op.results[0])
+        strides = strides_for(link, shape)
+        assert strides is not None, f"{op.name}: the view has no strides; fusion copies it"
+        self._add(op, ViewOp(self.values[base], strides, link.const, op.results[0].type))
+
+    def _call(self, op: TableOp) -> None:
+        counts = [
+            len(o) if isinstance(o, list) else int(o is not None)  # pyright: ignore
+            for o in op.grouped_operands()
+        ]
+        given = DictionaryAttr({
+            k: v for k, v in op.properties.items() if k in {p.name for p in op.SCHEMA.attrs}})
+        call = CallOp(op.SCHEMA.name, [self.values[v] for v in op.operands], counts, given,
+                      [r.type for r in op.results])  # fmt: skip
+        strides = [self._strides.get(r) for r in op.results]
+        if any(strides):
+            call.give_layouts([s or () for s in strides])
+            for r, s in zip(op.results, strides, strict=True):
+                if s:
+                    self.layouts[r] = weighted(axes_of(shape_of(r)), s)
+        self._add(op, call)
+
+    def _launch(self, op: FusionOp) -> None:
+        layouts = {
+            a: self.layouts[v]
+            for a, v in zip(op.body.block.args, op.inputs, strict=True) if v in self.layouts
+        }  # fmt: skip
+        key = structure(op, layouts)
+        kernel = self.kernels.get(key)
+        if kernel is None:
+            fused = Fused(op, self.target, layouts)
+            kernel = _LOWERINGS[fused.kind](fused, self._fresh(fused.name()))
+            self.kernels[key] = kernel
+        inputs = [self.values[op.inputs[i]] for i in kernel.inputs]
+        self._add(op, LaunchOp(kernel.func.sym_name.data, inputs,
+                               [r.type for r in op.results], kernel.reuse))  # fmt: skip
+
+    def _fresh(self, name: str) -> str:
+        number = self._names.get(name, 0)
+        self._names[name] = number + 1
+        return f"{name}_{number}"
+
+
+def structure(op: FusionOp, layouts: dict[SSAValue, Linear]) -> Hashable:
+    """Equal for fusions that the same kernel computes."""
+    block = op.body.block
+    numbers: dict[SSAValue, int] = {}
+    parts: list[Hashable] = [tuple(sorted(op.attributes.items()))]
+    for a in block.args:
+        numbers[a] = len(numbers)
+        parts.append((a.type, layouts.get(a)))
+    for inner in block.ops:
+        operands = tuple(numbers[v] for v in inner.operands)
+        parts.append((inner.name, operands, tuple(inner.properties.items())))
+        for r in inner.results:
+            numbers[r] = len(numbers)
+            parts.append(r.type)
+    return tuple(parts)

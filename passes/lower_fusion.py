@@ -1,0 +1,160 @@
+"""One `ot.fusion` as lowering sees it, and the kernel made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from xdsl.dialects.builtin import IntegerAttr, StringAttr
+from xdsl.ir import SSAValue
+
+from ..ir.dialects.kernel import FuncOp
+from ..ir.dialects.ot import FusionOp
+from ..ir.kernel_builder import KernelBuilder
+from .fusion_index import Linear, compose, identity
+from .fusion_nodes import Extraction, Node, dtype_of
+from .fusion_views import count, shape_of
+from .lower_emit import Emission
+from .lower_items import Items
+from .target import Target
+
+COSTLY_NAMES = 3
+
+
+@dataclass(frozen=True)
+class Output:
+    """Result number `number` of a fusion: element `e` of its domain is element `link` of `value`."""
+
+    number: int
+    result: SSAValue
+    value: SSAValue
+    link: Linear
+    size: int
+    node: Node | None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel, the operands of the fusion that it reads, and which (operand, result) pairs may be
+    one buffer: of the first `len(inputs)` buffers and those after them."""
+
+    func: FuncOp
+    inputs: tuple[int, ...]
+    reuse: tuple[tuple[int, int], ...]
+
+
+@dataclass(eq=False)
+class Fused:
+    """The body of a fusion. `layouts` holds the element offsets of inputs that are not row-major,
+    by block argument."""
+
+    op: FusionOp
+    target: Target
+    layouts: dict[SSAValue, Linear]
+    region: Extraction = field(init=False)
+    outputs: list[Output] = field(init=False)
+
+    def __post_init__(self) -> None:
+        block = self.op.body.block
+        self.region = Extraction(block, self.target.op_costs, self.target.default_op_cost)
+        end = block.last_op
+        assert end is not None
+        self.outputs = [self._output(i, v) for i, v in enumerate(end.operands)]
+
+    def _output(self, number: int, value: SSAValue) -> Output:
+        base, link = self.region.views.source(value)
+        if value in self.region.of:
+            base, link = value, identity(count(shape_of(value)))
+        node = self.region.of.get(base)
+        return Output(number, value, base, link, count(shape_of(value)), node)
+
+    def attribute(self, name: str) -> int:
+        """An integer attribute of the fusion, 1 where it is absent."""
+        given = self.op.attributes.get(name)
+        return given.value.data if isinstance(given, IntegerAttr) else 1
+
+    @property
+    def kind(self) -> str:
+        """The loops that the fusion asks for."""
+        given = self.op.attributes.get("kind")
+        return given.data if isinstance(given, StringAttr) else "pointwise"
+
+    @property
+    def size(self) -> int:
+        """The number of elements of the domain."""
+        folded = [n.count for n in self.region.nodes if n.is_reduction]
+        return max([*folded, *(o.size for o in self.outputs)])
+
+    def items(self, length: int) -> Items:
+        """An empty set of items for rows of `length`."""
+        return Items(self.region, self.layouts, length)
+
+    def open(self, name: str, items: Items, extent: int, *, vector: bool = False,
+             unroll: int | None = None, grain: int = 1) -> tuple[KernelBuilder, Emission]:  # fmt: skip
+        """A builder for the kernel, with a buffer for each input that `items` load and each
+        output, and the emission of this fusion into it."""
+        arguments = self.op.body.block.args
+        inputs = [a for a in arguments if a in items.inputs]
+        names = {f"x{i}": dtype_of(a) for i, a in enumerate(inputs)}
+        names |= {f"o{o.number}": dtype_of(o.result) for o in self.outputs}
+        b = KernelBuilder(
+            name, names, extent, vector=vector, unroll=unroll, grain=grain,
+            location=self.op.location,
+        )  # fmt: skip
+        keys = [*inputs, *(("out", o.number) for o in self.outputs)]
+        emission = Emission(self.region, b, dict(zip(keys, b.buffers, strict=True)), self.layouts)
+        return b, emission
+
+    def close(self, b: KernelBuilder, emission: Emission) -> Kernel:
+        """The finished kernel."""
+        arguments = self.op.body.block.args
+        inputs = [a for a in arguments if a in emission.buffers]
+        reuse = [
+            (i, len(inputs) + o.number)
+            for i, a in enumerate(inputs)
+            for o in self.outputs
+            if dtype_of(a).itemsize == dtype_of(o.result).itemsize
+            and shape_count(a) == o.size
+            and emission.may_share(a, ("out", o.number))
+        ]
+        return Kernel(b.finish(), tuple(a.index for a in inputs), tuple(reuse))
+
+    def name(self) -> str:
+        """A readable name: the costliest ops, in order."""
+        weights: dict[str, float] = {}
+        for n in self.region.nodes:
+            name = n.op.name.removeprefix("ot.")
+            weights[name] = max(weights.get(name, 0.0), n.cost + 1.0 * n.is_reduction)
+        chosen = sorted(weights, key=lambda name: -weights[name])[:COSTLY_NAMES]
+        return "_".join(name for name in weights if name in chosen) or "copy"
+
+
+def shape_count(value: SSAValue) -> int:
+    """The number of elements of a value."""
+    return count(shape_of(value))
+
+
+def through(link: Linear, e: Linear) -> Linear:
+    """`link` of `e`, where that is known to be possible."""
+    whole = compose(link, e)
+    assert whole is not None
+    return whole
+
+
+def divisor_near(total: int, wanted: int, most: int | None = None) -> int:
+    """The divisor of `total` nearest to `wanted` and at most `most`; 1 where there is none."""
+    limit = most or total
+    best = 1
+    for k in range(1, min(limit, total) + 1):
+        if total % k == 0 and abs(k - wanted) < abs(best - wanted):
+            best = k
+        if k > 4 * wanted:
+            break
+    return best
+
+
+def unroll_for(cost: float, inputs: Sequence[SSAValue]) -> int | None:
+    """How many vectors to work on at once: several where there is little to do with each."""
+    if cost < 0.2 and len(inputs) <= 4:
+        return 4
+    return 2 if cost < 1.0 else None

@@ -1,0 +1,19 @@
+"""Layouts of what calls give: written in the order in which it is read, where the kernel can."""
+
+from __future__ import annotations
+
+from xdsl.ir import Block, Operation, SSAValue
+
+from ..ir.dialects.ot import TableOp
+from .fusion_views import Views
+from .target import Target
+
+Strides = tuple[int, ...]
+
+
+def result_layouts(block: Block, views: Views, target: Target) -> dict[SSAValue, Strides]:
+    """Strides in memory for results of calls that are better not row-major."""
+    return {}
+
+
+

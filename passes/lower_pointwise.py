@@ -1,0 +1,54 @@
+"""Pointwise fusions: one flat vector loop, or rows of vectors where what is read changes by row."""
+
+from __future__ import annotations
+
+from .fusion_index import identity
+from .lower_fusion import Fused, Kernel, divisor_near, through, unroll_for
+from .lower_items import Items
+from .lower_space import Axis, breaks
+
+_LEAST_ROW = 16
+_LONG_ROW = 8192
+
+
+def lower_pointwise(fused: Fused, name: str) -> Kernel:
+    """The kernel of a fusion without reductions."""
+    size = fused.size
+    items = fused.items(size)
+    whole = identity(size)
+    for o in fused.outputs:
+        items.add(o.value, through(o.link, whole))
+    length = _row_length(items, size)
+    cost = max((items.add(o.value, o.link).cost for o in fused.outputs), default=0.0)
+    unroll = unroll_for(cost, list(items.inputs))
+    if length == size:
+        grain = fused.target.grain_elements
+        b, emission = fused.open(name, items, size, vector=True, unroll=unroll, grain=grain)
+        emission.space.axes.append(Axis(b.index, 1, size, 0))
+        _store_all(fused, emission, whole)
+        return fused.close(b, emission)
+    grain = max(1, fused.target.grain_elements // length)
+    b, emission = fused.open(name, items, size // length, grain=grain)
+    emission.space.axes.append(Axis(b.index, length, size // length, 0))
+    with emission.loop(length, 1, vector=True, unroll=unroll):
+        _store_all(fused, emission, whole)
+    return fused.close(b, emission)
+
+
+def _store_all(fused: Fused, emission: object, whole: object) -> None:
+    values = [emission.value(o.value, through(o.link, whole))[0] for o in fused.outputs]  # pyright: ignore
+    for o, ssa in zip(fused.outputs, values, strict=True):
+        emission.store(o.result, ssa, whole, ("out", o.number))  # pyright: ignore
+
+
+def _row_length(items: Items, size: int) -> int:
+    """The longest run of elements along which everything is read at one stride; the whole domain
+    where no run is long enough to be worth a loop of its own."""
+    found = breaks(list(items.offsets), size)
+    length = next((w for w in found if w >= _LEAST_ROW), size)
+    fits = all(length % w == 0 for w in found if w < length) and size % length == 0
+    if not fits or (found and found[0] < _LEAST_ROW):
+        return size
+    if length > _LONG_ROW and length < size:
+        return divisor_near(length, _LONG_ROW // 2, length)
+    return length

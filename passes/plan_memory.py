@@ -1,0 +1,320 @@
+"""Memory: every tensor of a region gets a place, so that the peak is known before the region runs.
+
+Intermediates lie at fixed offsets of one arena. Results lie in fresh memory, or where they are
+written back in that of their argument, if nothing reads its old elements later. A kernel that reads
+an element only where it stores one writes over an operand that dies with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    IntegerAttr,
+    MemRefType,
+    ModuleOp,
+    StridedLayoutAttr,
+    i64,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import BlockArgument, Operation, SSAValue
+
+from ..ir.dialects.kernel import FuncOp as KernelOp
+from ..ir.dialects.ot_types import element_type
+from ..ir.dialects.program import (
+    ArenaOp,
+    CallOp,
+    ConstantOp,
+    InputOp,
+    LaunchOp,
+    OutputOp,
+    ResultOp,
+    ViewOp,
+)
+from ..ir.graph import main_of, writes_of
+from ..ir.interpret_program import ARENA
+from .fusion_index import Linear, axes_of, compose, identity, strides_for, strides_of, weighted
+from .fusion_nodes import dtype_of
+from .fusion_views import count, shape_of
+
+ALIGNMENT = 64
+
+
+@dataclass(eq=False)
+class Block:
+    """Memory of one or more values, one after the other. `place` is (`arena`, offset),
+    (`output`, index) or (`input`, index); it is used from op number `start` to `end`."""
+
+    size: int
+    start: int
+    end: int
+    kind: str = "arena"
+    number: int = -1
+    values: list[SSAValue] = field(default_factory=list[SSAValue])
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a value lies: its block, and the element of it that row-major number n is."""
+
+    block: Block
+    index: Linear
+
+
+def plan_memory(module: ModuleOp) -> int:
+    """Takes a module from stage `kernels` to stage `planned`; returns the bytes of the arena."""
+    func = main_of(module)
+    plan = _Plan(module, func)
+    plan.run()
+    size = place([b for b in plan.blocks if b.kind == "arena"])
+    _Emitting(func, plan).run()
+    func.attributes[ARENA] = IntegerAttr(size, i64)
+    return size
+
+
+class _Plan:
+    """Blocks for all values, and which results are copied into their arguments at the end."""
+
+    def __init__(self, module: ModuleOp, func: FuncOp) -> None:
+        self.func = func
+        self.ops = list(func.body.block.ops)
+        self.kernels = {k.sym_name.data: k for k in module.ops if isinstance(k, KernelOp)}
+        self.tensors: dict[SSAValue, Tensor] = {}
+        self.blocks: list[Block] = []
+        self.copies: list[tuple[SSAValue, int]] = []
+        end = self.ops[-1]
+        assert isinstance(end, ReturnOp)
+        self.returned = list(end.operands)
+        self.writes = dict(writes_of(func))
+
+    def run(self) -> None:
+        for i, a in enumerate(self.func.args):
+            block = Block(count(shape_of(a)) * dtype_of(a).itemsize, -1, -1, "input", i, [a])
+            self.tensors[a] = Tensor(block, identity(count(shape_of(a))))
+        for i, op in enumerate(self.ops):
+            self._define(i, op)
+        for i, op in enumerate(self.ops):
+            for v in _read(op):
+                block = self.tensors[v].block
+                block.end = max(block.end, i)
+        self._place_results()
+        for i, op in enumerate(self.ops):
+            if isinstance(op, LaunchOp):
+                self._reuse(i, op)
+
+    def _define(self, i: int, op: Operation) -> None:
+        match op:
+            case LaunchOp():
+                self._make(i, op.outputs, [None] * len(op.outputs))
+            case CallOp():
+                self._make(i, op.outputs, op.strides or [None] * len(op.outputs))
+            case ConstantOp():
+                block = Block(dtype_of(op.res).itemsize, i, i, "constant", i, [op.res])
+                self.tensors[op.res] = Tensor(block, identity(1))
+            case ViewOp():
+                source = self.tensors[op.source]
+                link = weighted(axes_of(shape_of(op.view)), op.steps, op.start.value.data)
+                whole = compose(source.index, link)
+                assert whole is not None, "a view of memory that has no strides"
+                self.tensors[op.view] = Tensor(source.block, whole)
+                source.block.values.append(op.view)
+            case _:
+                pass
+
+    def _make(self, i: int, values: Sequence[SSAValue],
+              strides: Sequence[tuple[int, ...] | None]) -> None:  # fmt: skip
+        for v, given in zip(values, strides, strict=True):
+            shape = shape_of(v)
+            index = weighted(axes_of(shape), given) if given else identity(count(shape))
+            length = index.high + 1 if count(shape) else 0
+            block = Block(length * dtype_of(v).itemsize, i, i, values=[v])
+            self.tensors[v] = Tensor(block, index)
+            self.blocks.append(block)
+
+    def _place_results(self) -> None:
+        last = len(self.ops)
+        for r, v in enumerate(self.returned):
+            block = self.tensors[v].block
+            argument = self.writes.get(r)
+            if isinstance(v, BlockArgument) and (argument is None or argument == v.index):
+                continue
+            assert block.kind == "arena", f"result {r} shares memory; fusion gives it its own"
+            if argument is None:
+                block.kind, block.number = "output", r
+            elif self._may_overwrite(block, argument):
+                block.kind, block.number = "input", argument
+            else:
+                block.end = last
+                self.copies.append((v, argument))
+
+    def _may_overwrite(self, block: Block, argument: int) -> bool:
+        """True where nothing reads the argument once the op that makes `block` has run."""
+        old = self.tensors[self.func.args[argument]].block
+        if old.end != block.start:
+            return old.end < block.start
+        op = self.ops[block.start]
+        if not isinstance(op, LaunchOp):
+            return False
+        buffers = [i for i, v in enumerate(op.arguments) if self.tensors[v].block is old]
+        made = len(op.arguments) + list(op.outputs).index(block.values[0])  # pyright: ignore
+        if len(buffers) != 1 or (buffers[0], made) not in op.reusable:
+            return False
+        self._alias(op, buffers[0], made)
+        return True
+
+    def _reuse(self, i: int, op: LaunchOp) -> None:
+        """Lets results take the place of operands that die here."""
+        taken: set[Block] = set()
+        for given, made in op.reusable:
+            old = self.tensors[op.arguments[given]].block
+            new = self.tensors[op.outputs[made - len(op.arguments)]].block
+            dies = old.kind == new.kind == "arena" and old.end == i and new.start == i
+            alone = sum(self.tensors[v].block is old for v in op.arguments) == 1
+            if not dies or not alone or old in taken or new in taken or old.size != new.size:
+                continue
+            taken |= {old, new}
+            self._alias(op, given, made)
+            old.end = new.end
+            old.values += new.values
+            for v in new.values:
+                self.tensors[v] = Tensor(old, self.tensors[v].index)
+            self.blocks.remove(new)
+
+    def _alias(self, op: LaunchOp, *buffers: int) -> None:
+        kernel = self.kernels[op.kernel_name]
+        known = () if kernel.aliased is None else kernel.aliased.get_values()
+        numbers = sorted({*(int(n) for n in known), *buffers})
+        kernel.aliased = DenseArrayBase.from_list(i64, numbers)
+
+
+def _read(op: Operation) -> Iterable[SSAValue]:
+    return op.operands if isinstance(op, (LaunchOp, CallOp)) else ()
+
+
+def place(blocks: Iterable[Block]) -> int:
+    """Sets the offset of each block; returns the bytes that all take.
+
+    Greedy by size (Pisarchyk and Lee 2020): the largest first, each into the smallest gap that
+    holds it among those placed that live at the same time.
+    """
+    done: list[Block] = []
+    top = 0
+    for block in sorted(blocks, key=lambda b: (-b.size, b.start)):
+        taken = sorted(
+            (b.number, b.number + _aligned(b.size)) for b in done
+            if b.start <= block.end and block.start <= b.end
+        )  # fmt: skip
+        block.number = _best_gap(taken, _aligned(block.size))
+        top = max(top, block.number + _aligned(block.size))
+        done.append(block)
+    return top
+
+
+def _aligned(size: int) -> int:
+    return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+
+
+def _best_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
+    """The start of the smallest gap of at least `size` between intervals, else their end."""
+    best: tuple[int, int] | None = None
+    reached = 0
+    for first, last in taken:
+        gap = first - reached
+        if gap >= size and (best is None or gap < best[0]):
+            best = gap, reached
+        reached = max(reached, last)
+    return reached if best is None else best[1]
+
+
+class _Emitting:
+    """Rewrites the ops of a function to work on memory."""
+
+    def __init__(self, func: FuncOp, plan: _Plan) -> None:
+        self.func, self.plan = func, plan
+        self.memory: dict[SSAValue, SSAValue] = {}
+        self.made: list[Operation] = []
+
+    def run(self) -> None:
+        old = self.plan.ops
+        end = old[-1]
+        for op in old:
+            op.detach()
+        for op in old[:-1]:
+            if isinstance(op, (LaunchOp, CallOp)):
+                self._step(op)
+        for value, argument in self.plan.copies:
+            self._copy(value, argument, end)
+        results = [self._result(i, v, end) for i, v in enumerate(self.plan.returned)]
+        final = ReturnOp(*results)
+        final.location = end.location
+        block = self.func.body.block
+        for op in [*self.made, final]:
+            block.add_op(op)
+        for op in reversed(old):
+            op.drop_all_references()
+
+    def _add(self, op: Operation, location: Any) -> None:
+        op.location = location
+        self.made.append(op)
+
+    def _ref(self, value: SSAValue, location: Any) -> SSAValue:
+        known = self.memory.get(value)
+        if known is not None:
+            return known
+        tensor = self.plan.tensors[value]
+        block, type_ = tensor.block, memory_type(value, tensor.index)
+        match block.kind:
+            case "input":
+                op = InputOp(self.func.args[block.number], type_)
+            case "output":
+                op = OutputOp(block.number, type_)
+            case "constant":
+                source = self.plan.ops[block.number]
+                assert isinstance(source, ConstantOp)
+                op = ConstantOp(source.value, type_)
+            case _:
+                op = ArenaOp(block.number, type_)
+        self._add(op, location)
+        self.memory[value] = op.results[0]
+        return op.results[0]
+
+    def _step(self, op: LaunchOp | CallOp) -> None:
+        arguments = [self._ref(v, op.location) for v in op.arguments]
+        into = [self._ref(v, op.location) for v in op.outputs]
+        if isinstance(op, LaunchOp):
+            new = LaunchOp(op.kernel_name, arguments, [], into=into)
+        else:
+            new = CallOp(op.callee.data, arguments, op.counts, op.given, [], into)
+        self._add(new, op.location)
+
+    def _copy(self, value: SSAValue, argument: int, end: Operation) -> None:
+        location = value.owner.location if isinstance(value.owner, Operation) else end.location
+        source = self._ref(value, location)
+        target = self._ref(self.func.args[argument], location)
+        from xdsl.dialects.builtin import DictionaryAttr
+
+        self._add(CallOp("clone", [source], [1], DictionaryAttr({}), [], [target]), location)
+
+    def _result(self, number: int, value: SSAValue, end: Operation) -> SSAValue:
+        copied = dict((v, a) for v, a in self.plan.copies)
+        if isinstance(value, BlockArgument):
+            return value
+        place = self.func.args[copied[value]] if value in copied else value
+        source = self._ref(place, end.location)
+        op = ResultOp(source, value.type)
+        self._add(op, end.location)
+        return op.value
+
+
+def memory_type(value: SSAValue, index: Linear) -> MemRefType[Any]:
+    """The memref of a value whose row-major number n is element `index` of its memory."""
+    shape = shape_of(value)
+    strides = strides_for(index, shape)
+    assert strides is not None, "a tensor in memory has strides"
+    element = element_type(dtype_of(value))
+    if index.const == 0 and (strides == strides_of(shape) or index == identity(count(shape))):
+        return MemRefType(element, shape)
+    return MemRefType(element, shape, StridedLayoutAttr(strides, index.const or None))

@@ -1,0 +1,47 @@
+"""What fusion and lowering ask of a machine: costs, sizes of pieces, and what is a library call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Target:
+    """A description of a machine. Costs are nanoseconds on one core, element by element.
+
+    `claims`: composites that native kernels run whole. `strided_results`: ops whose native kernels
+    write results in any layout. `chunk_rows` and `chunk_elements`: how long reductions are cut so
+    that pieces run side by side (fixed, so that results do not depend on the number of threads);
+    `column_block`: columns that one piece of a column reduction takes. `most_buffers`: of a kernel.
+    """
+
+    name: str
+    claims: frozenset[str]
+    strided_results: frozenset[str] = frozenset()
+    byte_cost: float = 0.1
+    op_costs: dict[str, float] = field(default_factory=dict[str, float])
+    default_op_cost: float = 0.02
+    load_cost: float = 0.05
+    launch_cost: float = 1000.0
+    chunk_rows: int = 32
+    pieces: int = 16
+    wide_columns: int = 8192
+    chunk_elements: int = 16384
+    column_block: int = 64
+    most_buffers: int = 40
+    scratch_bytes: int = 48 * 1024
+    grain_elements: int = 16384
+    lanes: int = 16
+
+
+CPU = Target(
+    name="cpu",
+    claims=frozenset({"attention", "attention_backward", "index_select_backward"}),
+    op_costs={
+        "div": 0.4, "sqrt": 0.4, "rsqrt": 0.8, "exp": 0.25, "exp2": 0.25, "expm1": 0.35,
+        "log": 0.35, "log2": 0.35, "log1p": 0.4, "sin": 0.5, "cos": 0.5, "tan": 0.8,
+        "tanh": 0.4, "sigmoid": 0.5, "erf": 0.4, "pow": 1.5, "mulhi": 0.1, "rem": 2.0,
+        "mod": 2.0, "floordiv": 2.0,
+    },
+)  # fmt: skip
+"""Two or more cores with 512-bit vectors; library calls for what BLAS does."""
