@@ -14,7 +14,7 @@ from ..shapes import SameShape, broadcast_shapes
 from ..shapes_product import Leading, ProductBatch
 from .comparison import eq, le
 from .contract import matmul
-from .create import iota
+from .create import iota, zeros_like
 from .random import dropout
 from .reduce import amax, sum_
 from .selection import as_dtype, where, widened
@@ -103,7 +103,7 @@ def attention(
     scale: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """`scaled_dot_product_attention` of operands with the same leading axes, and the logarithm of
-    each row's sum of exponentials, which is not differentiable: (..., L, Ev) and (..., L)."""
+    each row's sum of exponentials: (..., L, Ev) and (..., L)."""
     weights, logsumexp = _weights(attention_scores(query, key, attn_mask, is_causal, scale))
     return as_dtype(matmul(weights, widened(value)), query.dtype), logsumexp
 
@@ -113,11 +113,19 @@ def _(
     g: Any, out: Any, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None,
     is_causal: bool, scale: float,
 ) -> Any:  # fmt: skip
-    (g, _), (y, logsumexp) = g, out
-    given = (g, query, key, value, y, logsumexp, attn_mask, is_causal, scale)
-    query_g, key_g, value_g = attention_backward(*given)
+    (g, sum_g), (y, logsumexp) = g, out
+    given = (query, key, value, y, logsumexp, attn_mask, is_causal, scale)
     floats = attn_mask is not None and attn_mask.dtype is not bool_
-    return query_g, key_g, value_g, _score_gradient(*given)[1] if floats else None
+    g = zeros_like(y) if g is None else g
+    query_g, key_g, value_g = attention_backward(g, *given)
+    mask_g = _score_gradient(g, *given)[1] if floats else None
+    if sum_g is not None:
+        weights, _ = _score_gradient(g, *given)
+        more = weights * unsqueeze(sum_g, dim=-1)
+        query_g = query_g + matmul(more * scale, widened(key))
+        key_g = key_g + matmul(transpose(more * scale, dim0=-2, dim1=-1), widened(query))
+        mask_g = mask_g + more if floats else None
+    return query_g, key_g, value_g, mask_g
 
 
 @attention.sampled

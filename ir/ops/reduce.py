@@ -39,15 +39,16 @@ def reduced_count(x: Any, dim: Any) -> Any:
     return n if isinstance(n, int) else to(number(n), dtype=x.dtype)
 
 
-def _axes(dim: Any) -> Any:
-    return tuple(dim) if isinstance(dim, (list, tuple)) else dim
+def _axes(dim: Any, x: Any) -> Any:
+    """The axes for NumPy, for which a 0-d array has none."""
+    return reduced_axes("reduce", dim, x.shape) if x.ndim else None
 
 
 @primitive(shape=Reduced(), dtype=Summed())
 def sum_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The sum of the elements along `dim` (all axes for None); integers add up in int64."""
     dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
-    return x.sum(axis=_axes(dim), keepdims=keepdim, dtype=dtype)
+    return x.sum(axis=_axes(dim, x), keepdims=keepdim, dtype=dtype)
 
 
 @sum_.vjp
@@ -62,7 +63,7 @@ sum_.sampled(reduction())
 def prod(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The product of the elements along `dim` (all axes for None); integers multiply in int64."""
     dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
-    return x.prod(axis=_axes(dim), keepdims=keepdim, dtype=dtype)
+    return x.prod(axis=_axes(dim, x), keepdims=keepdim, dtype=dtype)
 
 
 @prod.vjp
@@ -84,13 +85,13 @@ def _() -> Iterator[Sample]:
 @primitive(shape=Reduced(), dtype=Same())
 def amax(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The largest element along `dim` (all axes for None); NaN if there is one."""
-    return x.max(axis=_axes(dim), keepdims=keepdim)
+    return x.max(axis=_axes(dim, x), keepdims=keepdim)
 
 
 @primitive(shape=Reduced(), dtype=Same())
 def amin(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The smallest element along `dim` (all axes for None); NaN if there is one."""
-    return x.min(axis=_axes(dim), keepdims=keepdim)
+    return x.min(axis=_axes(dim, x), keepdims=keepdim)
 
 
 @amax.vjp
@@ -138,7 +139,7 @@ argmin.sampled(_places)
 @primitive(shape=Reduced(), dtype=Fixed(bool_))
 def any_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """Whether some element along `dim` (all axes for None) is not zero, as bool."""
-    return x.any(axis=_axes(dim), keepdims=keepdim)
+    return x.any(axis=_axes(dim, x), keepdims=keepdim)
 
 
 any_.sampled(reduction())
@@ -147,7 +148,7 @@ any_.sampled(reduction())
 @primitive(shape=Reduced(), dtype=Fixed(bool_))
 def all_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """Whether no element along `dim` (all axes for None) is zero, as bool."""
-    return x.all(axis=_axes(dim), keepdims=keepdim)
+    return x.all(axis=_axes(dim, x), keepdims=keepdim)
 
 
 all_.sampled(reduction())
