@@ -7,10 +7,10 @@ from functools import cache
 from xdsl.ir import SSAValue
 
 from ..ir.dialects.ot import ConstantOp, TableOp
-from ..ir.dtypes import DType
+from ..ir.dtypes import float32
 from ..ir.graph import GraphBuilder, GraphTensor, type_of
 from ..ir.interpret_arrays import ArrayTensor, apply, tensor
-from ..ir.op import OPS, Op
+from ..ir.op import OPS, Op, Type
 from ..ir.scalar import FUNCTIONS, argument, postorder
 
 Number = bool | int | float
@@ -32,8 +32,8 @@ def fold_pointwise(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
     if not op.SCHEMA.is_pointwise or any(number_of(v) is None for v in op.operands):
         return None
     attrs = op.attribute_values()
-    dtypes = tuple(type_of(v).dtype for v in op.operands)
-    if not _is_exact(op.SCHEMA, dtypes, tuple(attrs.items())):
+    types = tuple(type_of(v) for v in op.operands)
+    if not _is_exact(op.SCHEMA, types, tuple(attrs.items())):
         return None
     (result,) = apply(op.SCHEMA, [_sample(v) for v in op.operands], attrs)
     of = type_of(op.results[0])
@@ -41,13 +41,11 @@ def fold_pointwise(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
 
 
 @cache
-def _is_exact(op: Op, dtypes: tuple[DType, ...], attrs: tuple[tuple[str, object], ...]) -> bool:
-    operands = [argument(i, d) for i, d in enumerate(dtypes)]
-    try:
-        root = op.scalar_body(*operands, **dict(attrs))
-    except TypeError:
-        # The body takes operands of one dtype; these are numbers of several.
-        root = op.scalar_body(*(argument(i, dtypes[0]) for i in range(len(dtypes))), **dict(attrs))
+def _is_exact(op: Op, types: tuple[Type, ...], attrs: tuple[tuple[str, object], ...]) -> bool:
+    compute = op.compute(types, dict(attrs))
+    compute = float32 if compute.is_floating_point and compute.bits == 16 else compute
+    dtypes = [t.dtype if i in op.uncast else compute for i, t in enumerate(types)]
+    root = op.scalar_body(*(argument(i, d) for i, d in enumerate(dtypes)), **dict(attrs))
     return not any(node.kind in FUNCTIONS for node in postorder([root]))
 
 

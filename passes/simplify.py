@@ -89,7 +89,7 @@ class _Sweep:
         name = op.SCHEMA.name
         stand_before(self.builder, op)
         if name == "detach" and not self.keeps_detach:
-            return self.builder.wrap(op.operands[0])
+            return views.unchanged(op, self.builder)
         for rewrite in _code_rewrites().get(name, ()):
             stand_before(self.builder, op, _with_sources(op))
             if (value := rewrite(op, self.builder)) is not None:

@@ -33,7 +33,8 @@ def merge_reshapes(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
         return None
     source = builder.wrap(inner.operands[0])
     shape = type_of(op.results[0]).shape
-    return source if source.shape == shape else OPS["reshape"](source, shape=shape)
+    same = source.shape == shape and not source.wrapped
+    return source if same else OPS["reshape"](source, shape=shape)
 
 
 def merge_permutes(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
@@ -48,7 +49,7 @@ def merge_permutes(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
     source = builder.wrap(op.operands[0] if inner is None else inner.operands[0])
     moved = [axis for i, axis in enumerate(order) if i != axis]
     if not moved:
-        return source
+        return None if source.wrapped else source
     if len(moved) == 2:
         return OPS["transpose"](source, dim0=min(moved), dim1=max(moved))
     return OPS["permute"](source, dims=tuple(order))
