@@ -21,6 +21,9 @@ from .fusion_index import ZERO, Linear, identity, rows
 from .fusion_nodes import Arg, Extraction, Node
 from .target import Target
 
+_MANY_READERS = 4
+_MOST_MEMBERS = 120
+
 FULL, ROW, COLUMN = "full", "row", "column"
 
 
@@ -124,6 +127,8 @@ class Grouping:
             return Reason.DEPTH
         if not arg.is_plain:
             return Reason.ACCESS
+        if node.count == 1 and self._fan_out(source) > _MANY_READERS:
+            return Reason.LIMIT
         count = result_count(source)
         how, length = relation_of(arg.link, node.count, count)
         if how == "other":
@@ -134,11 +139,16 @@ class Grouping:
             return Reason.UNFINISHED if late else Reason.DOMAIN
         return self.merge(a, b, fit)
 
+    def _fan_out(self, node: Node) -> int:
+        return sum(1 for _ in node.result.uses)
+
     def merge(self, a: Group, b: Group, fit: Fit) -> Reason | None:
         """Makes `a` and `b` one group, as `fit` says they go together."""
         if not self._spaces_agree(a, b, fit):
             return Reason.DOMAIN
-        if len(a.members) + len(b.members) > 12 and self._buffers(a, b) > self.target.most_buffers:
+        members = len(a.members) + len(b.members)
+        crowded = members > 12 and self._buffers(a, b) > self.target.most_buffers
+        if members > _MOST_MEMBERS or crowded:
             return Reason.LIMIT
         if self._misread(a, b) or self._misread(b, a):
             return Reason.ACCESS

@@ -200,11 +200,22 @@ def constant_of(value: SSAValue) -> tuple[bool | int | float] | None:
     return (op.python_value,) if isinstance(op, ConstantOp) else None
 
 
+def is_call(op: Operation) -> bool:
+    """True for ops that kernels do not compute, and for those on empty tensors."""
+    from .fusion_special import SPECIAL
+
+    if not isinstance(op, TableOp):
+        return False
+    schema = op.SCHEMA
+    fuses = schema.is_pointwise or schema.name in COMBINERS or schema.name in SPECIAL
+    return not fuses or not all(count(shape_of(v)) for v in (*op.operands, *op.results))
+
+
 class Extraction:
     """The nodes of one block, in order; views and literals are no nodes."""
 
     def __init__(self, block: Block, costs: dict[str, float], default_cost: float) -> None:
-        self.views = Views(block)
+        self.views = Views(block, is_call)
         self.nodes: list[Node] = []
         self.of: dict[SSAValue, Node] = {}
         self._costs, self._default = costs, default_cost
@@ -231,14 +242,13 @@ class Extraction:
         from .fusion_special import SPECIAL
 
         schema = op.SCHEMA
-        if not all(count(shape_of(v)) for v in (*op.operands, *op.results)):
+        if is_call(op):
             return self.opaque(op)
         if schema.is_pointwise:
             return self._pointwise(op)
         if schema.name in COMBINERS:
             return self._reduction(op) or self.opaque(op)
-        special = SPECIAL.get(schema.name)
-        return special(self, op) if special else self.opaque(op)
+        return SPECIAL[schema.name](self, op)
 
     def opaque(self, op: Operation) -> Node:
         """A node that stays a call."""
@@ -287,7 +297,7 @@ class Extraction:
 
     def _copy(self, op: TableOp) -> Node:
         dtype = dtype_of(op.results[0])
-        return self.pointwise(op, argument(0, wide(dtype)), [Arg(*self.views.source(op.results[0]))])
+        return self.pointwise(op, argument(0, wide(dtype)), [Arg(*self.views.shown(op.results[0]))])
 
     def _pointwise(self, op: TableOp) -> Node:
         target = shape_of(op.results[0])

@@ -19,8 +19,8 @@ from ..ir.dtypes import float32
 from ..ir.graph import GraphBuilder, GraphTensor, main_of, writes_of
 from ..ir.op import OPS
 from .fusion_index import identity
-from .fusion_nodes import COMBINERS, dtype_of
-from .fusion_views import Shape, count, index_of, is_view, shape_of
+from .fusion_nodes import COMBINERS, dtype_of, is_call
+from .fusion_views import Shape, Views, count, index_of, is_view, shape_of
 from .rewriter import replace, stand_before
 from .target import Target
 
@@ -36,6 +36,15 @@ def prepare(module: ModuleOp, target: Target) -> None:
             elif op.SCHEMA.name in ("copy", "fill"):
                 _without_unused(op)
     _own_results(block, {r: a for r, a in writes_of(func)})
+    _share_copies(block)
+
+
+def _share_copies(block: Block) -> None:
+    """Views that show the same as one that is to be copied become reshapes of that."""
+    for value, original in Views(block, is_call).equal.items():
+        op = value.owner
+        assert isinstance(op, TableOp)
+        replace(op, [OPS["reshape"](_builder(op).wrap(original), shape=shape_of(value)).value])
 
 
 def _builder(op: TableOp) -> GraphBuilder:

@@ -161,7 +161,7 @@ class Storage:
         source = self.grouping.producer(value)
         bytes_ = count(shape_of(value)) * dtype_of(value).itemsize
         fresh = source is not None and not source.is_opaque and source not in self.stored
-        return bytes_ * self.target.byte_cost * (2 if fresh else 1)
+        return bytes_ * self.target.byte_cost * (2 if fresh else 1) + self.target.operand_cost
 
 
 def _evaluations(link: Linear, reading: int) -> float:

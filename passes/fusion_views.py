@@ -12,7 +12,16 @@ from ..ir.dialects.ot import TableOp
 from ..ir.dialects.ot_types import to_table_type
 from ..ir.shapes import axis_of
 from ..ir.shapes_index import slice_bounds
-from .fusion_index import Linear, axes_of, broadcast, compose, identity, strides_of, weighted
+from .fusion_index import (
+    Linear,
+    axes_of,
+    broadcast,
+    compose,
+    identity,
+    strides_for,
+    strides_of,
+    weighted,
+)
 
 Shape = tuple[int, ...]
 Rule = Callable[[Shape, Shape, dict[str, Any]], Linear]
@@ -115,29 +124,78 @@ def index_of(op: Operation) -> Linear:
 
 
 class Views:
-    """The views of one block, followed to what they show.
+    """The views of one block, followed to what they show, no further than to a copy.
 
-    `copies` are views that must be materialised, since no index map leads through a later view of
-    them (a reshape that cuts unevenly through a permuted axis).
+    `copies` are views that must be materialised: no index map leads through a later view of them (a
+    reshape that cuts unevenly through a permuted axis), or a call reads them and they have no
+    strides. `equal` maps views to an earlier copy that shows the same.
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, is_call: Callable[[Operation], bool] | None = None) -> None:
         self.copies: set[SSAValue] = set()
+        self.equal: dict[SSAValue, SSAValue] = {}
         self._sources: dict[SSAValue, tuple[SSAValue, Linear]] = {}
-        for op in block.ops:
-            if is_view(op):
-                self._sources[op.results[0]] = self._follow(op)
+        self._copied: dict[SSAValue, tuple[SSAValue, Linear]] = {}
+        views = [op for op in block.ops if is_view(op)]
+        for op in views:
+            self._sources[op.results[0]] = self._follow(op)
+        if is_call is not None:
+            self._copy_for_calls(block, is_call)
+        if self.copies:
+            self._cut(views)
 
     def source(self, value: SSAValue) -> tuple[SSAValue, Linear]:
         """The value that `value` shows, and which of its elements element n is."""
         found = self._sources.get(value)
         return (value, identity(count(shape_of(value)))) if found is None else found
 
+    def shown(self, value: SSAValue) -> tuple[SSAValue, Linear]:
+        """What a copy is a copy of."""
+        return self._copied.get(value) or self.source(value)
+
     def _follow(self, op: Operation) -> tuple[SSAValue, Linear]:
         viewed, index = op.operands[0], index_of(op)
         base, inner = self.source(viewed)
         whole = compose(inner, index)
         if whole is None:
-            self.copies.add(viewed)
+            self._copy(viewed)
             return viewed, index
         return base, whole
+
+    def _copy(self, value: SSAValue) -> None:
+        self.copies.add(value)
+        self._copied[value] = self.source(value)
+        self._sources[value] = value, identity(count(shape_of(value)))
+
+    def _copy_for_calls(self, block: Block, is_call: Callable[[Operation], bool]) -> None:
+        for op in block.ops:
+            if isinstance(op, TableOp) and not is_view(op) and is_call(op):
+                for v in op.operands:
+                    if not self._has_strides(v):
+                        self.copies.add(self._first_without_strides(v))
+
+    def _has_strides(self, value: SSAValue) -> bool:
+        return strides_for(self.source(value)[1], shape_of(value)) is not None
+
+    def _first_without_strides(self, value: SSAValue) -> SSAValue:
+        """The first view on the way to `value` that has no strides."""
+        first = value
+        while is_view(value.owner):
+            if not self._has_strides(value):
+                first = value
+            value = value.owner.operands[0]  # pyright: ignore
+        return first
+
+    def _cut(self, views: list[Operation]) -> None:
+        """Follows every view again; of copies that show the same only the first stays one."""
+        copies, self.copies = self.copies, set()
+        self._sources.clear()
+        originals: dict[tuple[SSAValue, Linear], SSAValue] = {}
+        for op in views:
+            value = op.results[0]
+            self._sources[value] = key = self._follow(op)
+            if key in originals:
+                self.equal[value] = originals[key]
+            elif value in copies:
+                self._copy(value)
+                originals[key] = value

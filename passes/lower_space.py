@@ -53,7 +53,14 @@ class Space:
 
     def depth_of(self, e: Linear) -> int:
         """The depth of the innermost loop that `e` depends on."""
-        return max((a.depth for t in e.terms for a in self._touched(t)), default=0)
+        return max((a.depth for t in e.terms for a in self._needed(t)), default=0)
+
+    def _needed(self, term: Term) -> list[Axis]:
+        """The loops whose indices the digit of n is computed from."""
+        if self._pieces(term) is not None:
+            return self._touched(term)
+        end = term[0] * term[1]
+        return [a for a in self.axes if a.size > 1 and a.weight % end]
 
     def _touched(self, term: Term) -> list[Axis]:
         weight, size, _ = term
@@ -97,7 +104,7 @@ class Space:
     def _general(self, term: Term, index: object) -> AffineExpr:
         weight, size, c = term
         total = AffineExpr.constant(0)
-        for a in self.axes:
+        for a in self._needed(term):
             digit = Piece(a, 1, a.size, True, 1)
             total = total + _piece(index(a), digit) * a.weight  # pyright: ignore
         return (total // weight) % size * c
@@ -121,7 +128,7 @@ class Space:
     def _general_value(self, term: Term, b: KernelBuilder) -> SSAValue:
         weight, size, c = term
         total = _constant(0, b)
-        for a in self.axes:
+        for a in self._needed(term):
             part = _scaled(_digit_value(Piece(a, 1, a.size, True, 1), b), a.weight, b)
             total = b.insert(arith.AddiOp(total, part)).result
         whole = b.insert(arith.DivUIOp(total, _constant(weight, b))).result

@@ -23,6 +23,7 @@ class Target:
     default_op_cost: float = 0.02
     load_cost: float = 0.05
     launch_cost: float = 1000.0
+    operand_cost: float = 50.0
     chunk_rows: int = 32
     pieces: int = 16
     wide_columns: int = 8192
