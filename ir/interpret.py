@@ -123,7 +123,7 @@ class _Trace(Builder):
             case FusionOp():
                 return self.block(op.body.block, [self.values[v] for v in op.inputs])
             case _:
-                raise IRError(f"run: {op.name} has no meaning here; see docs/ir.md for the stages")
+                raise IRError(f"run: {op.name} has no meaning here; see the stages in docs/architecture.md")
 
     def _operand(self, operand: Any) -> Any:
         if isinstance(operand, list):

@@ -138,14 +138,9 @@ def _simplified(op: Operation, claims: frozenset[str]) -> str | None:
 
 
 def _fused(op: Operation, claims: frozenset[str]) -> str | None:
-    inside = isinstance(op.parent_op(), FusionOp)
-    if isinstance(op, FusionOp):
-        return "an ot.fusion inside an ot.fusion" if inside else None
-    if isinstance(op, YieldOp):
-        return None if inside else "ot.yield outside of an ot.fusion"
-    if isinstance(op, ReturnOp) and inside:
-        return "func.return inside an ot.fusion"
-    return _decomposed(op, claims)
+    if isinstance(op, FusionOp) and isinstance(op.parent_op(), FusionOp):
+        return "an ot.fusion inside an ot.fusion"
+    return None if isinstance(op, (FusionOp, YieldOp)) else _decomposed(op, claims)
 
 
 def _compiled(op: Operation, claims: frozenset[str]) -> str | None:

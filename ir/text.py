@@ -10,14 +10,42 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Dialect, Operation, SSAValue
 from xdsl.parser import Parser
+from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
+from xdsl.utils.lexer import Input
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind
 
 from .errors import IRError
 
 _NUMBERED = re.compile(r"_\d+$")
-_STRING = re.compile(r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"')
-_STRING_OR_COMMENT = re.compile(r'"|//')
+_UNDEFINED = re.compile(r"values used but not defined: \[(%[^,\]]+)")
+
+
+class _Lexer(MLIRLexer):
+    """Strings are text: those with escapes too, and one that is not closed is seen in linear time.
+
+    xDSL makes bytes of escaped text that is not ASCII, and its pattern for strings backtracks
+    exponentially.
+    """
+
+    _unescaped_characters_regex = re.compile(
+        r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"'
+    )
+
+    def _lex_string_literal(self, start_pos: int) -> MLIRToken:
+        token = super()._lex_string_literal(start_pos)
+        if token.kind is MLIRTokenKind.BYTES_LIT:
+            return MLIRToken(MLIRTokenKind.STRING_LIT, token.span)
+        return token
+
+
+class _Parser(Parser):
+    """xDSL's parser over that lexer."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(context(), "", name)
+        self._parser_state = ParserState(_Lexer(Input(text, name)))
 
 
 def print_module(module: Operation) -> str:
@@ -41,31 +69,21 @@ def parse_module(text: str, name: str = "text") -> ModuleOp:
 
     IRError, with `name`, the line and what is wrong there, for text that is not a module.
     """
-    _check_strings(text, name)
     at = 0
     try:
-        parser = Parser(context(), text, name)
+        parser = _Parser(text, name)
         try:
             return parser.parse_module()
         finally:
             at = parser.pos
     except ParseError as error:
-        raise _refused(text, name, error.span.start, error.msg) from error
+        # xDSL sees only at the end that a value has no definition.
+        unknown = _UNDEFINED.match(error.msg)
+        start = text.find(unknown[1]) if unknown else error.span.start
+        raise _refused(text, name, start, error.msg) from error
     except Exception as error:
         # xDSL verifies attributes while it parses, with exceptions of many classes.
         raise _refused(text, name, at, str(error)) from error
-
-
-def _check_strings(text: str, name: str) -> None:
-    """On a string that is not closed xDSL's lexer takes a time exponential in its length."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        found = _STRING_OR_COMMENT.search(line)
-        while found is not None and found.group() == '"':
-            string = _STRING.match(line, found.start())
-            if string is None:
-                raise IRError(f"{name}:{number}: a string that is not closed, or a wrong escape; "
-                              'close it with ", and write \\" or \\5C inside')
-            found = _STRING_OR_COMMENT.search(line, string.end())
 
 
 def _refused(text: str, name: str, position: int, problem: str) -> IRError:
