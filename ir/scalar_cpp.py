@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from .dtypes import DType, bool_, float32
 from .scalar import FUNCTIONS, Scalar, postorder
-from .scalar_math import expand
+from .scalar_math import INTEGER_POW, expand
 
 TYPES = {
     "bool": "bool", "uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t",
@@ -36,7 +36,7 @@ def statements(
     """
     printer = _Printer(prefix)
     text: dict[Scalar, str] = {}
-    written = [expand(root) for root in roots]
+    written = [expand(root, frozenset({INTEGER_POW})) for root in roots]
     for node in postorder(written):
         if node.kind == "argument":
             index: int = node.payload
@@ -44,7 +44,7 @@ def statements(
         elif node.kind == "constant":
             text[node] = literal(node.payload, node.dtype)
         else:
-            assert node.kind not in FUNCTIONS, node.kind
+            assert node.kind not in FUNCTIONS or node.dtype.is_integer, node.kind
             text[node] = printer.define(node, [text[x] for x in node.operands])
     return printer.lines, [text[root] for root in written]
 
@@ -127,6 +127,8 @@ class _Printer:
 
     def define(self, node: Scalar, x: list[str]) -> str:
         """The name of a constant with the value of `node` for operands named `x`."""
+        if node.kind == "pow":  # of integers: written out, g++ does not come back from it
+            return self.name(node.dtype, f"ostinato::integer_power({x[0]}, {x[1]})")
         if node.kind == "select":
             return self.name(node.dtype, f"{x[0]} ? {x[1]} : {x[2]}")
         source = node.operands[0].dtype

@@ -53,10 +53,16 @@ BOUNDS: dict[str, dict[str, float]] = {
 """The largest error of each expansion in units in the last place (integer pow is exact)."""
 
 
+INTEGER_POW = "pow of integers"
+"""In `keep`: leave powers of integers alone, which have a loop where others are straight code."""
+
+
 def expand(root: Scalar, keep: frozenset[str] = frozenset()) -> Scalar:
     """`root` with every function node whose kind is not in `keep` written in primitives."""
 
     def rule(node: Scalar) -> Scalar | None:
+        if node.kind == "pow" and node.dtype.is_integer and INTEGER_POW in keep:
+            return None
         if node.kind in keep or node.kind not in EXPANSIONS:
             return None
         # An expansion may use other functions.

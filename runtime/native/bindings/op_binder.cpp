@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "bindings/python.hpp"
 #include "ops.hpp"
 #include "trace/tracer.hpp"
@@ -55,13 +57,15 @@ const char* other_name(std::string_view name) {
 }
 
 Tensor fallback_operand(const Param& p) {
-  struct Visit {
-    Tensor operator()(bool v) { return number(v); }
-    Tensor operator()(int64_t v) { return number(v); }
-    Tensor operator()(double v) { return number(v); }
-    Tensor operator()(const auto&) { return Tensor(); }
-  };
-  return std::visit(Visit{}, p.fallback.value());
+  return std::visit(
+      [](const auto& v) {
+        using V = std::decay_t<decltype(v)>;
+        constexpr bool is_number =
+            std::is_same_v<V, bool> || std::is_same_v<V, int64_t> || std::is_same_v<V, double>;
+        if constexpr (is_number) return number(v);
+        else return Tensor();
+      },
+      p.fallback.value());
 }
 
 void add_operand(Gathered& g, const OpInfo& op, const Param& p, PyObject* value) {
@@ -99,7 +103,7 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
         while (at < nargs && is_index(args[at])) ++at;
         PyObject* tuple = PyTuple_New(at - first);
         for (Py_ssize_t i = first; i < at; ++i) PyTuple_SET_ITEM(tuple, i - first, Py_NewRef(args[i]));
-        rest = Owned(tuple);
+        rest.reset(tuple);
         value = tuple;
       }
     } else if (kwnames) {

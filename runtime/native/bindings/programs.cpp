@@ -99,9 +99,10 @@ void bind_programs(nb::module_& m) {
         },
         "function"_a);
   m.def("derived_programs", &derived_count, "How many Programs were derived in this process.");
-  m.add_object("_derive_keeper", nb::capsule(&derive_function, [](void*) noexcept {
-                 derive_function.reset();
-               }));
+  // The function goes with the module: a static object would outlive the interpreter.
+  m.attr("_derive_keeper") = nb::capsule(&derive_function, [](void* p) noexcept {
+    static_cast<nb::object*>(p)->reset();
+  });
 }
 
 }  // namespace ostinato::python

@@ -56,6 +56,10 @@ class Owned {
   Owned& operator=(const Owned&) = delete;
   ~Owned() { Py_XDECREF(o_); }
   PyObject* get() const { return o_; }
+  void reset(PyObject* o) {
+    Py_XDECREF(o_);
+    o_ = o;
+  }
   PyObject* release() { return std::exchange(o_, nullptr); }
   explicit operator bool() const { return o_ != nullptr; }
 

@@ -1,7 +1,10 @@
+#include "bindings/python.hpp"
+
+#include <structmember.h>
+
 #include <cstddef>
 #include <cstring>
 
-#include "bindings/python.hpp"
 #include "trace/tracer.hpp"
 
 namespace ostinato::python {
@@ -144,7 +147,7 @@ PyObject* wrap(const Tensor& t) {
 
 PyTypeObject* make_tensor_type() {
   static PyMemberDef members[] = {
-      {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(PyTensor, weakrefs), Py_READONLY, nullptr},
+      {"__weaklistoffset__", T_PYSSIZET, offsetof(PyTensor, weakrefs), READONLY, nullptr},
       {nullptr, 0, 0, 0, nullptr}};
   std::vector<PyType_Slot> slots = {
       {Py_tp_new, reinterpret_cast<void*>(tensor_new)},

@@ -25,8 +25,8 @@ struct PointwiseOp {
   uint32_t uncast;
   uint32_t differentiable;  // bit i: operand i has a gradient
   // By variant and dtype code; gradients also by operand.
-  std::vector<std::array<const PointwiseEntry*, kDTypeCount>> forward;
-  std::vector<std::array<const PointwiseEntry*, kDTypeCount>> gradient;
+  std::vector<std::array<const PointwiseEntry*, kDTypeCount>> forward = {};
+  std::vector<std::array<const PointwiseEntry*, kDTypeCount>> gradient = {};
 
   int variant_of(const OpCall& call) const;
   const PointwiseEntry* find_gradient(int variant, int operand, DType compute) const;

@@ -10,6 +10,7 @@ from ostinato.ir import scalar as s
 from ostinato.ir.dtypes import DType, Fixed, bool_, float32, float64, int64
 from ostinato.ir.op import OPS, Op
 from ostinato.ir.scalar_cpp import cpp_type, statements
+from ostinato.ir.scalar_math import INTEGER_POW, expand
 
 COMPUTE = (bool_, int64, float32, float64)
 
@@ -55,7 +56,7 @@ def _forward(op: Op, variant: int, compute: DType) -> s.Scalar | None:
     attrs = {k: v for k, v in _attrs(op, variant).items() if k in op.variants}
     attrs |= {p.name: p.default for p in op.attrs if p.name not in op.variants}
     try:
-        return op.scalar_body(*arguments, **attrs)
+        return expand(op.scalar_body(*arguments, **attrs), frozenset({INTEGER_POW}))
     except TypeError:
         return None
 
@@ -117,7 +118,7 @@ def _loop(kernel: Kernel) -> str:
     fixed = [frozenset[int]()] + [frozenset({k}) for k, _, _ in loads if len(loads) == 2]
     text = "".join(_dense(out, loads, body, results[0], f) for f in fixed)
     reads = "".join(
-        f"    const {t} {x} = *reinterpret_cast<const {t}*>(p[{k}] + i * s[{k}]);\n"
+        f"    [[maybe_unused]] const {t} {x} = *reinterpret_cast<const {t}*>(p[{k}] + i * s[{k}]);\n"
         for k, x, t in loads
     )
     return (
@@ -135,8 +136,8 @@ def _dense(
     tests += [f"s[{k}] == {'0' if k in fixed else f'sizeof({t})'}" for k, _, t in loads]
     pointers = "".join(f"    const auto* q{k} = reinterpret_cast<const {t}*>(p[{k}]);\n"
                        for k, _, t in loads)  # fmt: skip
-    hoisted = "".join(f"    const {t} {x} = *q{k};\n" for k, x, t in loads if k in fixed)
-    reads = "".join(f"    const {t} {x} = q{k}[i];\n" for k, x, t in loads if k not in fixed)
+    hoisted = "".join(f"    [[maybe_unused]] const {t} {x} = *q{k};\n" for k, x, t in loads if k in fixed)
+    reads = "".join(f"    [[maybe_unused]] const {t} {x} = q{k}[i];\n" for k, x, t in loads if k not in fixed)
     return (
         f"  if ({' && '.join(tests)}) {{\n{pointers}{hoisted}"
         f"    auto* q0 = reinterpret_cast<{out}*>(p[0]);\n#pragma GCC ivdep\n"
@@ -173,7 +174,9 @@ def shards(count: int) -> Iterator[str]:
         yield (
             "// Printed from ir/ops by generate/main.py.\n"
             "#include <bit>\n#include <cmath>\n#include <cstdint>\n#include <span>\n\n"
-            '#include "dispatch/op_table.hpp"\n#include "ops.hpp"\n\n'
+            '#include "cpu/integer_power.hpp"\n#include "dispatch/op_table.hpp"\n#include "ops.hpp"\n\n'
+            "// NaN is what differs from itself.\n"
+            '#pragma GCC diagnostic ignored "-Wtautological-compare"\n'
             "namespace ostinato::OSTINATO_ISA {\n\n"
             f"{loops}\nstatic constexpr PointwiseEntry entries[] = {{\n{rows}\n}};\n"
             f"extern const std::span<const PointwiseEntry> pointwise_{i};\n"

@@ -59,7 +59,11 @@ def schema(op: Op) -> str:
         flags = ", ".join(str(b).lower() for b in (p.required, p.is_operand, p.optional))
         rows.append(f'    {{"{p.name}", "{p.kind}", {default(p)}, {flags}}},')
     body = "\n".join(rows)
-    return f"const std::vector<Param> params_{op.name} = {{\n{body}\n}};"
+    # Local to a function: kernels register before globals of another file are made.
+    return (
+        f"std::span<const Param> params_{op.name}() {{\n"
+        f"  static const std::vector<Param> params = {{\n{body}\n  }};\n  return params;\n}}"
+    )
 
 
 def infer(op: Op) -> str:
@@ -92,7 +96,7 @@ def row(op: Op, index: int) -> str:
         f"      .method = {flag(op.method)}, .native = {flag(op.native)},",
         f"      .has_rule = {flag(op.vjp_rule is not None)},",
         f"      .infer = infer_{op.name}, .kernel = nullptr, .view_fn = nullptr,",
-        f"      .params = params_{op.name}, .pointwise = nullptr}};",
+        f"      .params = params_{op.name}(), .pointwise = nullptr}};",
     ]
     if op.is_pointwise:
         uncast = sum(1 << i for i in op.uncast)

@@ -145,9 +145,8 @@ void run_program(const Program& program, std::span<const Tensor> inputs, const C
     for (int s : step.operands) operands.push_back(s < 0 ? Tensor() : slots[s]);
     for (const AttrTemplate& t : step.attrs) attrs.push_back(evaluate(t, shapes));
     Tensor results[kMaxResults];
-    (record ? static_cast<void (*)(const OpInfo&, std::span<const Tensor>, std::span<const Attr>,
-                                   Tensor*)>(call_op)
-            : run_op)(*step.op, operands, attrs, results);
+    if (record) call_op(*step.op, operands, attrs, results);
+    else run_op(*step.op, operands, attrs, results);
     for (size_t i = 0; i < step.results.size(); ++i) slots[step.results[i]] = std::move(results[i]);
     for (int s : step.frees) slots[s] = Tensor();
   }

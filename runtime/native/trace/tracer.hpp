@@ -15,7 +15,7 @@ struct TraceValue {
   TensorMeta meta;
   bool wrapped = false;        // a Python number
   bool requires_grad = false;
-  Tensor tensor;               // of an input or number: the tensor; of a result: what user code holds
+  Tensor tensor = {};          // of an input or number: the tensor; of a result: what user code holds
 };
 
 struct TraceNode {
