@@ -58,7 +58,8 @@ def pull_back(
     total = dict(cotangents)
     for node in reversed(nodes):
         given = [total.get(r) if r in active else None for r in node.results]
-        if any(g is not None for g in given):
+        leads = any(v in active for v in flatten(node.operands))
+        if leads and any(g is not None for g in given):
             entering(node)
             for value, g in _operand_cotangents(node, given, active):
                 total[value] = OPS["add"](total[value], g) if value in total else g

@@ -230,7 +230,8 @@ def lerp(x: Tensor, end: Tensor, weight: Tensor) -> Tensor:
 
 @lerp.vjp
 def _(g: Tensor, out: Tensor, x: Tensor, end: Tensor, weight: Tensor) -> Any:
-    return g * (1.0 - weight), g * weight, g * (end - x)
+    bools = x.dtype is bool_ and end.dtype is bool_
+    return g * (1.0 - weight), g * weight, g * end - g * x if bools else g * (end - x)
 
 
 @lerp.sampled
