@@ -23,7 +23,8 @@ from .fusion_nodes import Extraction, Node
 from .fusion_order import Unit, order
 from .fusion_prepare import prepare
 from .fusion_recompute import Storage
-from .fusion_views import count, is_view, shape_of
+from .fusion_types import count, shape_of
+from .fusion_views import is_view
 from .target import Target
 
 KIND, LENGTH, OUTER = "kind", "length", "outer"

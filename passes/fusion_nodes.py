@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from xdsl.ir import Block, Operation, SSAValue
 
 from ..ir.dialects.ot import ConstantOp, TableOp
-from ..ir.dialects.ot_types import to_table_type
 from ..ir.dtypes import DType, float32
 from ..ir.op import OPS, Type
 from ..ir.scalar import Scalar, argument, cast, constant, postorder, substitute
 from .fusion_index import Bounds, Linear, broadcast, compose, identity, strides_for
-from .fusion_views import Shape, Views, count, is_view, shape_of
+from .fusion_types import Shape, count, dtype_of, shape_of, type_of
+from .fusion_views import Views, is_view
 
 COMBINERS = {
     "sum": "sum", "prod": "prod", "amax": "max", "amin": "min", "any": "any", "all": "all",
@@ -133,11 +133,6 @@ def wide(dtype: DType) -> DType:
     return float32 if dtype.is_floating_point and dtype.bits == 16 else dtype
 
 
-def dtype_of(value: SSAValue) -> DType:
-    """The element type of a value."""
-    return to_table_type(value.type).dtype
-
-
 @lru_cache(1 << 12)
 def compact(root: Scalar, given: int) -> tuple[Scalar, tuple[int, ...]]:
     """`root` with its arguments among the first `given` renumbered without gaps, and their old
@@ -207,8 +202,9 @@ def is_call(op: Operation) -> bool:
     if not isinstance(op, TableOp):
         return False
     schema = op.SCHEMA
-    fuses = schema.is_pointwise or schema.name in COMBINERS or schema.name in SPECIAL
-    return not fuses or not all(count(shape_of(v)) for v in (*op.operands, *op.results))
+    if not (schema.is_pointwise or schema.name in COMBINERS or schema.name in SPECIAL):
+        return True
+    return any(0 in shape_of(v) for v in (*op.operands, *op.results))
 
 
 class Extraction:
@@ -305,7 +301,7 @@ class Extraction:
         keys: list[_Key] = []
         constants = tuple(constant_of(v) for v in operands)
         for v in operands:
-            t = to_table_type(v.type)
+            t = type_of(v)
             keys.append((t.dtype, t.ndim == 0, t.wrapped))
         attrs = tuple(op.attribute_values().items()) if op.SCHEMA.attrs else ()
         whole = _pointwise_expression(

@@ -9,8 +9,7 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
-from .fusion_nodes import dtype_of
-from .fusion_views import count, shape_of
+from .fusion_types import bytes_of
 
 _SMALL = 4096
 
@@ -69,18 +68,20 @@ def _depends(unit: Unit, on: Unit) -> bool:
     return False
 
 
-def _bytes(value: SSAValue) -> int:
-    return count(shape_of(value)) * dtype_of(value).itemsize
-
-
 class _Scheduling:
     """List scheduling with the sizes of live values in view."""
 
     def __init__(self, units: Sequence[Unit], kept: set[SSAValue], returned: set[SSAValue],
                  maker: Mapping[SSAValue, Unit], readers: Mapping[SSAValue, list[Unit]]) -> None:  # fmt: skip
         self.left = {v: len(r) for v, r in readers.items()}
-        self.kept = kept
-        self.owned = {v for v in maker if v not in returned}
+        self.sizes = {
+            u: (
+                sum(bytes_of(v) for v in u.results if v not in kept),
+                [(v, bytes_of(v)) for v in dict.fromkeys(u.reads)
+                 if v in maker and v not in returned],
+            )
+            for u in units
+        }  # fmt: skip
         self.missing = {u: len(u.waits) for u in units}
         self.followers: dict[Unit, list[Unit]] = {u: [] for u in units}
         for u in units:
@@ -115,8 +116,6 @@ class _Scheduling:
 
     def _growth(self, unit: Unit) -> int:
         """Bytes more in use after `unit`; a few do not count."""
-        made = sum(_bytes(v) for v in unit.results if v not in self.kept)
-        freed = sum(
-            _bytes(v) for v in dict.fromkeys(unit.reads) if v in self.owned and self.left[v] == 1
-        )  # fmt: skip
+        made, reads = self.sizes[unit]
+        freed = sum(size for v, size in reads if self.left[v] == 1)
         return made - freed if made > _SMALL else -freed

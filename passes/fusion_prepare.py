@@ -19,8 +19,9 @@ from ..ir.dtypes import float32
 from ..ir.graph import GraphBuilder, GraphTensor, main_of, writes_of
 from ..ir.op import OPS
 from .fusion_index import identity
-from .fusion_nodes import COMBINERS, dtype_of, is_call
-from .fusion_views import Shape, Views, count, index_of, is_view, shape_of
+from .fusion_nodes import COMBINERS, is_call
+from .fusion_types import Shape, count, dtype_of, shape_of
+from .fusion_views import Views, index_of, is_view
 from .rewriter import replace, stand_before
 from .target import Target
 

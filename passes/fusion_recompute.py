@@ -13,8 +13,8 @@ from xdsl.ir import SSAValue
 
 from .fusion_groups import Group, Grouping, result_count, scalar_link
 from .fusion_index import Linear, identity
-from .fusion_nodes import Arg, Guard, Node, dtype_of, guarded
-from .fusion_views import count, shape_of
+from .fusion_nodes import Arg, Guard, Node, guarded
+from .fusion_types import count, dtype_of, shape_of
 
 _MOST_OPS = 40
 

@@ -13,18 +13,8 @@ from ..ir.scalar import Scalar, argument, cast, constant, select
 from ..ir.shapes import axis_of
 from ..ir.shapes_index import slice_bounds
 from .fusion_index import ZERO, Linear, axes_of, identity, strides_for, strides_of, weighted
-from .fusion_nodes import (
-    Arg,
-    Condition,
-    Extraction,
-    Gathered,
-    Node,
-    as_wide,
-    constant_of,
-    dtype_of,
-    wide,
-)
-from .fusion_views import count, shape_of
+from .fusion_nodes import Arg, Condition, Extraction, Gathered, Node, as_wide, constant_of, wide
+from .fusion_types import count, dtype_of, shape_of
 
 Maker = Callable[[Extraction, TableOp], Node]
 

@@ -9,7 +9,6 @@ from typing import Any
 from xdsl.ir import Block, Operation, SSAValue
 
 from ..ir.dialects.ot import TableOp
-from ..ir.dialects.ot_types import to_table_type
 from ..ir.shapes import axis_of
 from ..ir.shapes_index import slice_bounds
 from .fusion_index import (
@@ -22,22 +21,9 @@ from .fusion_index import (
     strides_of,
     weighted,
 )
+from .fusion_types import Shape, count, shape_of
 
-Shape = tuple[int, ...]
 Rule = Callable[[Shape, Shape, dict[str, Any]], Linear]
-
-
-def shape_of(value: SSAValue) -> Shape:
-    """The sizes of a value; () of a number."""
-    return to_table_type(value.type).shape  # pyright: ignore[reportReturnType]
-
-
-def count(shape: Shape) -> int:
-    """The number of elements."""
-    total = 1
-    for size in shape:
-        total *= size
-    return total
 
 
 def _same(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:

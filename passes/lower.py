@@ -17,7 +17,8 @@ from ..ir.dialects.program import CallOp, LaunchOp, ViewOp
 from ..ir.dialects.program import ConstantOp as ProgramConstant
 from ..ir.graph import main_of
 from .fusion_index import Linear, axes_of, strides_for, weighted
-from .fusion_views import Views, is_view, shape_of
+from .fusion_types import shape_of
+from .fusion_views import Views, is_view
 from .lower_columns import lower_columns
 from .lower_fusion import Fused, Kernel
 from .lower_layouts import result_layouts

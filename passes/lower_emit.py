@@ -19,7 +19,8 @@ from ..ir.dtypes import DType
 from ..ir.kernel_builder import KernelBuilder, Reduction
 from ..ir.scalar_ir import emit, scalar_type
 from .fusion_index import Bounds, Linear, compose
-from .fusion_nodes import Arg, Extraction, Gathered, Guard, Node, bounds_of, dtype_of, guarded, wide
+from .fusion_nodes import Arg, Extraction, Gathered, Guard, Node, bounds_of, guarded, wide
+from .fusion_types import dtype_of
 from .lower_space import Axis, Space
 
 Key = tuple[Any, Linear, Guard]

@@ -12,8 +12,8 @@ from ..ir.dialects.kernel import FuncOp
 from ..ir.dialects.ot import FusionOp
 from ..ir.kernel_builder import KernelBuilder
 from .fusion_index import Linear, compose, identity
-from .fusion_nodes import Extraction, Node, dtype_of
-from .fusion_views import count, shape_of
+from .fusion_nodes import Extraction, Node
+from .fusion_types import count, dtype_of, shape_of
 from .lower_emit import Emission
 from .lower_items import Items
 from .target import Target

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, SSAValue
 
-from ..ir.dialects.ot import TableOp
 from .fusion_views import Views
 from .target import Target
 

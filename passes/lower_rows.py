@@ -17,7 +17,8 @@ from ..ir.kernel_builder import KernelBuilder
 from ..ir.scalar import Scalar, argument, constant, make
 from ..ir.scalar_ir import emit
 from .fusion_index import Linear, identity, normal, rows
-from .fusion_nodes import Node, dtype_of, wide
+from .fusion_nodes import Node, wide
+from .fusion_types import dtype_of
 from .lower_emit import Emission
 from .lower_fusion import Fused, Kernel, Output, through, unroll_for
 from .lower_items import Item

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from xdsl.dialects.builtin import (
@@ -34,11 +35,11 @@ from ..ir.dialects.program import (
     ResultOp,
     ViewOp,
 )
+from ..ir.dtypes import DType
 from ..ir.graph import main_of, writes_of
 from ..ir.interpret_program import ARENA
 from .fusion_index import Linear, axes_of, compose, identity, strides_for, strides_of, weighted
-from .fusion_nodes import dtype_of
-from .fusion_views import count, shape_of
+from .fusion_types import Shape, count, dtype_of, shape_of
 
 ALIGNMENT = 64
 
@@ -265,7 +266,8 @@ class _Emitting:
         if known is not None:
             return known
         tensor = self.plan.tensors[value]
-        block, type_ = tensor.block, memory_type(value, tensor.index)
+        block, type_ = tensor.block, memory_type(
+            dtype_of(value), shape_of(value), tensor.index)
         match block.kind:
             case "input":
                 op = InputOp(self.func.args[block.number], type_)
@@ -309,12 +311,12 @@ class _Emitting:
         return op.value
 
 
-def memory_type(value: SSAValue, index: Linear) -> MemRefType[Any]:
-    """The memref of a value whose row-major number n is element `index` of its memory."""
-    shape = shape_of(value)
+@lru_cache(1 << 12)
+def memory_type(dtype: DType, shape: Shape, index: Linear) -> MemRefType[Any]:
+    """The memref of a tensor whose row-major number n is element `index` of its memory."""
     strides = strides_for(index, shape)
     assert strides is not None, "a tensor in memory has strides"
-    element = element_type(dtype_of(value))
+    element = element_type(dtype)
     if index.const == 0 and (strides == strides_of(shape) or index == identity(count(shape))):
         return MemRefType(element, shape)
     return MemRefType(element, shape, StridedLayoutAttr(strides, index.const or None))
