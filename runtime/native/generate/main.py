@@ -35,11 +35,13 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=8)
     options = parser.parse_args()
     load_table()
+    import functions
     import kernels
     import tables
 
     options.out.mkdir(parents=True, exist_ok=True)
     write(options.out / "ops.hpp", tables.header())
+    write(options.out / "scalar_math.hpp", functions.header())
     for i, text in enumerate(kernels.shards(options.shards)):
         write(options.out / f"pointwise_{i}.cpp", text)
     write(options.out / "ops.cpp", tables.source(options.shards))
