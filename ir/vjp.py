@@ -70,10 +70,13 @@ def unbroadcast(g: Any, shape: Sequence[Any]) -> Any:
     """`g` summed over the axes along which a value of `shape` was broadcast to the shape of `g`.
 
     These are the extra leading axes and those that are the integer 1 in `shape` alone; symbolic
-    sizes are equal by construction.
+    sizes are equal by construction. Leading axes of size 1 that `g` lacks come back.
     """
     lead = g.ndim - len(shape)
-    assert lead >= 0, f"a cotangent of shape {g.shape} for a value of shape {shape}"
+    if lead < 0:
+        missing = shape[:-lead]
+        assert all(map(_is_one, missing)), f"a cotangent of shape {g.shape} for {tuple(shape)}"
+        return OPS["reshape"](unbroadcast(g, shape[-lead:]), shape=tuple(shape))
     ones = [i for i, s in enumerate(shape, lead) if _is_one(s) and not _is_one(g.shape[i])]
     if not lead and not ones:
         return g

@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from ostinato.ir import ops as ops
-from ostinato.ir.dtypes import BY_NAME, bool_, float64, int64
+from ostinato.ir.dtypes import BY_NAME, bool_, float32, float64, int64, uint8
 from ostinato.ir.graph import GraphTensor, close_main, main_of, open_main
 from ostinato.ir.interpret import run
 from ostinato.ir.interpret_arrays import apply, tensor
@@ -118,35 +118,39 @@ def same_bits(found: Sequence[Any], expected: Sequence[Any]) -> None:
 class Grower:
     """Grows a graph by random ops on small float32, float64, int64 and bool tensors.
 
-    Each op is run as it is chosen, so that one that refuses its operands is not taken. A third of
-    the ops are those that rewrites are about, and half of the operands are among the last results,
-    so that there are chains.
+    Each op is run as it is chosen, so that one that refuses its operands is not taken. Half of
+    the ops are those that rewrites are about, and most operands are among the last results, so that
+    there are chains.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, among: Sequence[str] = ()) -> None:
+        self.among = [OPS[name] for name in among]
         self.chooser = random.Random(seed)
         numbers = np.random.default_rng(seed)
-        self.inputs: list[Any] = [
-            numbers.standard_normal(s).astype("float32") for s in ((2, 3), (3,), (2, 1), (), (3, 2))
-        ]
+        shapes = [(2, 3), (3,), (2, 1), (), (2, 1, 3)]
+        normals = numbers.standard_normal
+        self.inputs: list[Any] = [normals(s).astype("float32") for s in shapes]
         self.inputs.append(numbers.standard_normal((2, 3)))
         self.inputs.append(numbers.integers(-3, 4, (2, 3)))
         self.inputs.append(numbers.random((2, 3)) < 0.5)
         self.values: list[tuple[GraphTensor, Any]] = []
 
     def grow(self, size: int, *arguments: GraphTensor) -> list[GraphTensor]:
-        """The last three results after `size` more values."""
+        """The values that nothing uses after `size` more values."""
         self.values = list(zip(arguments, map(tensor, self.inputs), strict=True))
         while len(self.values) < len(arguments) + size:
             self._step()
-        return [value for value, _ in self.values[-3:]]
+        made = [value for value, _ in self.values[len(arguments) :]]
+        return [v for v in made if v.value.first_use is None]
 
     def _step(self) -> None:
         choose = self.chooser.choice
-        op = OPS[choose(_REWRITTEN)] if self.chooser.random() < 0.3 else choose(_FREE)
+        op = choose(self.among or (_REWRITTEN if self.chooser.random() < 0.5 else _FREE))
         assert op.samples is not None
-        _, attrs = bound(op, *choose(list(op.samples())))
         operands = [self._operand(op, p) for p in op.operands]
+        _, attrs = bound(op, *choose(list(op.samples())))
+        if op.view or op.name == "to":
+            attrs |= self._fitting(op.name, getattr(operands[0][0], "shape", ()))
         try:
             arrays = apply(op, [_part(o, 1) for o in operands], attrs)
         except (ValueError, TypeError, LookupError, ArithmeticError, AssertionError):
@@ -157,8 +161,26 @@ class Grower:
             }, **attrs)  # fmt: skip
             self.values += zip(made if isinstance(made, tuple) else (made,), arrays, strict=True)
 
+    def _fitting(self, name: str, shape: tuple[Any, ...]) -> dict[str, Any]:
+        """Attributes that fit an operand of `shape`, which those of a sample seldom do."""
+        choose, n = self.chooser.choice, len(shape)
+        dim = self.chooser.randrange(-n, n) if n else 0
+        size = shape[dim] if n else 1
+        start = self.chooser.randrange(size)
+        return {
+            "permute": {"dims": tuple(self.chooser.sample(range(n), n))},
+            "transpose": {"dim0": dim, "dim1": self.chooser.randrange(n) if n else 0},
+            "slice": {"dim": dim, "start": start, "stop": self.chooser.randint(start + 1, size + 1),
+                      "step": choose((1, 1, 2))},
+            "reshape": {"shape": (*choose(((), (1,), (1, 1))), *shape[::-1])},
+            "view": {"shape": (-1,)},
+            "expand": {"size": (choose((1, 2)), *shape)},
+            "unsqueeze": {"dim": dim},
+            "to": {"dtype": choose((float64, float32, bool_, int64, uint8))},
+        }.get(name, {})  # fmt: skip
+
     def _operand(self, op: Op, p: Param) -> Any:
-        recent = self.values[-3:] if self.chooser.random() < 0.5 else self.values
+        recent = self.values[-2:] if self.chooser.random() < 0.6 else self.values
         if p.kind == "tensors":
             return [self.chooser.choice(recent) for _ in range(self.chooser.randint(1, 3))]
         if not p.required and self.chooser.random() < 0.5:
@@ -180,14 +202,17 @@ _FREE = [
     op for op in IR_OPS
     if op.namespace != "internal" and not any(p.kind == "rng" for p in op.operands)
 ]  # fmt: skip
-_REWRITTEN = (
-    "neg", "add", "sub", "mul", "div", "abs", "square", "reshape", "transpose", "permute",
-    "unsqueeze", "squeeze", "expand", "slice", "to", "clone", "where", "logical_not", "full",
+VIEWS = (
+    "reshape", "view", "transpose", "permute", "unsqueeze", "squeeze", "expand", "slice", "to",
+    "clone", "detach",
 )  # fmt: skip
+_REWRITTEN = [OPS[name] for name in (
+    *VIEWS, "neg", "add", "sub", "mul", "div", "abs", "square", "where", "logical_not", "full",
+)]  # fmt: skip
 
 
-def random_graph(seed: int, size: int = 12) -> Graph:
-    """A graph of about `size` ops that exist for these operands."""
-    grower = Grower(seed)
+def random_graph(seed: int, size: int = 12, among: Sequence[str] = ()) -> Graph:
+    """A graph of about `size` ops (only those called as in `among`, if any)."""
+    grower = Grower(seed, among)
     with np.errstate(all="ignore"):
         return graph(lambda *arguments: grower.grow(size, *arguments), *grower.inputs)

@@ -1,0 +1,599 @@
+"""The passes decompose and simplify, and the pipeline that runs passes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import UNKNOWN_LOC
+
+from graph_cases import IR_OPS, Graph, bound, graph, random_graph, same_bits, sample_graph
+from graph_cases import VIEWS as VIEW_OPS
+from ostinato.ir.dtypes import (
+    BY_NAME,
+    DTYPES,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int32,
+    int64,
+)
+from ostinato.ir.errors import IRError
+from ostinato.ir.graph import main_of
+from ostinato.ir.interpret_arrays import ArrayTensor, apply, convert
+from ostinato.ir.locations import lines_of
+from ostinato.ir.op import OPS, Op
+from ostinato.ir.stages import claims_of, is_at, verify
+from ostinato.ir.text import parse_module, print_module
+from ostinato.passes import pipeline, views
+from ostinato.passes import simplify as simplify_module
+from ostinato.passes.algebra import PAIRS, Pair, is_symmetric, pairs_for
+from ostinato.passes.autodiff import autodiff
+from ostinato.passes.decompose import decompose
+from ostinato.passes.pipeline import PASSES, Options, run_passes
+from ostinato.passes.rewriter import erase_dead
+from ostinato.passes.simplify import simplify
+from ostinato.passes.target import Target
+
+X = np.arange(1.0, 7.0, dtype="float32").reshape(2, 3)
+COMPOSITES = [op for op in IR_OPS if op.kind == "composite"]
+
+
+# Decompose.
+
+
+@pytest.mark.parametrize("op", COMPOSITES, ids=lambda op: op.name)
+def test_bodies_mean_what_composites_mean(op: Op) -> None:
+    assert op.samples is not None
+    for operands, attrs in op.samples():
+        g = sample_graph(op, operands, attrs)
+        decompose(g.module)
+        verify(g.module, "decomposed")
+        expected = [r.array for r in apply(op, *bound(op, operands, attrs))]
+        same_bits(g.run(), expected)
+        simplify(g.module)
+        verify(g.module, "simplified")
+        same_bits(g.run(), expected)
+
+
+def test_claimed_composites_stay_whole_at_any_depth() -> None:
+    def build(x: Any) -> Any:
+        return OPS["std"](x, dim=(1,)), OPS["softmax"](x, dim=0)
+
+    g = graph(build, X)
+    expected = g.run()
+    decompose(g.module, frozenset({"var", "softmax"}))
+    assert {"var", "softmax"} <= set(g.names()) and "std" not in g.names()
+    assert claims_of(main_of(g.module)) == {"var", "softmax"}
+    verify(g.module, "decomposed")
+    same_bits(g.run(), expected)
+    # The claims are in the text, so that it can be verified alone.
+    verify(parse_module(print_module(g.module)), "decomposed")
+    assert not is_at(parse_module(print_module(g.module).replace('"var", ', "")
+                                  .replace(', "var"', "")), "decomposed")  # fmt: skip
+
+
+def test_what_a_composite_becomes_has_its_line() -> None:
+    g = graph(lambda x: OPS["softmax"](OPS["sin"](x), dim=0), X)
+    line = g.named("softmax").location
+    decompose(g.module)
+    assert {op.location for op in g.module.walk() if op.name in ("ot.exp", "ot.amax")} == {line}
+
+
+# Algebra. Special values come first, so that short arrays have them.
+
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, 1e-3, -3.7, 6.25, 250.0]
+
+
+def values(dtype: Any, seed: int, special: bool) -> ArrayTensor:
+    """Numbers of a dtype, every pair of special ones among them for seeds 0 and 1."""
+    if dtype is bool_:
+        pool = np.arange(2)
+    elif dtype.is_floating_point:
+        pool = np.array(SPECIAL if special else [0.3, 1.7, 2.5, 0.9, 3.1])
+    else:
+        pool = np.arange(-128, 128, 5) if dtype.signed else np.arange(0, 256, 5)
+    n = len(pool)
+    every = np.stack([np.repeat(pool, n), np.tile(pool, n)])[seed % 2]
+    if seed >= 2:
+        every = np.random.default_rng(seed).choice(pool, n * n)
+    return ArrayTensor(convert(every, dtype), dtype)
+
+
+def operands_of(pair: Pair, dtype: Any, special: bool = True) -> list[ArrayTensor]:
+    """Arrays for the variables of a pair, conditions in columns against the others in rows."""
+    return [
+        ArrayTensor(np.array([[True], [False]]), bool_) if i < pair.conditions
+        else values(dtype, i, special)
+        for i in range(pair.variables)
+    ]  # fmt: skip
+
+
+def side(pair: Pair, index: int, arrays: list[Any]) -> Graph:
+    """One side of a pair as a graph, without what only the other side needs."""
+    g = graph(lambda *xs: pair.build(*xs)[index], *arrays)
+    erase_dead(main_of(g.module).body.block)
+    return g
+
+
+def holds_for(pair: Pair) -> list[Any]:
+    """The dtypes for which both sides of a pair exist, with its own result."""
+    found: list[Any] = []
+    for dtype in DTYPES:
+        if not pair.holds(dtype):
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                before, after = pair.build(*operands_of(pair, dtype))
+        except TypeError:
+            continue
+        if before.dtype is after.dtype is dtype:
+            found.append(dtype)
+    return found
+
+
+def check_pair(pair: Pair) -> None:
+    """Asserts that both sides are equal: bit for bit if exact, else nearly on tame numbers."""
+    for dtype in holds_for(pair):
+        with np.errstate(all="ignore"):
+            before, after = pair.build(*operands_of(pair, dtype, special=pair.exact))
+        if pair.exact:
+            same_bits(np.broadcast_arrays(after.array, before.array), [before.array] * 2)
+        elif dtype in (float32, float64, int32, int64):
+            np.testing.assert_allclose(after.array, before.array, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda p: p.name)
+def test_pairs_are_equal(pair: Pair) -> None:
+    assert holds_for(pair), "a pair that holds for no dtype"
+    check_pair(pair)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda p: p.name)
+def test_pairs_are_applied(pair: Pair) -> None:
+    for dtype in holds_for(pair):
+        if dtype.name == "bfloat16":
+            continue
+        arrays = [t.array for t in operands_of(pair, dtype, special=pair.exact)]
+        arrays = [np.broadcast_to(a, np.broadcast_shapes(*(b.shape for b in arrays)))
+                  for a in arrays]  # fmt: skip
+        g, wanted = side(pair, 0, arrays), side(pair, 1, arrays)
+        with np.errstate(all="ignore"):
+            expected = g.run()
+            simplify(g.module, fast_math=not pair.exact)
+            verify(g.module, "simplified")
+            assert g.names() == wanted.names()
+            if pair.exact:
+                same_bits(g.run(), expected)
+
+
+@pytest.mark.parametrize("pair", [p for p in PAIRS if not p.exact], ids=lambda p: p.name)
+def test_inexact_pairs_need_fast_math(pair: Pair) -> None:
+    arrays = [t.array for t in operands_of(pair, float32)]
+    g = side(pair, 0, arrays)
+    before = g.names()
+    simplify(g.module)
+    assert g.names() == before
+
+
+def wrong(name: str, build: Callable[..., Any], **flags: Any) -> Pair:
+    return Pair(name, build, flags.pop("exact", True), lambda dtype: dtype is not bool_, **flags)
+
+
+WRONG = [
+    wrong("sides exchanged", lambda x, y: (OPS["sub"](x, y), OPS["sub"](y, x))),
+    wrong("loses a sign", lambda x, y: (OPS["sub"](x, OPS["neg"](y)), OPS["sub"](x, y))),
+    wrong("loses -0.0", lambda x: (OPS["add"](x, 0), x)),
+    wrong("loses NaN", lambda x: (OPS["sub"](x, x), OPS["mul"](x, 0))),
+    wrong("overflows", lambda x: (OPS["abs"](OPS["neg"](x)), OPS["abs"](OPS["add"](x, 1)))),
+    wrong("nearly", lambda x: (OPS["exp"](OPS["log"](x)), x)),
+    wrong("not even nearly", lambda x: (OPS["square"](x), OPS["mul"](x, 2)), exact=False),
+]
+
+
+@pytest.mark.parametrize("pair", WRONG, ids=lambda p: p.name)
+def test_a_wrong_pair_is_found(pair: Pair) -> None:
+    assert holds_for(pair)
+    with pytest.raises(AssertionError):
+        check_pair(pair)
+
+
+def test_pairs_are_about_one_dtype() -> None:
+    """-y wraps in int8: x - (-y) is not x + y where x is wider."""
+    x, y = np.array([1], "int32"), np.array([-128], "int8")
+    g = graph(lambda x, y: OPS["sub"](x, OPS["neg"](y)), x, y)
+    simplify(g.module)
+    assert g.names() == ["neg", "sub"]
+
+
+def test_pairs_keep_shapes() -> None:
+    g = graph(lambda x: x * OPS["full"]((4, 2, 3), 1.0), X)
+    simplify(g.module)
+    assert "mul" in g.names()
+    g = graph(lambda x: x * OPS["full"]((2, 3), 1.0), X)
+    simplify(g.module)
+    assert g.names() == []
+
+
+def test_a_pair_takes_over_the_lines_of_what_it_replaces() -> None:
+    g = graph(lambda x, y: OPS["sub"](x, OPS["neg"](y)), X, X)
+    lines = [op.location for op in main_of(g.module).body.block.ops][:2]
+    simplify(g.module)
+    assert list(lines_of(g.named("add").location)) == lines[::-1]
+
+
+def test_rules_are_indexed_by_their_root() -> None:
+    assert {p.name for p in pairs_for("neg", False)} == {"negated_twice"}
+    assert {p.name for p in pairs_for("neg", True)} == {"negated_twice", "negated_difference"}
+    assert sum(len(pairs_for(op.name, True)) for op in IR_OPS) == len(PAIRS)
+
+
+def test_symmetric_ops_are_told_from_their_bodies() -> None:
+    symmetric = {op.name for op in IR_OPS if is_symmetric(op)}
+    assert {"add", "mul", "eq", "bitwise_xor"} <= symmetric
+    assert not symmetric & {"sub", "div", "maximum", "pow", "lt", "sin"}
+
+
+# Views.
+
+VIEWS: list[tuple[str, Callable[[Any], Any], list[str]]] = [
+    ("reshape of squeeze", lambda x: OPS["reshape"](OPS["unsqueeze"](x, dim=0), shape=(3, 2)),
+     ["reshape"]),
+    ("there and back", lambda x: OPS["squeeze"](OPS["unsqueeze"](x, dim=1)), []),
+    ("same shape", lambda x: OPS["reshape"](x, shape=(2, -1)), []),
+    ("transposed twice", lambda x: OPS["transpose"](OPS["transpose"](x, dim0=0, dim1=1), dim0=1,
+     dim1=0), []),
+    ("permuted and transposed", lambda x: OPS["transpose"](OPS["permute"](OPS["unsqueeze"](x,
+     dim=0), dims=(2, 0, 1)), dim0=-1, dim1=1), ["unsqueeze", "transpose"]),
+    ("permuted round", lambda x: OPS["permute"](OPS["permute"](OPS["unsqueeze"](x, dim=0),
+     dims=(1, 2, 0)), dims=(1, 2, 0)), ["unsqueeze", "permute"]),
+    ("permuted by nothing", lambda x: OPS["permute"](x, dims=(0, -1)), []),
+    ("a permute of two axes", lambda x: OPS["permute"](x, dims=(1, 0)), ["transpose"]),
+    ("expanded twice", lambda x: OPS["expand"](OPS["expand"](x, size=(4, -1, -1)),
+     size=(5, 4, 2, 3)), ["expand"]),
+    ("expanded to itself", lambda x: OPS["expand"](x, size=(2, -1)), []),
+    ("sliced twice", lambda x: OPS["slice"](OPS["slice"](x, dim=1, start=1, stop=9), dim=-1,
+     start=1, stop=2), ["slice"]),
+    ("sliced in steps", lambda x: OPS["slice"](OPS["slice"](x, dim=1, start=0, stop=3, step=2),
+     dim=1, start=1, stop=2), ["slice", "slice"]),
+    ("sliced along two axes", lambda x: OPS["slice"](OPS["slice"](x, dim=0, start=1, stop=2),
+     dim=1, start=1, stop=2), ["slice", "slice"]),
+    ("sliced whole", lambda x: OPS["slice"](x, dim=1, start=0, stop=100), []),
+    ("cast to itself", lambda x: OPS["to"](x, dtype=float32), []),
+    ("cast wider and back", lambda x: OPS["to"](OPS["to"](x, dtype=float64), dtype=float32), []),
+    ("cast by way of wider", lambda x: OPS["to"](OPS["to"](x, dtype=float64), dtype=int32),
+     ["to"]),
+    ("cast narrower and back", lambda x: OPS["to"](OPS["to"](x, dtype=float16), dtype=float32),
+     ["to", "to"]),
+    ("cast by way of integers", lambda x: OPS["to"](OPS["to"](x, dtype=int64), dtype=float32),
+     ["to", "to"]),
+    ("copied", lambda x: OPS["clone"](x), []),
+    ("detached", lambda x: OPS["detach"](x), []),
+    ("splat seen otherwise", lambda x: OPS["transpose"](OPS["full"]((2, 3), 0.5), dim0=0, dim1=1),
+     ["constant", "full"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("build", "left"), [v[1:] for v in VIEWS], ids=[v[0] for v in VIEWS])
+def test_views_are_merged(build: Callable[[Any], Any], left: list[str]) -> None:
+    g = graph(build, X)
+    expected = g.run()
+    simplify(g.module)
+    verify(g.module, "simplified")
+    assert g.names() == left
+    same_bits(g.run(), expected)
+
+
+CASTS = [np.array(v, d) for d, v in (
+    ("float16", [0.1, 65504, np.inf, np.nan, -0.0]), ("int8", [-128, -1, 127]),
+    ("uint8", [0, 255]), ("int32", [2**31 - 1, -(2**31), 2**24 + 1]), ("bool", [True, False]),
+    ("int64", [2**53 + 1, -5]), ("float32", [0.1, 3e38, 1e-45]),
+)]  # fmt: skip
+
+
+@pytest.mark.parametrize("x", CASTS, ids=lambda x: x.dtype.name)
+def test_casts_are_merged_only_where_nothing_is_lost(x: Any) -> None:
+    with np.errstate(all="ignore"):
+        for between in DTYPES:
+            for last in DTYPES:
+                if (not last.is_floating_point and (between.is_floating_point)
+                        and not np.isfinite(x.astype("float64")).all()):  # fmt: skip
+                    continue
+                g = graph(lambda x, b=between, d=last: OPS["to"](OPS["to"](x, dtype=b), dtype=d), x)
+                expected = g.run()
+                simplify(g.module)
+                same_bits(g.run(), expected)
+
+
+def test_detach_stays_while_gradients_are_to_be_taken() -> None:
+    def build(x: Any) -> Any:
+        total = OPS["sum"](x * OPS["detach"](x))
+        return x.builder.gradient(total, total, [x])
+
+    g = graph(build, X)
+    expected = g.run()
+    simplify(g.module)
+    assert "detach" in g.names()
+    autodiff(g.module)
+    simplify(g.module)
+    assert "detach" not in g.names()
+    same_bits(g.run(), expected)
+
+
+# Folding, common subexpressions, dead code.
+
+
+def test_numbers_are_folded() -> None:
+    def build(x: Any) -> Any:
+        half = OPS["full"]((3,), 0.5) * 3.0 + 1
+        return x + half, OPS["to"](OPS["gt"](half, 2), dtype=int64)
+
+    g = graph(build, X)
+    expected = g.run()
+    simplify(g.module)
+    assert sorted(set(g.names())) == ["add", "constant", "full"]
+    same_bits(g.run(), expected)
+
+
+def test_folding_looks_at_rank_and_dtype() -> None:
+    def build(x: Any) -> Any:
+        wide = OPS["full"]((), 0.1, dtype=float64)
+        return OPS["full"]((3,), 1.0, dtype=float16) + wide, wide + 1, OPS["full"]((), True) + True
+
+    g = graph(build, X)
+    expected = g.run()
+    assert [r.dtype.name for r in expected] == ["float16", "float64", "bool"]
+    simplify(g.module)
+    assert set(g.names()) == {"constant", "full"}
+    same_bits(g.run(), expected)
+
+
+def test_functions_that_differ_between_backends_are_not_folded() -> None:
+    g = graph(lambda x: x + OPS["exp"](OPS["full"]((3,), 0.5)), X)
+    simplify(g.module)
+    assert "exp" in g.names()
+
+
+def test_live_numbers_are_not_folded() -> None:
+    g = graph(lambda x, n: x * (n * 2.0), X, 3.0)
+    simplify(g.module)
+    assert g.names() == ["constant", "mul", "mul"]
+
+
+def test_equal_ops_become_one_with_the_lines_of_both() -> None:
+    def build(x: Any, y: Any) -> Any:
+        return (x * y) + (y * x), OPS["sum"](x, dim=(1,)), OPS["sum"](x, dim=(1,)), x - y, y - x
+
+    g = graph(build, X, X + 1)
+    expected = g.run()
+    first, second = (op for op in g.module.walk() if op.name == "ot.mul")
+    lines = [first.location, second.location]
+    simplify(g.module)
+    assert g.names() == ["mul", "add", "sum", "sub", "sub"]
+    assert list(lines_of(g.named("mul").location)) == lines
+    same_bits(g.run(), expected)
+
+
+def test_equal_constants_differ_by_type_and_sign() -> None:
+    g = graph(lambda x: [x + 0.0, x + -0.0, x + 0, x + False], X)
+    expected = g.run()
+    simplify(g.module)
+    assert g.names().count("add") == 4
+    same_bits(g.run(), expected)
+
+
+def test_random_numbers_are_drawn_again_only_from_another_state() -> None:
+    state = np.array([5, 3])
+
+    def build(rng: Any) -> Any:
+        moved = OPS["rng_advance"](rng, 6)
+        return [OPS["rand"]((2, 3), rng=r) for r in (rng, rng, moved)]
+
+    g = graph(build, state)
+    expected = g.run()
+    simplify(g.module)
+    assert g.names() == ["rng_advance", "rand", "rand"]
+    same_bits(g.run(), expected)
+
+
+def test_dead_code_goes() -> None:
+    def build(x: Any) -> Any:
+        OPS["exp"](OPS["sin"](x)) * 2.0
+        return x + x
+
+    g = graph(build, X)
+    simplify(g.module)
+    assert g.names() == ["add"]
+
+
+# Random graphs.
+
+
+def check_random(seed: int, among: tuple[str, ...] = ()) -> Graph:
+    """Asserts that a random graph means the same after each pass, and is simple after one sweep."""
+    with np.errstate(all="ignore"):
+        g = random_graph(seed, among=among)
+        expected = g.run()
+        for name, run_pass, stage in (
+            ("decompose", decompose, "decomposed"), ("simplify", simplify, "simplified"),
+        ):  # fmt: skip
+            run_pass(g.module)
+            verify(g.module, stage)
+            same_bits(g.run(), expected)
+            assert all(op.location != UNKNOWN_LOC for op in g.module.walk()), name
+    text = print_module(g.module)
+    assert print_module(parse_module(text)) == text
+    simplify(g.module)
+    assert print_module(g.module) == text
+    return g
+
+
+@pytest.mark.parametrize("start", range(0, 400, 50))
+def test_random_graphs_mean_the_same_after_every_pass(start: int) -> None:
+    for seed in range(start, start + 50):
+        check_random(seed)
+
+
+def test_random_views_mean_the_same_after_every_pass() -> None:
+    for seed in range(200):
+        check_random(seed, VIEW_OPS)
+
+
+def merges_permutes_backwards(op: Any, builder: Any) -> Any:
+    """`views.merge_permutes` with the order of the two exchanged."""
+    inner = views.made_by(op.operands[0], ("permute", "transpose"))
+    if inner is None:
+        return None
+    order = [views._order(op)[axis] for axis in views._order(inner)]
+    return OPS["permute"](builder.wrap(inner.operands[0]), dims=tuple(order))
+
+
+def shifts_slices(op: Any, builder: Any) -> Any:
+    """`views.merge_slices` that forgets where the inner slice starts."""
+    inner = views.made_by(op.operands[0], ("slice",))
+    if inner is None:
+        return None
+    given = op.attribute_values()
+    return OPS["slice"](builder.wrap(inner.operands[0]), **given)
+
+
+def drops_casts(op: Any, builder: Any) -> Any:
+    """`views.merge_casts` for any casts."""
+    inner = views.made_by(op.operands[0], ("to",))
+    if inner is None:
+        return None
+    value = builder.wrap(inner.operands[0])
+    return OPS["to"](value, dtype=BY_NAME[str(op.attribute_values()["dtype"]).split(".")[1]])
+
+
+PLANTED = [
+    ("slice", shifts_slices), ("to", drops_casts), ("permute", merges_permutes_backwards),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "rewrite"), PLANTED, ids=lambda p: getattr(p, "__name__", p))
+def test_a_planted_rewrite_is_found(
+    name: str, rewrite: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {**views.rewrites(), name: [rewrite]}
+    monkeypatch.setattr(simplify_module, "_code_rewrites", lambda: table)
+    with pytest.raises((AssertionError, ValueError)):
+        for seed in range(200):
+            check_random(seed, VIEW_OPS)
+
+
+# The pipeline.
+
+
+def captured() -> Graph:
+    def build(x: Any, w: Any) -> Any:
+        loss = OPS["sum"](OPS["square"](OPS["softmax"](x * w, dim=1)))
+        one = OPS["full"]((), 1.0)
+        return loss, *x.builder.gradient(loss, one, [w])
+
+    return graph(build, X, X / 10)
+
+
+GRAPH_PASSES = ("autodiff", "decompose", "simplify")
+NOTHING_CLAIMED = Options(Target("test", frozenset()))
+
+
+def test_passes_run_in_order_and_tell_what_they_took() -> None:
+    g = captured()
+    expected = g.run()
+    stages: list[tuple[str, str]] = []
+    report = run_passes(
+        g.module, GRAPH_PASSES, NOTHING_CLAIMED, verify=True, dump=lambda *d: stages.append(d)
+    )
+    assert list(report.seconds) == list(report.results) == list(GRAPH_PASSES)
+    assert [stage for stage, _ in stages] == ["differentiated", "decomposed", "simplified"]
+    assert stages[-1][1] == print_module(g.module)
+    for _, text in stages:
+        same_bits(Graph(parse_module(text), g.inputs).run(), expected)
+
+
+def test_a_pass_out_of_its_turn_keeps_the_stage() -> None:
+    g = captured()
+    run_passes(g.module, ["simplify", "decompose", "autodiff"], NOTHING_CLAIMED, verify=True)
+    assert is_at(g.module, "differentiated")
+
+
+def test_options_reach_passes() -> None:
+    g = graph(lambda x: OPS["softmax"](x, dim=0) + 0.0, X)
+    run_passes(g.module, ["decompose"], Options(Target("test", frozenset({"softmax"}))))
+    assert "softmax" in g.names()
+    run_passes(g.module, ["simplify"], Options(fast_math=True))
+    assert g.names() == ["softmax"]
+
+
+def test_an_unknown_pass_is_refused() -> None:
+    message = f"no pass is called 'inline'; there are {', '.join(PASSES)}"
+    with pytest.raises(IRError, match=re.escape(message)):
+        run_passes(captured().module, ["inline"])
+
+
+def breaks(module: Any) -> None:
+    """A pass that loses a source line."""
+    next(op for op in module.walk() if op.name == "ot.sum").location = UNKNOWN_LOC
+
+
+def fails(module: Any) -> None:
+    """A pass that finds something impossible."""
+    raise AssertionError("impossible")
+
+
+def saved(message: str) -> str:
+    """The IR before the pass, from the file that the command names."""
+    found = re.search(r"ostinato opt --passes=simplify (\S+\.mlir)", message)
+    assert found, message
+    path = Path(found[1])
+    text = path.read_text()
+    path.unlink()
+    return text
+
+
+def test_a_pass_that_breaks_a_module_is_told_with_the_way_to_repeat_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(simplify_module, "simplify", lambda module, fast_math: breaks(module))
+    g = graph(lambda x: OPS["sum"](x), X)
+    before = print_module(g.module)
+    with pytest.raises(IRError) as caught:
+        run_passes(g.module, ["simplify"], verify=True)
+    message = str(caught.value)
+    assert message.startswith(
+        "pass 'simplify' breaks the module: stage 'simplified': ot.sum has no source line; "
+        "passes must keep the lines of what they replace\n  in: "
+    )
+    assert f"before:\n{before}after:\n{print_module(g.module)}" in message
+    assert saved(message) == before
+
+
+def test_a_pass_that_fails_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simplify_module, "simplify", lambda module, fast_math: fails(module))
+    g = captured()
+    before = print_module(g.module)
+    with pytest.raises(AssertionError, match="impossible") as caught:
+        run_passes(g.module, ["simplify"], verify=True)
+    (note,) = caught.value.__notes__
+    assert note.startswith("in pass 'simplify'; to repeat it: ostinato opt --passes=simplify ")
+    assert saved(note) == before
+
+
+@pytest.mark.parametrize("value", ["", "0", "1"])
+def test_verification_is_off_unless_asked_for(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(pipeline.VERIFY, value)
+    monkeypatch.setattr(simplify_module, "simplify", lambda module, fast_math: breaks(module))
+    module = graph(lambda x: OPS["sum"](x), X).module
+    if value != "1":
+        run_passes(module, ["simplify"])
+        return
+    with pytest.raises(IRError) as caught:
+        run_passes(module, ["simplify"])
+    saved(str(caught.value))
+
