@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +24,21 @@ def cli() -> None: ...
 @cli.command()
 @_FILE
 @click.option("--passes", default="", help="Names with commas between them, run in this order.")
+@click.option("--claims", help="Composites that stay whole, not those of the CPU target.")
 @click.option("--fast-math", is_flag=True, help="Allow rewrites true of real numbers only.")
 @click.option("--timing", is_flag=True, help="Print the seconds of each pass to stderr.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
-def opt(file: str, passes: str, fast_math: bool, timing: bool, output: str | None) -> None:
+def opt(
+    file: str, passes: str, claims: str | None, fast_math: bool, timing: bool, output: str | None
+) -> None:
     """Run passes on the module in FILE (`-`: stdin), verified after each, and print the result."""
     from .ir.text import print_module
     from .passes.pipeline import Options, run_passes
+    from .passes.target import CPU
 
     module = _read(file)
-    names = [name.strip() for name in passes.split(",") if name.strip()]
-    report = run_passes(module, names, Options(fast_math=fast_math), verify=True)
+    target = CPU if claims is None else replace(CPU, claims=frozenset(_names(claims)))
+    report = run_passes(module, _names(passes), Options(target, fast_math), verify=True)
     if timing:
         for name, seconds in report.seconds.items():
             click.echo(f"{name:12} {seconds:8.4f} s", err=True)
@@ -80,6 +85,10 @@ def main() -> int:
         click.echo("\n".join([f"ostinato: {error}", *notes]), err=True)
         return 1
     return 0
+
+
+def _names(option: str) -> list[str]:
+    return [name.strip() for name in option.split(",") if name.strip()]
 
 
 def _read(file: str) -> ModuleOp:
