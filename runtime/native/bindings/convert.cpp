@@ -10,6 +10,8 @@ namespace {
 
 std::array<PyObject*, kDTypeCount> dtype_objects{};
 std::array<PyObject*, 9> error_classes{};
+// Asked in captures for the source of a number: a tensor, or None for a constant.
+PyObject* number_hook = nullptr;
 
 [[noreturn]] void fail(const char* op, const char* param, PyObject* came, const std::string& need) {
   throw Error(ErrorKind::type, std::string(op) + ": " + param + " is a " + Py_TYPE(came)->tp_name +
@@ -84,8 +86,17 @@ PyObject* sizes_to(const Sizes& sizes) {
   return tuple;
 }
 
+void set_number_hook(PyObject* hook) {
+  Py_XSETREF(number_hook, hook == Py_None ? nullptr : Py_NewRef(hook));
+}
+
 Tensor operand_from(PyObject* o, const char* op, const char* param) {
   if (is_tensor(o)) return tensor_of(o);
+  if (number_hook && Tracer::active()) {
+    Owned live(PyObject_CallOneArg(number_hook, o));
+    if (!live) throw PythonError{};
+    if (is_tensor(live.get())) return tensor_of(live.get());
+  }
   if (PyFloat_Check(o)) return number(PyFloat_AS_DOUBLE(o));
   if (PyBool_Check(o)) return number(o == Py_True);
   if (PyLong_Check(o)) return number(int_from(o));

@@ -1,6 +1,7 @@
 // The extension module ostinato.runtime._C.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "bindings/casters.hpp"
 #include "blas.hpp"
@@ -16,8 +17,10 @@ namespace ostinato::python {
 PyTypeObject* make_tensor_type();
 void set_dtype_objects(PyObject* list);
 void set_error_classes(PyObject* list);
+void set_number_hook(PyObject* hook);
 void set_package_prefix(const char* prefix);
 void bind_autograd(nb::module_& m);
+void bind_compiled(nb::module_& m);
 void bind_interop(nb::module_& m);
 void bind_programs(nb::module_& m);
 void bind_random(nb::module_& m);
@@ -55,6 +58,23 @@ nb::object call_named(nb::str name, nb::args args, nb::kwargs kwargs) {
   return nb::steal(result);
 }
 
+// Runs `name` into `targets`, which take its results in place.
+void call_into(nb::str name, const std::vector<Tensor>& targets, nb::args args) {
+  const OpInfo* op = find_op(name.c_str());
+  if (!op || targets.size() != op->results) throw nb::key_error(name.c_str());
+  std::vector<Tensor> operands;
+  std::vector<Attr> attrs;
+  size_t at = 0;
+  for (const Param& p : op->params) {
+    PyObject* value = at < args.size() ? args[at++].ptr() : nullptr;
+    if (p.is_operand) operands.push_back(operand_from(value ? value : Py_None, op->name, p.name));
+    else attrs.push_back(value ? attr_from(value, *op, p) : p.fallback);
+  }
+  note_call_site(operands);
+  nb::gil_scoped_release unlocked;
+  call_op_into(*op, operands, attrs, targets);
+}
+
 }  // namespace
 }  // namespace ostinato::python
 
@@ -77,12 +97,15 @@ NB_MODULE(_C, m) {
   m.def("set_dtypes", [](nb::list l) { set_dtype_objects(l.ptr()); }, "dtypes"_a);
   m.def("set_errors", [](nb::list l) { set_error_classes(l.ptr()); }, "classes"_a);
   m.def("set_package", [](const std::string& p) { set_package_prefix(p.c_str()); }, "prefix"_a);
+  m.def("set_number_hook", [](nb::handle fn) { set_number_hook(fn.ptr()); }, "hook"_a.none());
   m.def("load_blas", [](const std::string& path) { blas::load(path); }, "path"_a);
   m.def("num_threads", [] { return num_threads(); });
   m.def("set_num_threads", [](int n) { set_num_threads(n); }, "count"_a);
   m.def("schemas", &schemas);
+  m.def("call_into", &call_into, "name"_a, "targets"_a, "args"_a);
   m.def("call", &call_named, "name"_a, "args"_a, "kwargs"_a);
   bind_autograd(m);
+  bind_compiled(m);
   bind_interop(m);
   bind_programs(m);
   bind_random(m);

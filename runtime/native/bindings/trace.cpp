@@ -62,7 +62,7 @@ void bind_trace(nb::module_& m) {
            [](Tracer& t) {
              nb::list out;
              for (const GradChange& c : t.grad_changes()) {
-               out.append(nb::make_tuple(nb::cast(c.leaf), nb::cast(c.before), c.value));
+               out.append(nb::make_tuple(nb::cast(c.leaf), nb::cast(c.before), c.value, c.kept));
              }
              return out;
            })

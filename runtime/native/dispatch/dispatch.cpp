@@ -132,6 +132,31 @@ Tensor call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<con
   return result;
 }
 
+void call_op_into(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
+                  std::span<const Tensor> targets) {
+  OpCall call{&op, operands, attrs};
+  TensorMeta metas[kMaxResults];
+  op.infer(call, metas);
+  std::vector<Tensor> results(op.results);
+  if (Tracer* tracer = Tracer::active()) {
+    tracer->record(call, metas, results.data());
+    for (int i = 0; i < op.results; ++i) tracer->write_to(targets[i], results[i]);
+    return;
+  }
+  bool fits = op.kernel != nullptr;
+  for (int i = 0; i < op.results; ++i) {
+    fits &= targets[i].sizes() == metas[i].sizes && targets[i].dtype() == metas[i].dtype;
+  }
+  if (fits) {
+    for (int i = 0; i < op.results; ++i) results[i] = targets[i];
+    op.kernel(call, results);
+  } else {
+    compute(call, metas, results.data());
+    for (int i = 0; i < op.results; ++i) copy_into(targets[i], results[i]);
+  }
+  for (const Tensor& t : targets) t->storage->bump_version();
+}
+
 void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
                      std::span<const Attr> attrs) {
   OpCall call{&op, operands, attrs};

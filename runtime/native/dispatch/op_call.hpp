@@ -120,6 +120,10 @@ void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const 
             Tensor* results);
 Tensor run_op(const OpInfo& op, std::span<const Tensor> operands,
               std::span<const Attr> attrs = {});
+// Each target, of its result's shape and dtype, takes the result's value. Never recorded by the
+// tape; a kernel of an op used so may read an operand only where it writes the same element.
+void call_op_into(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
+                  std::span<const Tensor> targets);
 // Operand 0 takes the value of the result and keeps its dtype and storage.
 void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
                      std::span<const Attr> attrs);

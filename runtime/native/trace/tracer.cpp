@@ -160,15 +160,17 @@ void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results
 void Tracer::record_inplace(const OpCall& call, const TensorMeta& meta) {
   Tensor self = call.operand(0);
   Tensor result;
-  bool view = call.op->view;
-  (void)view;
   record(call, &meta, &result);
-  int id = value_of(result);
-  if (meta.dtype != self.dtype()) {
-    id = emit(op_info(op::to), {id}, {Attr(self.dtype())}, {self.dtype(), self.sizes()});
-  }
-  write(self, id);
+  write_to(self, result);
   self->requires_grad |= result->requires_grad;
+}
+
+void Tracer::write_to(const Tensor& target, const Tensor& source) {
+  int id = value_of(source);
+  if (source.dtype() != target.dtype()) {
+    id = emit(op_info(op::to), {id}, {Attr(target.dtype())}, {target.dtype(), target.sizes()});
+  }
+  write(target, id);
 }
 
 void Tracer::write(const Tensor& target, int value) {
@@ -270,7 +272,8 @@ std::vector<GradChange> Tracer::grad_changes() {
   std::vector<GradChange> out = grads_;
   for (GradChange& c : out) {
     const Tensor& now = autograd_state(c.leaf).grad;
-    c.value = now ? value_of(now) : -1;
+    c.kept = now && c.before && now.same(c.before);
+    c.value = now && !c.kept ? value_of(now) : -1;
   }
   return out;
 }

@@ -32,6 +32,7 @@ struct GradChange {
   Tensor leaf;
   Tensor before;
   int value = -1;
+  bool kept = false;  // the same tensor as before, changed in place at most
 };
 
 class Tracer {
@@ -58,6 +59,8 @@ class Tracer {
   int value_of(const Tensor& t);
   // Registers `t` (a number or tensor) as an input of the region even when it is a number.
   int add_input(const Tensor& t);
+  // `target` takes the value of `source`, converted.
+  void write_to(const Tensor& target, const Tensor& source);
 
   const std::vector<TraceValue>& values() const { return values_; }
   const std::vector<TraceNode>& nodes() const { return nodes_; }

@@ -1,0 +1,113 @@
+// Compiled Programs from what codegen/program.py serialises.
+#include "program/compiled.hpp"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "bindings/casters.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ostinato::python {
+namespace {
+
+DType named_dtype(nb::handle name) {
+  std::string text = nb::cast<std::string>(name);
+  for (int i = 0; i < kDTypeCount; ++i) {
+    if (name_of(static_cast<DType>(i)) == text) return static_cast<DType>(i);
+  }
+  throw Error(ErrorKind::value, "a Program names the unknown dtype " + text);
+}
+
+Sizes sizes_at(nb::handle row, const char* key) { return sizes_from(row[key].ptr()); }
+
+int index_or(nb::handle value) { return value.is_none() ? -1 : nb::cast<int>(value); }
+
+Placed placed_from(nb::handle row) {
+  static constexpr const char* names[] = {"input", "output", "arena", "constant"};
+  std::string space = nb::cast<std::string>(row["space"]);
+  Placed p{Space::input, 0, named_dtype(row["dtype"]), sizes_at(row, "sizes"),
+           sizes_at(row, "strides"), nb::cast<int64_t>(row["start"])};
+  for (int i = 0; i < 4; ++i) {
+    if (space == names[i]) p.space = static_cast<Space>(i);
+  }
+  p.place = nb::cast<int64_t>(row[p.space == Space::arena ? "offset" : "index"]);
+  return p;
+}
+
+Attr attr_of(nb::handle value, const Param& param) {
+  if (nb::isinstance<nb::dict>(value)) return Attr(named_dtype(value["dtype"]));
+  if (std::string_view(param.kind) == "float" && nb::isinstance<nb::int_>(value)) {
+    return Attr(nb::cast<double>(value));
+  }
+  return nb::cast<Attr>(value);
+}
+
+CompiledStep step_from(nb::handle row, const LoadedObject* object) {
+  CompiledStep step;
+  step.location = nb::cast<std::string>(row["loc"]);
+  if (nb::cast<std::string>(row["kind"]) == "launch") {
+    step.name = nb::cast<std::string>(row["kernel"]);
+    if (!object) throw Error(ErrorKind::compile, "a Program launches kernels and has no object");
+    step.kernel = reinterpret_cast<CompiledKernel>(object->function(step.name));
+    step.tensors = nb::cast<std::vector<int>>(row["tensors"]);
+    step.extent = nb::cast<int64_t>(row["extent"]);
+    step.grain = nb::cast<int64_t>(row["grain"]);
+    return step;
+  }
+  step.name = nb::cast<std::string>(row["op"]);
+  step.op = find_op(step.name);
+  if (!step.op) throw Error(ErrorKind::value, "a Program calls the unknown op " + step.name);
+  step.tensors = nb::cast<std::vector<int>>(row["operands"]);
+  step.results = nb::cast<std::vector<int>>(row["results"]);
+  std::vector<const Param*> params;
+  for (const Param& p : step.op->params) {
+    if (!p.is_operand) params.push_back(&p);
+  }
+  size_t at = 0;
+  for (nb::handle a : row["attrs"]) step.attrs.push_back(attr_of(a, *params.at(at++)));
+  return step;
+}
+
+void fill(CompiledProgram* p, nb::dict spec, nb::bytes object) {
+  new (p) CompiledProgram;
+  p->arena_bytes = nb::cast<size_t>(spec["arena"]);
+  if (object.size()) {
+    p->object = std::make_unique<LoadedObject>(std::string_view(object.c_str(), object.size()));
+  }
+  for (nb::handle row : spec["inputs"]) {
+    p->inputs.push_back(
+        {named_dtype(row["dtype"]), sizes_at(row, "sizes"), nb::cast<bool>(row["number"])});
+  }
+  for (nb::handle row : spec["outputs"]) {
+    p->outputs.push_back({named_dtype(row["dtype"]), sizes_at(row, "sizes"),
+                          index_or(row["writes"]), index_or(row["input"])});
+  }
+  for (nb::handle row : spec["constants"]) {
+    p->constants.push_back(operand_from(nb::object(row["value"]).ptr(), "program", "constant"));
+  }
+  for (nb::handle row : spec["tensors"]) p->tensors.push_back(placed_from(row));
+  for (nb::handle row : spec["instructions"]) p->steps.push_back(step_from(row, p->object.get()));
+}
+
+}  // namespace
+
+void bind_compiled(nb::module_& m) {
+  nb::class_<CompiledProgram>(m, "CompiledProgram", "Kernel launches and op calls over planned memory.")
+      .def("__init__", &fill, "spec"_a, "object"_a)
+      .def(
+          "run",
+          [](CompiledProgram& p, const std::vector<Tensor>& inputs) {
+            nb::gil_scoped_release unlocked;
+            return p.run(inputs);
+          },
+          "inputs"_a, "The results, in order.")
+      .def_ro("arena_bytes", &CompiledProgram::arena_bytes)
+      .def_prop_ro("steps", [](const CompiledProgram& p) { return p.steps.size(); });
+  m.def("number", [](nb::handle v) { return operand_from(v.ptr(), "number", "value"); }, "value"_a,
+        "A number as a 0-d tensor that promotes as Python numbers do.");
+}
+
+}  // namespace ostinato::python
