@@ -129,9 +129,10 @@ def _arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list[Any]:
         if of.wrapped:
             made.append(given.get(index, 0.5 if of.dtype.is_floating_point else 1))
             continue
-        plain = random.standard_normal(of.shape)
+        shape: Any = of.shape
+        plain: Any = random.standard_normal(shape)
         value = given.get(index, plain if of.dtype.is_floating_point else plain > 0)
-        made.append(convert(np.broadcast_to(np.asarray(value), of.shape), of.dtype))
+        made.append(convert(np.broadcast_to(np.asarray(value), shape), of.dtype))
     unknown = sorted(set(given) - set(range(len(made))))
     if unknown:
         raise click.BadParameter(f"there is no argument {unknown[0]}; the module has {len(made)}")

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from .. import Tensor, float64
 from ..ops import functions
-from .optimizer import Group, Optimizer, check_range, write_back
+from ..runtime import _C
+from .optimizer import Group, Optimizer, check_range, live
 
 
 class Adam(Optimizer):
@@ -44,14 +45,12 @@ class Adam(Optimizer):
 
     def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
         step, mean, square = state["step"], state["exp_avg"], state["exp_avg_sq"]
-        beta1, beta2 = group["betas"]
         step.add_(1)
-        change = functions.adamw_step if self.decoupled else functions.adam_step
-        results = change(
-            p, grad, mean, square, step, group["lr"], beta1, beta2, group["eps"],
-            group["weight_decay"],
+        _C.call_into(
+            "adamw_step" if self.decoupled else "adam_step", [p, mean, square],
+            p, grad, mean, square, step, live(group, "lr"), live(group, "betas", 0),
+            live(group, "betas", 1), live(group, "eps"), live(group, "weight_decay"),
         )  # fmt: skip
-        write_back((p, mean, square), results)
 
 
 class AdamW(Adam):

@@ -142,10 +142,14 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def write_back(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """Give each target, in place, its new value."""
-    for target, value in zip(targets, values, strict=True):
-        target.copy_(value)
+def live(group: Group, option: str, index: int | None = None) -> Any:
+    """An option of `group` as a number that a captured step reads again each time."""
+    from ..compiler.live import live_number
+
+    def read() -> Any:
+        return group[option] if index is None else group[option][index]
+
+    return live_number((id(group), option, index), read)
 
 
 def check_range(name: str, option: str, value: float, low: float, below: float | None) -> None:

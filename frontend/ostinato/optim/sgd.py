@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from .. import Tensor, float64
 from ..ops import functions
-from .optimizer import Group, Optimizer, check_range, write_back
+from ..runtime import _C
+from .optimizer import Group, Optimizer, check_range, live
 
 
 class SGD(Optimizer):
@@ -47,14 +48,13 @@ class SGD(Optimizer):
         return {"step": step, "momentum_buffer": functions.zeros_like(p)}
 
     def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
-        lr, decay = group["lr"], group["weight_decay"]
+        lr, decay = live(group, "lr"), live(group, "weight_decay")
         if not state:
-            write_back((p,), (functions.sgd_step(p, grad, lr, decay),))
+            _C.call_into("sgd_step", [p], p, grad, lr, decay)
             return
         step, velocity = state["step"], state["momentum_buffer"]
         step.add_(1)
-        results = functions.sgd_momentum_step(
-            p, grad, velocity, step, lr, group["momentum"], group["dampening"], decay,
-            group["nesterov"],
+        _C.call_into(
+            "sgd_momentum_step", [p, velocity], p, grad, velocity, step, lr,
+            live(group, "momentum"), live(group, "dampening"), decay, group["nesterov"],
         )  # fmt: skip
-        write_back((p, velocity), results)

@@ -101,6 +101,16 @@ void bind_interop(nb::module_& m) {
   m.def("to_numpy", &to_numpy, "tensor"_a, "A NumPy array on the memory of `tensor`.");
   m.def("to_dlpack", &export_array<>, "tensor"_a, "A DLPack capsule on the memory of `tensor`.");
   m.def("item", &item, "tensor"_a, "The one element as a Python number.");
+  m.def("item_now", [](const Tensor& t) {
+    if (is_float(t.dtype())) return nb::object(nb::float_(t.item_double()));
+    if (t.dtype() == DType::bool_) return nb::object(nb::bool_(t.item_int() != 0));
+    return nb::object(nb::int_(t.item_int()));
+  }, "number"_a, "The value of a number, also inside a capture.");
+  m.def("give_value", [](const Tensor& t, const Tensor& value) {
+    t->storage = value->storage;
+    t->offset = value->offset;
+    t->set_geometry(value.sizes(), value.strides());
+  }, "tensor"_a, "value"_a, "A tensor of a finished capture gets its memory.");
   m.def("strides", [](const Tensor& t) { return nb::steal(sizes_to(t.strides())); }, "tensor"_a);
   m.def("storage_offset", [](const Tensor& t) { return t->offset; }, "tensor"_a);
   m.def("data_ptr", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.bytes()); },

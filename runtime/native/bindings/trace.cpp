@@ -66,6 +66,7 @@ void bind_trace(nb::module_& m) {
              }
              return out;
            })
+      .def("held", &Tracer::held, "Traced tensors that someone outside still holds.")
       .def("value_of", &Tracer::value_of, "tensor"_a)
       .def("add_input", &Tracer::add_input, "tensor"_a);
   m.def("is_capturing", [] { return Tracer::active() != nullptr; });

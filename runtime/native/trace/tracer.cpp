@@ -268,6 +268,14 @@ std::vector<std::pair<int, int>> Tracer::writes() const {
   return out;
 }
 
+std::vector<Tensor> Tracer::held() const {
+  std::vector<Tensor> out;
+  for (const Tensor& t : keep_) {
+    if (t.is_traced() && t->py_object) out.push_back(t);
+  }
+  return out;
+}
+
 std::vector<GradChange> Tracer::grad_changes() {
   std::vector<GradChange> out = grads_;
   for (GradChange& c : out) {

@@ -67,6 +67,8 @@ class Tracer {
   const std::vector<int>& inputs() const { return inputs_; }
   // (input, value) for each input whose storage ends with another value.
   std::vector<std::pair<int, int>> writes() const;
+  // Traced tensors that are held by others than the trace.
+  std::vector<Tensor> held() const;
   // The grads as they are now, by leaf.
   std::vector<GradChange> grad_changes();
 

@@ -1,0 +1,238 @@
+"""`@compile` and `with capture()`: what to capture, when to replay, and what to give back."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..ir.errors import CaptureError
+from ..runtime import _C
+from . import build as _build
+from .effects import watched
+from .live import LiveNumber, Session, _sessions
+from .region import Region, finish
+from .sources import find_source
+
+
+@dataclass
+class Variant:
+    """One compiled form of a function: what it was captured for, and how to replay it."""
+
+    built: _build.Built
+    structure: Any  # of the result
+    calls: int = 0
+
+    @property
+    def region(self) -> Region:
+        """The captured region."""
+        return self.built.region
+
+    def fits(self, leaves: Sequence[Any]) -> bool:
+        """Whether everything that the capture relied on is as it was."""
+        region = self.region
+        return all(kind(read(leaves)) == value for read, kind, value in region.guards) and all(
+            (leaf.grad is not None) == had for leaf, had in region.grad_guards
+        )
+
+    def replay(self, leaves: Sequence[Any]) -> Any:
+        """Run the Program and hand out what it made."""
+        self.calls += 1
+        region = self.region
+        made = self.built.program.run([find(leaves) for find in region.sources])
+        for leaf, at in region.grads:
+            leaf.grad = None if at is None else made[at]
+        flat = [_handed(kind, x, made, leaves) for kind, x in region.returned]
+        return _optree().tree_unflatten(self.structure, flat)
+
+
+def _handed(kind: str, x: Any, made: Sequence[Any], leaves: Sequence[Any]) -> Any:
+    return made[x] if kind == "value" else x(leaves) if kind == "live" else x
+
+
+def _optree() -> Any:
+    import optree
+
+    return optree
+
+
+class Compiled:
+    """A function whose calls are captured once and replayed. Made by `compile`."""
+
+    def __init__(self, fn: Callable[..., Any], fullgraph: bool = True) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.fullgraph = fullgraph
+        self.variants: dict[Any, list[Variant]] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _C.is_capturing():
+            return self.fn(*args, **kwargs)
+        leaves, structure = _optree().tree_flatten((args, kwargs), none_is_leaf=True)
+        key = (structure, tuple(map(_signature, leaves)), _C.grad_enabled())
+        for variant in self.variants.get(key, ()):
+            if variant.fits(leaves):
+                return variant.replay(leaves)
+        variant = self._capture(leaves, structure)
+        self.variants.setdefault(key, []).append(variant)
+        return variant.replay(leaves)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def _capture(self, leaves: Sequence[Any], structure: Any) -> Variant:
+        region, result = trace(self.fn, leaves, structure)
+        built = _build.build(region, self.fn.__name__)
+        return Variant(built, result)
+
+    def ir(self, stage: str = "fused") -> str:
+        """The IR of the newest variant after `stage`, as text that parses back."""
+        texts = _build.stages(self._newest().region)
+        if stage not in texts:
+            raise ValueError(f"ir: stage '{stage}' came; give one of {', '.join(texts)}")
+        return texts[stage]
+
+    def explain(self) -> str:
+        """What became of the function: regions, kernels, calls, memory, and what making it took."""
+        lines: list[str] = []
+        every = [v for found in self.variants.values() for v in found]
+        for i, variant in enumerate(every):
+            lines += _explained(i, variant)
+        return "\n".join(lines) or "not captured yet: call the function first"
+
+    def _newest(self) -> Variant:
+        every = [v for found in self.variants.values() for v in found]
+        if not every:
+            raise CaptureError(f"{self.fn.__name__}: not captured yet; call the function first")
+        return every[-1]
+
+
+def _explained(number: int, variant: Variant) -> list[str]:
+    spec, seconds = variant.built.spec, variant.built.seconds
+    launches = [s for s in spec["instructions"] if s["kind"] == "launch"]
+    calls = [s["op"] for s in spec["instructions"] if s["kind"] == "call"]
+    counted = ", ".join(f"{calls.count(c)} {c}" for c in dict.fromkeys(calls))
+    took = ", ".join(f"{name} {s * 1e3:.0f} ms" for name, s in seconds.items())
+    return [
+        f"variant {number}: {variant.calls} calls",
+        f"  {len(launches)} launches of {len(spec['kernels'])} kernels; library calls: {counted}",
+        f"  inputs {len(spec['inputs'])}, results {len(spec['outputs'])}, "
+        f"intermediates {spec['arena'] / 2**20:.2f} MiB",
+        f"  {'loaded from the cache' if variant.built.from_cache else 'compiled'}: {took}",
+    ]
+
+
+def _signature(leaf: Any) -> Any:
+    if isinstance(leaf, _C.Tensor):
+        return ("tensor", leaf.shape, leaf.dtype.name, leaf.requires_grad)
+    if isinstance(leaf, (bool, str, bytes)) or leaf is None:
+        return leaf
+    if isinstance(leaf, (int, float)):
+        return type(leaf).__name__
+    return ("object", id(leaf))
+
+
+def trace(fn: Callable[..., Any], leaves: Sequence[Any], structure: Any) -> tuple[Region, Any]:
+    """Capture one call: the region, and the structure of the result."""
+    tracer = _C.Tracer()
+    session = Session(tracer)
+    given = [_stand_in(session, i, leaf) for i, leaf in enumerate(leaves)]
+    args, kwargs = _optree().tree_unflatten(structure, given)
+    with _capturing(tracer, session):
+        for leaf in leaves:
+            if isinstance(leaf, _C.Tensor):
+                tracer.add_input(leaf)
+        with watched():
+            result = fn(*args, **kwargs)
+        flat, shape = _optree().tree_flatten(result, none_is_leaf=True)
+        names = _names(fn, args, kwargs)
+        region = finish(tracer, session, leaves, flat, names)
+    return region, shape
+
+
+@contextmanager
+def _capturing(tracer: Any, session: Session) -> Iterator[None]:
+    _C.set_number_hook(find_source)
+    _sessions.append(session)
+    tracer.start()
+    try:
+        yield
+    finally:
+        tracer.stop()
+        _sessions.pop()
+
+
+def _stand_in(session: Session, index: int, leaf: Any) -> Any:
+    if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
+        return LiveNumber(session, leaf, lambda given: given[index])
+    return leaf
+
+
+def _names(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> dict[int, str]:
+    """Names of tensors for dumps: arguments, and parameters of modules in the closure."""
+    import inspect
+
+    found: dict[int, str] = {}
+    spaces = dict(inspect.getclosurevars(fn).nonlocals) if inspect.isfunction(fn) else {}
+    owner = getattr(fn, "__self__", None)
+    if owner is not None:
+        spaces["self"] = owner
+    for name, value in spaces.items():
+        named = getattr(value, "named_parameters", None)
+        if callable(named):
+            found |= {id(p): f"{name}.{path}" for path, p in named()}  # pyright: ignore
+    try:
+        bound = inspect.signature(fn).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        bound = {}
+    found |= {id(v): k for k, v in bound.items() if isinstance(v, _C.Tensor)}
+    return found
+
+
+def compile(fn: Callable[..., Any] | None = None, *, fullgraph: bool = True) -> Any:
+    """A decorator: calls of `fn` are captured on first sight, compiled, and then replayed.
+
+    Gradients, in-place changes and optimizer steps inside are part of the region. Tensors that
+    `fn` reads without getting them as arguments become inputs; Python numbers used as values stay
+    live. CaptureError names the line where a value is needed in the middle or where a replay would
+    leave something out. A new shape or dtype of an argument captures a new variant.
+    """
+    if fn is None:
+        return functools.partial(compile, fullgraph=fullgraph)
+    from ..nn import Module
+
+    if isinstance(fn, Module):
+        return Compiled(fn.forward, fullgraph)
+    return Compiled(fn, fullgraph)
+
+
+class Capture:
+    """A region without a function; see `capture`."""
+
+    region: Region | None = None
+
+    def ir(self, stage: str = "captured") -> str:
+        """The region after `stage`, as text."""
+        assert self.region is not None, "the region is not finished"
+        return _build.stages(self.region)[stage]
+
+
+@contextmanager
+def capture() -> Iterator[Capture]:
+    """Capture what is done inside; at the end it is compiled and run, and every tensor that the
+    region wrote or made and that is still held has its value."""
+    tracer = _C.Tracer()
+    session = Session(tracer)
+    made = Capture()
+    with _capturing(tracer, session):
+        yield made
+        held = list(tracer.held())
+        made.region = finish(tracer, session, (), held, {})
+    variant = Variant(_build.build(made.region, "capture"), None)
+    results = variant.built.program.run([find(()) for find in made.region.sources])
+    for tensor, (_, at) in zip(held, made.region.returned, strict=True):
+        _C.give_value(tensor, results[at])
+    for leaf, at in made.region.grads:
+        leaf.grad = None if at is None else results[at]

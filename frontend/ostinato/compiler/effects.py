@@ -1,0 +1,117 @@
+"""Proof that a capture may be replayed without Python: a profile hook and the bytecode."""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType, FrameType
+from typing import Any
+
+from ..ir.errors import CaptureError
+from ..runtime import _C
+from .sources import is_ours
+
+_SAFE_BUILTINS = {
+    getattr(builtins, name)
+    for name in (
+        "abs", "all", "any", "bin", "callable", "chr", "divmod", "format", "getattr", "hasattr",
+        "hash", "hex", "id", "isinstance", "issubclass", "iter", "len", "max", "min", "next", "oct",
+        "ord", "pow", "repr", "round", "sorted", "sum", "vars", "dir", "__build_class__",
+    )
+}  # fmt: skip
+_PURE_MODULES = {"math", "_operator", "cmath", "itertools", "_functools", "optree._C"}
+_PURE_METHODS = {
+    dict: {"get", "items", "keys", "values", "copy", "__contains__", "__getitem__"},
+    list: {"index", "count", "copy", "__getitem__", "__contains__"},
+    tuple: {"index", "count", "__getitem__", "__contains__"},
+    str: None, bytes: None, int: None, float: None, bool: None, range: None, frozenset: None,
+    slice: None, type: {"mro", "__subclasses__"}, set: {"copy", "__contains__"},
+}  # fmt: skip
+_TENSOR_ATTRIBUTES = {"grad", "requires_grad", "data"}
+_STORES = {"STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF"}
+_TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "<string>", "enum.py")
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """CaptureError for what runs inside and a replay would not repeat, naming its line."""
+    watch = _Watch()
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield
+    except BaseException:
+        sys.setprofile(before)
+        raise
+    sys.setprofile(before)
+    if watch.problem is not None:
+        raise CaptureError(watch.problem)
+
+
+class _Watch:
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self.seen: set[CodeType] = set()
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        if self.problem is not None or not _C.is_capturing():
+            return
+        code = frame.f_code
+        if is_ours(code) or _is_trusted(code):
+            return
+        if event == "call" and code not in self.seen:
+            self.seen.add(code)
+            self._look_at(code)
+        elif event == "c_call" and not _is_pure(arg):
+            self._report(code, frame.f_lineno, f"a call of `{_name(arg)}`")
+
+    def _look_at(self, code: CodeType) -> None:
+        line = code.co_firstlineno
+        for step in dis.get_instructions(code):
+            if step.starts_line:
+                line = step.starts_line if step.starts_line is not True else step.line_number  # pyright: ignore
+            if step.opname not in _STORES or step.argval in _TENSOR_ATTRIBUTES:
+                continue
+            if step.opname == "STORE_DEREF" and step.argval not in code.co_freevars:
+                continue
+            self._report(code, line, f"a write to `{step.argval}`")
+
+    def _report(self, code: CodeType, line: int, what: str) -> None:
+        if self.problem is None:
+            self.problem = (
+                f"capture: {what} at {code.co_filename}:{line} would not be repeated by a replay; "
+                "do it outside the compiled function, or return the value"
+            )
+
+
+def _is_trusted(code: CodeType) -> bool:
+    return code.co_filename.endswith(_TRUSTED_FILES) or code.co_filename.startswith("<frozen")
+
+
+def _is_pure(fn: Any) -> bool:
+    if fn in _SAFE_BUILTINS or isinstance(getattr(fn, "__self__", None), _C.Tensor):
+        return True
+    module = getattr(fn, "__module__", None) or ""
+    if module in _PURE_MODULES or module.startswith("ostinato"):
+        return True
+    owner = getattr(fn, "__self__", None)
+    if getattr(owner, "__name__", "").startswith(("ostinato", "math")) or owner is math:
+        return True
+    if isinstance(owner, type):
+        return owner in _PURE_METHODS or fn.__name__ in ("__new__", "fromkeys")
+    if type(owner).__module__.startswith("ostinato") or isinstance(owner, _C.Tensor):
+        return True
+    allowed = _PURE_METHODS.get(type(owner), set())
+    return allowed is None or fn.__name__ in allowed
+
+
+def _name(fn: Any) -> str:
+    owner = getattr(fn, "__self__", None)
+    if owner is None or type(owner).__name__ == "module":
+        module = getattr(owner, "__name__", None)
+        return f"{module}.{fn.__name__}" if module not in (None, "builtins") else fn.__name__
+    return f"{type(owner).__name__}.{fn.__name__}"

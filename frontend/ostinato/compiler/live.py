@@ -1,0 +1,139 @@
+"""Numbers that stay live: read again before each replay, never a reason to compile again."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..runtime import _C
+
+Value = bool | int | float
+Read = Callable[[Sequence[Any]], Value]
+"""Computes a live number from the leaves of the call's arguments."""
+
+
+class Session:
+    """What one capture learns of numbers: inputs of the region, and values it relied on."""
+
+    def __init__(self, tracer: Any) -> None:
+        self.tracer = tracer
+        self.inputs: dict[int, Read] = {}  # by value id of the trace
+        self.guards: list[tuple[Read, Callable[[Value], Any], Any]] = []
+        self.by_key: dict[Any, LiveNumber] = {}
+
+    def add_input(self, number: LiveNumber) -> Any:
+        """The number as an operand: an input of the region."""
+        tensor = _C.number(number.value)
+        self.inputs[self.tracer.add_input(tensor)] = number.read
+        return tensor
+
+
+_sessions: list[Session] = []
+
+
+def current_session() -> Session | None:
+    """The session of the innermost capture."""
+    return _sessions[-1] if _sessions and _C.is_capturing() else None
+
+
+class LiveNumber:
+    """Stands for a Python number in a capture. Arithmetic stays live; what needs the value now
+    (`int()`, `math.sqrt`, a comparison, a hash) makes it a guard of the variant."""
+
+    __slots__ = ("_operand", "read", "session", "value")
+
+    def __init__(self, session: Session, value: Value, read: Read) -> None:
+        self.session, self.value, self.read = session, value, read
+        self._operand: Any = None
+
+    def operand(self) -> Any:
+        """The number as a tensor of the trace."""
+        if self._operand is None:
+            self._operand = self.session.add_input(self)
+        return self._operand
+
+    def settle(self, kind: Callable[[Value], Any]) -> Any:
+        """`kind(value)`, which from now on is guarded."""
+        result = kind(self.value)
+        self.session.guards.append((self.read, kind, result))
+        return result
+
+    def _combine(self, fn: Callable[[Any, Any], Value], other: Any, swapped: bool) -> Any:
+        if isinstance(other, _C.Tensor):
+            return NotImplemented
+        if not isinstance(other, (bool, int, float, LiveNumber)):
+            return NotImplemented
+        read, value = self.read, other.value if isinstance(other, LiveNumber) else other
+        given = other.read if isinstance(other, LiveNumber) else lambda leaves: value
+        if swapped:
+            return LiveNumber(
+                self.session, fn(value, self.value), lambda leaves: fn(given(leaves), read(leaves))
+            )
+        return LiveNumber(
+            self.session, fn(self.value, value), lambda leaves: fn(read(leaves), given(leaves))
+        )
+
+    def _apply(self, fn: Callable[[Any], Value]) -> LiveNumber:
+        read = self.read
+        return LiveNumber(self.session, fn(self.value), lambda leaves: fn(read(leaves)))
+
+    def __float__(self) -> float:
+        return self.settle(float)
+
+    def __int__(self) -> int:
+        return self.settle(int)
+
+    def __index__(self) -> int:
+        return self.settle(operator.index)
+
+    def __bool__(self) -> bool:
+        return self.settle(bool)
+
+    def __hash__(self) -> int:
+        return self.settle(hash)
+
+    def __repr__(self) -> str:
+        return self.settle(repr)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return self.settle(lambda v: round(v, digits))
+
+
+def _binary(fn: Callable[[Any, Any], Value], swapped: bool) -> Any:
+    return lambda self, other: self._combine(fn, other, swapped)
+
+
+def _unary(fn: Callable[[Any], Value]) -> Any:
+    return lambda self: self._apply(fn)
+
+
+def _comparison(fn: Callable[[Any, Any], bool]) -> Any:
+    def compare(self: LiveNumber, other: Any) -> Any:
+        if isinstance(other, _C.Tensor):
+            return NotImplemented
+        known = other.settle(lambda v: v) if isinstance(other, LiveNumber) else other
+        return self.settle(lambda v: fn(v, known))
+
+    return compare
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+    _fn = getattr(operator, _name)
+    setattr(LiveNumber, f"__{_name}__", _binary(_fn, False))
+    setattr(LiveNumber, f"__r{_name}__", _binary(_fn, True))
+for _name in ("neg", "pos", "abs"):
+    setattr(LiveNumber, f"__{_name}__", _unary(getattr(operator, _name)))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(LiveNumber, f"__{_name}__", _comparison(getattr(operator, _name)))
+
+
+def live_number(key: Any, read: Callable[[], Value]) -> Any:
+    """What `read()` returns now; inside a capture a live number that `read` is asked for again
+    before each replay. Equal keys (of one capture) give the same number."""
+    session = current_session()
+    if session is None:
+        return read()
+    if key not in session.by_key:
+        session.by_key[key] = LiveNumber(session, read(), lambda leaves: read())
+    return session.by_key[key]

@@ -1,0 +1,135 @@
+"""Where a number that user code gives to an op comes from: a literal, or a path to read again."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from ..ir.errors import CaptureError
+from .live import LiveNumber, current_session, live_number
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def is_ours(code: CodeType) -> bool:
+    """Whether `code` belongs to this package."""
+    return code.co_filename.startswith(_PACKAGE)
+
+
+def find_source(number: Any) -> Any:
+    """The operand for a number given to an op in a capture: a tensor, or None for a constant.
+
+    CaptureError where user code gives a number that is no literal and no attribute, global or
+    closure variable: a replay could not know it.
+    """
+    if isinstance(number, LiveNumber):
+        return number.operand()
+    if not isinstance(number, (int, float)) or current_session() is None:
+        return None
+    frame = sys._getframe(1)
+    if is_ours(frame.f_code) or _is_literal(number, frame.f_code):
+        return None
+    for path, read in _paths(frame):
+        try:
+            found = read()
+        except (AttributeError, KeyError, NameError):
+            continue
+        if found is number or (type(found) is type(number) and found == number):
+            return live_number(path, read).operand()
+    raise CaptureError(
+        f"capture: the number {number!r} at {frame.f_code.co_filename}:{frame.f_lineno} is neither "
+        "a literal nor read from an argument, attribute or global, so a replay could not know it; "
+        "pass it as an argument"
+    )
+
+
+def _is_literal(number: Any, code: CodeType) -> bool:
+    def among(constants: tuple[Any, ...]) -> bool:
+        return any(
+            among(c) if isinstance(c, tuple) else type(c) is type(number) and abs(c) == abs(number)
+            for c in constants
+            if isinstance(c, (tuple, int, float))
+        )
+
+    return among(code.co_consts) or (isinstance(number, bool))
+
+
+def _paths(frame: FrameType) -> Iterator[tuple[Any, Callable[[], Any]]]:
+    """(key, how to read it) for the names and attribute chains of the running expression."""
+    for node in _expression(frame):
+        if isinstance(node, ast.Attribute):
+            chain: list[str] = []
+            inner: ast.expr = node
+            while isinstance(inner, ast.Attribute):
+                chain.append(inner.attr)
+                inner = inner.value
+            if isinstance(inner, ast.Name):
+                root = _root(frame, inner.id)
+                if root is not None:
+                    yield (id(root), *chain), _attribute_reader(root, chain[::-1])
+        elif isinstance(node, ast.Name):
+            yield from _name_reader(frame, node.id)
+
+
+def _expression(frame: FrameType) -> Iterator[ast.AST]:
+    positions = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), None)
+    if positions is None or positions[0] is None or positions[1] is None:
+        return
+    lines = linecache.getlines(frame.f_code.co_filename)[positions[0] - 1 : positions[1]]
+    if not lines:
+        return
+    if len(lines) == 1 and positions[2] is not None and positions[3] is not None:
+        encoded = lines[0].encode()
+        text = encoded[positions[2] : positions[3]].decode()
+    else:
+        text = textwrap.dedent("".join(lines)).strip()
+    try:
+        yield from ast.walk(ast.parse(text))
+    except SyntaxError:
+        return
+
+
+def _root(frame: FrameType, name: str) -> Any:
+    if name in frame.f_locals:
+        return frame.f_locals[name]
+    return frame.f_globals.get(name)
+
+
+def _attribute_reader(root: Any, chain: list[str]) -> Callable[[], Any]:
+    def read() -> Any:
+        value = root
+        for name in chain:
+            value = getattr(value, name)
+        return value
+
+    return read
+
+
+def _name_reader(frame: FrameType, name: str) -> Iterator[tuple[Any, Callable[[], Any]]]:
+    if name in frame.f_code.co_freevars:
+        cell = _cell(frame, name)
+        if cell is not None:
+            yield ("cell", id(cell)), lambda: cell.cell_contents
+    elif name not in frame.f_locals and name in frame.f_globals:
+        space = frame.f_globals
+        yield ("global", id(space), name), lambda: space[name]
+
+
+def _cell(frame: FrameType, name: str) -> Any:
+    """The cell of a closure variable: of the running function, found among its referrers."""
+    import gc
+    from types import FunctionType
+
+    for owner in gc.get_referrers(frame.f_code):
+        if isinstance(owner, FunctionType) and owner.__closure__:
+            cell = owner.__closure__[frame.f_code.co_freevars.index(name)]
+            if cell.cell_contents is frame.f_locals.get(name):
+                return cell
+    return None
