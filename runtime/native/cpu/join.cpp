@@ -1,0 +1,154 @@
+// Kernels that put tensors together: cat, pad, flip, and writes to parts of a copy.
+#include "cpu/by_dtype.hpp"
+#include "cpu/copy.hpp"
+#include "cpu/parts.hpp"
+
+namespace ostinato {
+namespace {
+
+void cat(const OpCall& call, std::span<Tensor> out) {
+  const Tensor& y = out[0];
+  const int axis = axis_of("cat", call.attr(0).as_int(), y.ndim(), y.sizes());
+  int64_t start = 0;
+  for (const Tensor& x : call.operands) {
+    const int64_t length = x.size(axis);
+    if (x.numel() > 0) copy_into(part_of(y, axis, start, length), x);
+    start += length;
+  }
+}
+OSTINATO_KERNEL(cat, cat);
+
+void pad(const OpCall& call, std::span<Tensor> out) {
+  Tensor x = call.operand(0), inside = out[0];
+  const Sizes& amounts = call.attr(0).as_sizes();
+  const std::string& mode = call.attr(1).as_string();
+  if (mode != "constant") {
+    throw Error(ErrorKind::value, "pad: '" + mode + "' is not known for mode; give 'constant'");
+  }
+  const Tensor value = number(call.attr(2).as_double());
+  // Each axis fills the strips before and after what the next ones go on with.
+  for (int i = 0; i < amounts.ssize() / 2; ++i) {
+    const int axis = x.ndim() - 1 - i;
+    const int64_t before = amounts[2 * i], after = amounts[2 * i + 1];
+    const int64_t skipped = std::max<int64_t>(-before, 0), cut = std::max<int64_t>(-after, 0);
+    const int64_t left = std::max<int64_t>(before, 0), right = std::max<int64_t>(after, 0);
+    const int64_t grown = inside.size(axis);
+    if (left > 0) copy_into(part_of(inside, axis, 0, std::min(left, grown)), value);
+    if (right > 0) {
+      const int64_t length = std::min(right, grown);
+      copy_into(part_of(inside, axis, grown - length, length), value);
+    }
+    const int64_t kept = std::max<int64_t>(x.size(axis) - skipped - cut, 0);
+    x = part_of(x, axis, skipped, kept);
+    inside = part_of(inside, axis, std::min(left, grown), kept);
+  }
+  copy_into(inside, x);
+}
+OSTINATO_KERNEL(pad, pad);
+
+void flip(const OpCall& call, std::span<Tensor> out) {
+  Tensor x = call.operand(0);
+  const Sizes marks = reduced_axes("flip", call.attr(0), x.sizes());
+  for (int i = 0; i < x.ndim(); ++i) {
+    if (marks[i] != 0 && call.attr(0).as_sizes().size() > 0) {
+      x = part_of(x, i, x.size(i) - 1, x.size(i), -1);
+    }
+  }
+  copy_into(out[0], x);
+}
+OSTINATO_KERNEL(flip, flip);
+
+void slice_scatter(const OpCall& call, std::span<Tensor> out) {
+  const Tensor &x = call.operand(0), &src = call.operand(1);
+  if (x.ndim() == 0) {
+    throw Error(ErrorKind::shape,
+                "slice_scatter: shape () has no axis to slice; give a tensor with axes");
+  }
+  const int axis = axis_of("slice_scatter", call.attr(0).as_int(), x.ndim(), x.sizes());
+  const auto [start, stop] =
+      slice_bounds(x.size(axis), call.attr(1).as_int(), call.attr(2).as_int());
+  const int64_t step = call.attr(3).as_int();
+  if (step < 1) {
+    throw Error(ErrorKind::shape, "slice_scatter: step " + std::to_string(step) +
+                                      " is not positive; give a step from 1, then flip");
+  }
+  copy_into(out[0], x);
+  const Tensor part = part_of(out[0], axis, start, (stop - start + step - 1) / step, step);
+  check_broadcast("slice_scatter", src.sizes(), part.sizes());
+  copy_into(part, broadcast_to(src, part.sizes()));
+}
+OSTINATO_KERNEL(slice_scatter, slice_scatter);
+
+void select_scatter(const OpCall& call, std::span<Tensor> out) {
+  const Tensor &x = call.operand(0), &src = call.operand(1);
+  if (x.ndim() == 0) {
+    throw Error(ErrorKind::shape,
+                "select_scatter: shape () has no axis to index; give a tensor with axes");
+  }
+  const int axis = axis_of("select_scatter", call.attr(0).as_int(), x.ndim(), x.sizes());
+  const int64_t index = call.attr(1).as_int(), size = x.size(axis);
+  if (index < -size || index >= size) {
+    throw Error(ErrorKind::shape, "select_scatter: index " + std::to_string(index) +
+                                      " is out of range for dim " + std::to_string(axis) +
+                                      " of shape " + show(x.sizes()) + "; give an index from " +
+                                      std::to_string(-size) + " to " + std::to_string(size - 1));
+  }
+  copy_into(out[0], x);
+  const Tensor kept = part_of(out[0], axis, index < 0 ? index + size : index, 1);
+  Sizes sizes = kept.sizes(), strides = kept.strides();
+  sizes.erase(static_cast<size_t>(axis));
+  strides.erase(static_cast<size_t>(axis));
+  const Tensor part = as_view(kept, std::move(sizes), std::move(strides), kept->offset);
+  check_broadcast("select_scatter", src.sizes(), part.sizes());
+  copy_into(part, broadcast_to(src, part.sizes()));
+}
+OSTINATO_KERNEL(select_scatter, select_scatter);
+
+// In row-major order and by one thread: of elements on one place the last wins.
+template <class T>
+void store_in_order(const T* source, T* memory, const Sizes& sizes, const Sizes& strides,
+                    int64_t offset) {
+  Sizes index(sizes.size(), 0);
+  const int64_t n = product(sizes);
+  for (int64_t i = 0; i < n; ++i) {
+    memory[offset] = source[i];
+    for (int a = sizes.ssize() - 1; a >= 0; --a) {
+      offset += strides[a];
+      if (++index[a] < sizes[a]) break;
+      offset -= strides[a] * sizes[a];
+      index[a] = 0;
+    }
+  }
+}
+
+void as_strided_scatter(const OpCall& call, std::span<Tensor> out) {
+  const Tensor &x = call.operand(0), &src = call.operand(1);
+  const Sizes &sizes = call.attr(0).as_sizes(), &strides = call.attr(1).as_sizes();
+  const int64_t offset = call.attr(2).as_int();
+  if (sizes.size() != strides.size()) {
+    throw Error(ErrorKind::shape, "as_strided_scatter: size " + show(sizes) + " and stride " +
+                                      show(strides) + " differ in length; give one of each");
+  }
+  check_broadcast("as_strided_scatter", src.sizes(), sizes);
+  int64_t first = offset, last = offset;
+  for (int i = 0; i < sizes.ssize(); ++i) {
+    (strides[i] < 0 ? first : last) += strides[i] * (sizes[i] - 1);
+  }
+  if (product(sizes) > 0 && (first < 0 || last >= x.numel())) {
+    throw Error(ErrorKind::index, "as_strided_scatter: elements " + std::to_string(first) + " to " +
+                                      std::to_string(last) + " of memory that has " +
+                                      std::to_string(x.numel()) +
+                                      "; give a size, stride and offset that stay inside");
+  }
+  const ResultBuffer y(out[0], x.dtype());
+  copy_into(y.tensor(), x);
+  const Tensor source = contiguous_as(broadcast_to(src, sizes), x.dtype());
+  for_size(size_of(x.dtype()), [&]<class T>(T) {
+    store_in_order(source.data<T>(), y.data<T>(), sizes, strides, offset);
+  });
+  y.store();
+}
+OSTINATO_KERNEL(as_strided_scatter, as_strided_scatter);
+
+}  // namespace
+}  // namespace ostinato
