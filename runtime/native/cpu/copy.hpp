@@ -24,7 +24,7 @@ class ResultBuffer {
   void store() const;
 
  private:
-  const Tensor& result_;
+  Tensor result_;
   Tensor work_;
 };
 
