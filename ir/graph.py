@@ -1,9 +1,9 @@
 """Values of the graph dialect as tensors of the op table: applying an op builds an IR op.
 
-    module, builder, (x, y) = open_main([Type((2, 3), float32)] * 2, locations=[at, at])
-    with building(builder):
-        z = softmax(x * y, dim=-1)
-    close_main(module, [z])
+module, builder, (x, y) = open_main([Type((2, 3), float32)] * 2, locations=[at, at])
+with building(builder):
+    z = softmax(x * y, dim=-1)
+close_main(module, [z])
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .dialects.ot import (
     segment_sizes,
 )
 from .dialects.ot_types import to_ir_type, to_property, to_table_type
-from .op import Builder, Op, Tensor, Type
+from .op import Builder, Op, Tensor, Type, is_list
 
 NAME, WRITES = "ot.name", "ot.writes"
 """The argument attribute with a tensor's name; the function attribute with what is written back."""
@@ -122,16 +122,14 @@ class GraphBuilder(Builder):
         lifted = [self._lift(o) for o in operands]
         types = op.infer(lifted, attrs)
         made = self._create(op, lifted, attrs, types)
-        results = tuple(
-            GraphTensor(r, self, t) for r, t in zip(made.results, types, strict=True)
-        )
+        results = tuple(GraphTensor(r, self, t) for r, t in zip(made.results, types, strict=True))
         return results[0] if len(results) == 1 else results
 
     def _lift(self, operand: Any) -> Any:
         if isinstance(operand, (bool, int, float)):
             return self.constant(operand)
-        if isinstance(operand, (list, tuple)):
-            return [self._lift(o) for o in operand]  # pyright: ignore[reportUnknownVariableType]
+        if is_list(operand):
+            return [self._lift(o) for o in operand]
         assert operand is None or isinstance(operand, GraphTensor), f"{operand!r} is no IR value"
         return operand
 
@@ -141,9 +139,9 @@ class GraphBuilder(Builder):
         flat: list[SSAValue] = []
         sizes: list[int] = []
         for o in operands:
-            part = o if isinstance(o, list) else () if o is None else (o,)
-            sizes.append(len(part))  # pyright: ignore[reportUnknownArgumentType]
-            flat += [v.value for v in part]  # pyright: ignore[reportUnknownVariableType]
+            part = o if is_list(o) else () if o is None else (o,)
+            sizes.append(len(part))
+            flat += [v.value for v in part]
         properties = {
             p.name: to_property(p.kind, attrs[p.name])
             for p in op.attrs
@@ -224,7 +222,6 @@ def main_of(module: ModuleOp) -> FuncOp:
 
 def writes_of(func: FuncOp) -> list[tuple[int, int]]:
     """(result index, argument index) for each result that is written back."""
-    given = func.attributes.get(WRITES)
-    pairs = [p.get_values() for p in given if isinstance(p, DenseArrayBase)] if isinstance(
-        given, ArrayAttr) else []
+    given: Any = func.attributes.get(WRITES, ())
+    pairs = [p.get_values() for p in given if isinstance(p, DenseArrayBase)]
     return [(int(r), int(a)) for r, a in pairs]

@@ -19,7 +19,7 @@ from .dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
 from .errors import IRError
 from .graph import main_of, type_of
 from .interpret_arrays import ArrayTensor, apply, tensor
-from .op import OPS, Builder, Op, building
+from .op import OPS, Builder, Op, building, is_list
 from .scalar_numpy import numpy_dtype
 from .shapes import show
 from .vjp import Applied, pull_back
@@ -93,8 +93,8 @@ class _Trace(Builder):
     def _lift(self, operand: Any) -> Any:
         if operand is None:
             return None
-        if isinstance(operand, (list, tuple)):
-            return [self._lift(o) for o in operand]  # pyright: ignore[reportUnknownVariableType]
+        if is_list(operand):
+            return [self._lift(o) for o in operand]
         return self.value(tensor(operand))
 
     def block(self, block: Block, arguments: Sequence[_Traced]) -> list[_Traced]:
@@ -115,7 +115,7 @@ class _Trace(Builder):
             case TableOp():
                 operands = [self._operand(o) for o in op.grouped_operands()]
                 results = self.apply_op(op.SCHEMA, operands, op.attribute_values())
-                return results if isinstance(results, tuple) else (results,)  # pyright: ignore[reportUnknownVariableType]
+                return results if is_list(results) else (results,)
             case ConstantOp():
                 return [self.value(tensor(op.python_value))]
             case GradientOp():
@@ -123,17 +123,15 @@ class _Trace(Builder):
             case FusionOp():
                 return self.block(op.body.block, [self.values[v] for v in op.inputs])
             case _:
-                raise IRError(f"run: {op.name} has no meaning here; see the stages in docs/architecture.md")
+                raise IRError(f"run: {op.name} has no meaning here; it is not an op of any stage")
 
     def _operand(self, operand: Any) -> Any:
-        if isinstance(operand, list):
-            return [self.values[v] for v in operand]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if is_list(operand):
+            return [self.values[v] for v in operand]
         return None if operand is None else self.values[operand]
 
     def _gradients(self, op: GradientOp) -> list[_Traced]:
         wanted = [self.values[v] for v in op.wrt]
         seed = {self.values[op.output]: self.values[op.cotangent]}
         found = pull_back(list(self.nodes), seed, wanted)
-        return [
-            found[w] if w in found else OPS["full"](w.shape, 0, dtype=w.dtype) for w in wanted
-        ]
+        return [found[w] if w in found else OPS["full"](w.shape, 0, dtype=w.dtype) for w in wanted]

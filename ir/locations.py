@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from xdsl.dialects.builtin import (
     UNKNOWN_LOC,
-    ArrayAttr,
     CallSiteLoc,
     FileLineColLoc,
     FusedLoc,
@@ -32,8 +32,8 @@ def lines_of(location: Attribute) -> Iterator[FileLineColLoc]:
     if isinstance(location, FileLineColLoc):
         yield location
     elif isinstance(location, FusedLoc):
-        assert isinstance(location.locations, ArrayAttr)
-        for inner in location.locations:
+        locations: Any = location.locations
+        for inner in locations:
             yield from lines_of(inner)
     elif isinstance(location, CallSiteLoc):
         yield from lines_of(location.callee)

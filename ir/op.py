@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from .dims import Dim
 from .dtypes import DType, DTypeRule, Fixed, Promote, Same
@@ -84,15 +84,32 @@ class Tensor:
         """The result (or tuple of results) of `op` on values of this class."""
         raise AssertionError("apply_op is for subclasses")
 
-    def __add__(self, o: Any) -> Any: return OPS["add"](self, o)  # noqa: E704
-    def __radd__(self, o: Any) -> Any: return OPS["add"](o, self)  # noqa: E704
-    def __sub__(self, o: Any) -> Any: return OPS["sub"](self, o)  # noqa: E704
-    def __rsub__(self, o: Any) -> Any: return OPS["sub"](o, self)  # noqa: E704
-    def __mul__(self, o: Any) -> Any: return OPS["mul"](self, o)  # noqa: E704
-    def __rmul__(self, o: Any) -> Any: return OPS["mul"](o, self)  # noqa: E704
-    def __truediv__(self, o: Any) -> Any: return OPS["div"](self, o)  # noqa: E704
-    def __rtruediv__(self, o: Any) -> Any: return OPS["div"](o, self)  # noqa: E704
-    def __neg__(self) -> Any: return OPS["neg"](self)  # noqa: E704
+    def __add__(self, o: Any) -> Any:
+        return OPS["add"](self, o)
+
+    def __radd__(self, o: Any) -> Any:
+        return OPS["add"](o, self)
+
+    def __sub__(self, o: Any) -> Any:
+        return OPS["sub"](self, o)
+
+    def __rsub__(self, o: Any) -> Any:
+        return OPS["sub"](o, self)
+
+    def __mul__(self, o: Any) -> Any:
+        return OPS["mul"](self, o)
+
+    def __rmul__(self, o: Any) -> Any:
+        return OPS["mul"](o, self)
+
+    def __truediv__(self, o: Any) -> Any:
+        return OPS["div"](self, o)
+
+    def __rtruediv__(self, o: Any) -> Any:
+        return OPS["div"](o, self)
+
+    def __neg__(self) -> Any:
+        return OPS["neg"](self)
 
 
 Rng = Tensor
@@ -214,6 +231,11 @@ def current_builder() -> Builder | None:
     return _builders[-1] if _builders else None
 
 
+def is_list(operand: Any) -> TypeGuard[Sequence[Any]]:
+    """True for what stands for a list operand."""
+    return isinstance(operand, (list, tuple))
+
+
 def _target(operands: Sequence[Any]) -> Any:
     for o in operands:
         for v in o if isinstance(o, (list, tuple)) else (o,):
@@ -274,7 +296,9 @@ def pointwise(
     may have.
     """
     compute = compute or (Promote() if isinstance(dtype, Fixed) else dtype)
-    return lambda fn: declare(fn, "pointwise", Broadcast(), dtype, compute, inplace=inplace, **flags)
+    return lambda fn: declare(
+        fn, "pointwise", Broadcast(), dtype, compute, inplace=inplace, **flags
+    )
 
 
 def primitive(

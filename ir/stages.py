@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from xdsl.dialects.builtin import UNKNOWN_LOC, ArrayAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import UNKNOWN_LOC, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.traits import IsolatedFromAbove
@@ -53,8 +54,7 @@ def stage_of(module: ModuleOp) -> str:
 
 def claims_of(func: FuncOp) -> frozenset[str]:
     """The composites that stay whole in `func`."""
-    given = func.attributes.get(CLAIMS)
-    names = given.data if isinstance(given, ArrayAttr) else ()
+    names: Any = func.attributes.get(CLAIMS, ())
     return frozenset(a.data for a in names if isinstance(a, StringAttr))
 
 

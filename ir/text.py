@@ -29,9 +29,7 @@ class _Lexer(MLIRLexer):
     exponentially.
     """
 
-    _unescaped_characters_regex = re.compile(
-        r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"'
-    )
+    _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"')
 
     def _lex_string_literal(self, start_pos: int) -> MLIRToken:
         token = super()._lex_string_literal(start_pos)
@@ -101,6 +99,7 @@ def context() -> Context:
 
 def _plain_hints(module: Operation) -> None:
     """Names that end in a number would lose it when parsed, since the printer appends its own."""
+
     def plain(value: SSAValue | Block) -> None:
         hint = value.name_hint
         while hint is not None and _NUMBERED.search(hint):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import GradientError
-from .op import OPS, Builder, Op, Tensor, building, current_builder
+from .op import OPS, Builder, Op, Tensor, building, current_builder, is_list
 
 
 class Node(Protocol):
@@ -95,7 +95,7 @@ def flatten(operands: Iterable[Any]) -> list[Any]:
     """The values among `operands`: lists spread out, numbers and absent operands left out."""
     flat: list[Any] = []
     for o in operands:
-        if isinstance(o, (list, tuple)):
+        if is_list(o):
             flat += [v for v in o if isinstance(v, Tensor)]
         elif isinstance(o, Tensor):
             flat.append(o)
@@ -127,8 +127,9 @@ def _operand_cotangents(
             "call it on a detached tensor or outside of the differentiated part"
         )
     for operand, answer in zip(node.operands, answers, strict=True):
-        many = isinstance(operand, (list, tuple))
-        pairs = zip(operand, answer or (), strict=False) if many else ((operand, answer),)
+        pairs = (
+            zip(operand, answer or (), strict=False) if is_list(operand) else ((operand, answer),)
+        )
         for value, g in pairs:
             if g is not None and isinstance(value, Tensor) and value in active:
                 yield value, _fitted(op, g, value)
@@ -139,12 +140,12 @@ def _by_rule(node: Node, given: Sequence[Any]) -> Sequence[Any]:
     assert node.op.vjp_rule is not None
     g, y = (given[0], node.results[0]) if len(given) == 1 else (tuple(given), tuple(node.results))
     answers = node.op.vjp_rule(g, y, *node.operands, **node.attrs)
-    assert isinstance(answers, tuple), f"the gradient rule of {node.op.name} gives no tuple"
-    assert len(answers) == len(node.operands), (  # pyright: ignore[reportUnknownArgumentType]
-        f"the gradient rule of {node.op.name} answers for {len(answers)} of "  # pyright: ignore[reportUnknownArgumentType]
+    assert is_list(answers), f"the gradient rule of {node.op.name} gives no tuple"
+    assert len(answers) == len(node.operands), (
+        f"the gradient rule of {node.op.name} answers for {len(answers)} of "
         f"{len(node.operands)} operands"
     )
-    return answers  # pyright: ignore[reportUnknownVariableType]
+    return answers
 
 
 def _fitted(op: Op, g: Any, value: Any) -> Any:
@@ -161,9 +162,7 @@ def _both_known(a: Any, b: Any) -> bool:
     return isinstance(a, int) and isinstance(b, int)
 
 
-def _through_body(
-    node: Node, given: Sequence[Any], active: set[Any]
-) -> Iterable[tuple[Any, Any]]:
+def _through_body(node: Node, given: Sequence[Any], active: set[Any]) -> Iterable[tuple[Any, Any]]:
     """The cotangents of a composite's operands, from its body, which is built once more."""
     nodes, results = record_body(node.op, node.operands, node.attrs)
     seeds: dict[Any, Any] = {}
@@ -183,7 +182,7 @@ def record_body(
     with building(_RecordingBuilder(nodes, current_builder())):
         result = op.body(**named, **attrs)
     results = _plain(result)
-    return nodes, results if isinstance(results, list) else [results]
+    return nodes, list(results) if is_list(results) else [results]
 
 
 class _Recording(Tensor):
@@ -198,7 +197,7 @@ class _Recording(Tensor):
         plain = [_plain(o) for o in operands]
         first = next(v for v in flatten(plain))
         result = first.apply_op(op, plain, attrs)
-        results = result if isinstance(result, tuple) else (result,)
+        results = tuple(result) if is_list(result) else (result,)
         self.nodes.append(Applied(op, tuple(plain), attrs, results))
         return _recorded(result, self.nodes)
 
@@ -216,12 +215,12 @@ class _RecordingBuilder(Builder):
 
 
 def _recorded(value: Any, nodes: list[Applied]) -> Any:
-    if isinstance(value, (list, tuple)):
-        return tuple(_recorded(v, nodes) for v in value)  # pyright: ignore[reportUnknownVariableType]
+    if is_list(value):
+        return tuple(_recorded(v, nodes) for v in value)
     return _Recording(value, nodes) if isinstance(value, Tensor) else value
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]
+    if is_list(value):
+        return [_plain(v) for v in value]
     return value.value if isinstance(value, _Recording) else value

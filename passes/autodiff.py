@@ -11,7 +11,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from ..ir.dialects.ot import GradientOp, TableOp
 from ..ir.graph import GraphBuilder, GraphTensor
-from ..ir.op import OPS, Op, building
+from ..ir.op import OPS, Op, building, is_list
 from ..ir.vjp import pull_back
 from .rewriter import blocks_of, erase_dead, replace, stand_before
 
@@ -79,8 +79,8 @@ def _node(op: TableOp, builder: GraphBuilder) -> _Node:
 
 
 def _wrap(operand: Any, builder: GraphBuilder) -> Any:
-    if isinstance(operand, list):
-        return [builder.wrap(v) for v in operand]  # pyright: ignore[reportUnknownVariableType]
+    if is_list(operand):
+        return [builder.wrap(v) for v in operand]
     return None if operand is None else builder.wrap(operand)
 
 

@@ -11,7 +11,7 @@ from xdsl.ir import Block, SSAValue
 
 from ..ir.dialects.ot import TableOp
 from ..ir.graph import GraphBuilder
-from ..ir.op import Op, building
+from ..ir.op import Op, building, is_list
 from ..ir.stages import CLAIMS
 from .rewriter import replace, stand_before
 
@@ -55,12 +55,12 @@ def _decompose_block(block: Block, claims: frozenset[str]) -> None:
 def _body_values(op: TableOp, builder: BodyBuilder) -> list[SSAValue]:
     operands = [_wrapped(o, builder) for o in op.grouped_operands()]
     results = builder.apply_op(op.SCHEMA, operands, op.attribute_values())
-    return [r.value for r in (results if isinstance(results, tuple) else (results,))]
+    return [r.value for r in (results if is_list(results) else (results,))]
 
 
 def _wrapped(operand: Any, builder: GraphBuilder) -> Any:
     if operand is None:
         return None
-    if isinstance(operand, list):
-        return [builder.wrap(v) for v in operand]  # pyright: ignore[reportUnknownVariableType]
+    if is_list(operand):
+        return [builder.wrap(v) for v in operand]
     return builder.wrap(operand)

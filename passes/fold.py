@@ -64,11 +64,7 @@ def fold_view(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
     if not op.SCHEMA.view or not op.operands:
         return None
     owner = op.operands[0].owner
-    if not _is_full(owner) or number_of(op.operands[0]) is None:
+    if not isinstance(owner, TableOp) or number_of(op.operands[0]) is None:
         return None
     of = type_of(op.results[0])
     return OPS["full"](of.shape, builder.wrap(owner.operands[0]), dtype=of.dtype)
-
-
-def _is_full(owner: object) -> bool:
-    return isinstance(owner, TableOp) and owner.SCHEMA.name == "full"

@@ -40,9 +40,9 @@ def merge_reshapes(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
 def merge_permutes(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
     """transpose(permute(x)) -> permute(x), a transpose where two axes change places, or x."""
     inner = made_by(op.operands[0], _PERMUTES)
-    order = _order(op)
+    order = order_of(op)
     if inner is not None:
-        before = _order(inner)
+        before = order_of(inner)
         order = [before[axis] for axis in order]
     elif not _is_simpler(op, order):
         return None
@@ -55,7 +55,7 @@ def merge_permutes(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
     return OPS["permute"](source, dims=tuple(order))
 
 
-def _order(op: TableOp) -> list[int]:
+def order_of(op: TableOp) -> list[int]:
     """The axis of the source that each axis of the result is."""
     attrs, ndim = op.attribute_values(), type_of(op.operands[0]).ndim
     if op.SCHEMA.name == "permute":

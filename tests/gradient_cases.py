@@ -1,5 +1,9 @@
 """Gradients of table ops on their samples in float64, against differences along directions."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (Graphs are built by lambdas over values of any kind.)
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence

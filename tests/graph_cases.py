@@ -1,5 +1,9 @@
 """Graphs that tests of the IR and of the passes share: one op, and random ones from the table."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (Graphs are built by lambdas over values of any kind.)
+
 from __future__ import annotations
 
 import random

@@ -1,5 +1,9 @@
 """Gradients: every rule against differences in float64, the pass against the rules on arrays."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (Graphs are built by lambdas over values of any kind.)
+
 from __future__ import annotations
 
 import re
@@ -61,6 +65,7 @@ def test_slopes_are_those_of_known_functions() -> None:
 
 def negated(rule: Any) -> Any:
     """A rule with the sign of its first answer wrong."""
+
     def wrong(*operands: Any, **attrs: Any) -> Any:
         first, *rest = rule(*operands, **attrs)
         return -first, *rest
@@ -70,6 +75,7 @@ def negated(rule: Any) -> Any:
 
 def swapped(rule: Any) -> Any:
     """A rule with its first two answers exchanged."""
+
     def wrong(*operands: Any, **attrs: Any) -> Any:
         first, second, *rest = rule(*operands, **attrs)
         return second, first, *rest
@@ -84,6 +90,7 @@ def dropped(rule: Any) -> Any:
 
 def slightly_off(rule: Any) -> Any:
     """A rule off by a millionth."""
+
     def wrong(*operands: Any, **attrs: Any) -> Any:
         first, *rest = rule(*operands, **attrs)
         return first * (1 + 1e-6), *rest
@@ -100,9 +107,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("name", "damage"), PLANTED)
-def test_planted_errors_are_found(
-    name: str, damage: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planted_errors_are_found(name: str, damage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     op = OPS[name]
     monkeypatch.setattr(op, "vjp_rule", damage(op.vjp_rule))
     with pytest.raises((AssertionError, KeyError)):
@@ -193,6 +198,7 @@ def test_gradients_for_values_between() -> None:
 
 def test_several_gradients_and_gradients_of_gradients() -> None:
     """Three derivatives of x^4, each taken through the one before."""
+
     def build(x: Any) -> Any:
         one = OPS["full"](x.shape, 1.0, dtype=float64)
         y = OPS["square"](OPS["square"](x))

@@ -97,9 +97,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "status", "message"), REFUSED)
-def test_refusals(
-    console: Console, words: tuple[str, ...], status: int, message: str
-) -> None:
+def test_refusals(console: Console, words: tuple[str, ...], status: int, message: str) -> None:
     found, out, err = console(*words)
     assert (found, out) == (status, "")
     assert err.endswith(message)

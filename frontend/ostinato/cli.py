@@ -51,8 +51,13 @@ def opt(
 
 @cli.command()
 @_FILE
-@click.option("--input", "inputs", multiple=True, metavar="INDEX=VALUE",
-              help="Argument INDEX: a number or the name of a .npy file; others are random.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="INDEX=VALUE",
+    help="Argument INDEX: a number or the name of a .npy file; others are random.",
+)
 @click.option("--seed", default=0, help="Of the random arguments.")
 @click.option("--save", type=click.Path(file_okay=False), help="Write results there as .npy files.")
 def run(file: str, inputs: tuple[str, ...], seed: int, save: str | None) -> None:
@@ -129,8 +134,8 @@ def _arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list[Any]:
         if of.wrapped:
             made.append(given.get(index, 0.5 if of.dtype.is_floating_point else 1))
             continue
-        shape: Any = of.shape
-        plain: Any = random.standard_normal(shape)
+        shape = [size for size in of.shape if isinstance(size, int)]
+        plain = random.standard_normal(shape)
         value = given.get(index, plain if of.dtype.is_floating_point else plain > 0)
         made.append(convert(np.broadcast_to(np.asarray(value), shape), of.dtype))
     unknown = sorted(set(given) - set(range(len(made))))

@@ -38,7 +38,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from .. import ops as _table
 from ..errors import DTypeError, ShapeError
-from ..op import OPS, Op, Param, Type
+from ..op import OPS, Op, Param, Type, is_list
 from . import ot_text as text
 from .ot_types import (
     NumberType,
@@ -50,8 +50,18 @@ from .ot_types import (
     to_table_type,
 )
 
-__all__ = ["SEGMENTS", "ConstantOp", "FusionOp", "GradientOp", "NumberType", "TableOp", "YieldOp",
-           "class_of", "dialect", "infer"]
+__all__ = [
+    "SEGMENTS",
+    "ConstantOp",
+    "FusionOp",
+    "GradientOp",
+    "NumberType",
+    "TableOp",
+    "YieldOp",
+    "class_of",
+    "dialect",
+    "infer",
+]
 
 SEGMENTS = "operandSegmentSizes"
 assert _table
@@ -111,9 +121,9 @@ def infer(op: TableOp) -> list[Type]:
 
 
 def _types_of(operand: Any) -> Any:
-    if isinstance(operand, SSAValue):
-        return to_table_type(operand.type)
-    return None if operand is None else [to_table_type(v.type) for v in operand]
+    if is_list(operand):
+        return [to_table_type(v.type) for v in operand]
+    return None if operand is None else to_table_type(operand.type)
 
 
 def _show(types: Sequence[Attribute]) -> str:
@@ -180,7 +190,7 @@ def class_of(name: str) -> type[TableOp]:
     """The op class `ot.<name>` of the table's op `name`; KeyError where there is none."""
     schema = OPS[name]
     assert schema.kind != "function", f"{name} expands at the call; it has no IR op"
-    fields = _definitions(schema) | {
+    fields: dict[str, Any] = _definitions(schema) | {
         "name": f"ot.{name}",
         "__doc__": schema.doc,
         "__module__": __name__,
@@ -232,8 +242,9 @@ class ConstantOp(IRDLOperation):
     def verify_(self) -> None:
         expected = to_ir_type(Type((), number_dtype(self.python_value), wrapped=True))
         if self.number.type != expected:
-            raise VerifyException(f"{self.name}: {self.value} is {expected}, "
-                                  f"not {self.number.type}")
+            raise VerifyException(
+                f"{self.name}: {self.value} is {expected}, not {self.number.type}"
+            )
 
 
 @irdl_op_definition
@@ -259,17 +270,23 @@ class GradientOp(IRDLOperation):
 
     def verify_(self) -> None:
         if self.output.type != self.cotangent.type:
-            raise VerifyException(f"{self.name}: output {self.output.type} and cotangent "
-                                  f"{self.cotangent.type}; the types must be equal")
+            raise VerifyException(
+                f"{self.name}: output {self.output.type} and cotangent "
+                f"{self.cotangent.type}; the types must be equal"
+            )
         wanted, found = [v.type for v in self.wrt], [r.type for r in self.gradients]
         if wanted != found:
-            raise VerifyException(f"{self.name}: gradients of type {_show(found)} for values of "
-                                  f"type {_show(wanted)}; the types must be equal")
+            raise VerifyException(
+                f"{self.name}: gradients of type {_show(found)} for values of "
+                f"type {_show(wanted)}; the types must be equal"
+            )
         for value in (self.output, *self.wrt):
             dtype = to_table_type(value.type).dtype
             if not dtype.is_floating_point:
-                raise VerifyException(f"{self.name}: a value of dtype {dtype.name}; "
-                                      "only floating-point values have gradients")
+                raise VerifyException(
+                    f"{self.name}: a value of dtype {dtype.name}; "
+                    "only floating-point values have gradients"
+                )
 
 
 @irdl_op_definition
@@ -297,9 +314,7 @@ class FusionOp(IRDLOperation):
 
     def __init__(self, inputs: Sequence[SSAValue], body: Region) -> None:
         """`body` is complete: what its `ot.yield` hands over gives the result types."""
-        super().__init__(
-            operands=[inputs], regions=[body], result_types=[_yielded(body.block)]
-        )
+        super().__init__(operands=[inputs], regions=[body], result_types=[_yielded(body.block)])
 
     def print(self, printer: Printer) -> None:
         text.print_fusion(printer, self)
@@ -307,8 +322,12 @@ class FusionOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> FusionOp:
         found, body = text.parse_fusion(parser)
-        return cls.create(operands=found.operands, result_types=found.results, regions=[body],
-                          attributes=found.attributes)
+        return cls.create(
+            operands=found.operands,
+            result_types=found.results,
+            regions=[body],
+            attributes=found.attributes,
+        )
 
     def verify_(self) -> None:
         block = self.body.block
@@ -319,8 +338,10 @@ class FusionOp(IRDLOperation):
             ("yielded values", _yielded(block), [r.type for r in self.outputs]),
         ):
             if inner != outer:
-                raise VerifyException(f"{self.name}: {what} of type {_show(inner)} against "
-                                      f"{_show(outer)} outside; the types must be equal")
+                raise VerifyException(
+                    f"{self.name}: {what} of type {_show(inner)} against "
+                    f"{_show(outer)} outside; the types must be equal"
+                )
 
 
 def _yielded(block: Block) -> list[Attribute]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from xdsl.dialects.builtin import (
     BFloat16Type,
@@ -101,10 +101,11 @@ def _table_type(type_: Attribute) -> Type:
         return Type((), dtype_of(type_.element), wrapped=True)
     if not isinstance(type_, TensorType):
         raise VerifyException(f"a value of type {type_}; it must be a tensor or an !ot.number")
-    shape = type_.get_shape()
+    tensor = cast(TensorType[Attribute], type_)
+    shape = tensor.get_shape()
     if any(s < 0 for s in shape):
         raise VerifyException(f"a value of type {type_}; every size must be known")
-    return Type(shape, dtype_of(type_.element_type))
+    return Type(shape, dtype_of(tensor.element_type))
 
 
 def number_dtype(value: bool | int | float) -> DType:
@@ -127,30 +128,29 @@ def number_attribute(value: bool | int | float) -> IntegerAttr | FloatAttr:
 
 def number_value(attribute: Attribute) -> bool | int | float:
     """The inverse of `number_attribute`."""
-    if isinstance(attribute, FloatAttr) and attribute.type == f64:
-        return attribute.value.data
-    if isinstance(attribute, IntegerAttr):
-        if attribute.type == i1:
-            return bool(attribute.value.data)
-        if attribute.type == i64:
-            return attribute.value.data
+    for read in (_read_float, _read_bool, _read_int):
+        value = read(attribute)
+        if value is not None:
+            return value
     raise VerifyException(f"{attribute} is no number; it must be a bool, an i64 or an f64")
 
 
-def _read_int(a: Attribute) -> Any:
-    return a.value.data if isinstance(a, IntegerAttr) and a.type == i64 else None
+def _read_int(a: Any) -> Any:
+    return a.value.data if isinstance(a, IntegerAttr) and a.type == i64 else None  # pyright: ignore[reportUnknownMemberType]
 
 
-def _read_ints(a: Attribute) -> Any:
-    return a.get_values() if isinstance(a, DenseArrayBase) and a.elt_type == i64 else None
+def _read_ints(a: Any) -> Any:
+    if isinstance(a, DenseArrayBase) and a.elt_type == i64:  # pyright: ignore[reportUnknownMemberType]
+        return tuple(a.get_values())
+    return None
 
 
-def _read_bool(a: Attribute) -> Any:
-    return bool(a.value.data) if isinstance(a, IntegerAttr) and a.type == i1 else None
+def _read_bool(a: Any) -> Any:
+    return bool(a.value.data) if isinstance(a, IntegerAttr) and a.type == i1 else None  # pyright: ignore[reportUnknownMemberType]
 
 
-def _read_float(a: Attribute) -> Any:
-    return a.value.data if isinstance(a, FloatAttr) and a.type == f64 else None
+def _read_float(a: Any) -> Any:
+    return a.value.data if isinstance(a, FloatAttr) and a.type == f64 else None  # pyright: ignore[reportUnknownMemberType]
 
 
 def _write_ints(value: Any) -> Attribute:
@@ -181,4 +181,4 @@ def from_property(kind: str, name: str, attribute: Attribute) -> Any:
     value = _KINDS[kind][1](attribute)
     if value is None:
         raise VerifyException(f"attribute '{name}' is {attribute}; it must be of kind {kind}")
-    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
+    return value
