@@ -214,6 +214,12 @@ class Builder:
 
 
 _builders: list[Builder] = []
+_eager: list[Builder] = []
+
+
+def set_eager(builder: Builder) -> None:
+    """Ops without operands are applied by `builder` outside of every `building`."""
+    _eager[:] = [builder]
 
 
 @contextmanager
@@ -241,8 +247,8 @@ def _target(operands: Sequence[Any]) -> Any:
         for v in o if isinstance(o, (list, tuple)) else (o,):
             if hasattr(v, "apply_op"):
                 return v
-    if _builders:
-        return _builders[-1]
+    if _builders or _eager:
+        return (_builders or _eager)[-1]
     raise TypeError("an op was called on no values and outside of `building`")
 
 

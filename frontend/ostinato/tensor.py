@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .ir.dtypes import DType, bool_, float16, float32, float64, int32, int64
-from .ir.op import OPS, Op
-from .ops import functions
+from .ir.op import OPS, Builder, Op, set_eager
+from .ops import check_device, expanded, functions
 from .runtime import _C
 
 Tensor: Any = _C.Tensor
@@ -19,6 +19,13 @@ def _apply_op(self: Any, op: Op, operands: Sequence[Any], attrs: dict[str, Any])
     values = iter(attrs.values())
     args = [next(order) if p.is_operand else next(values) for p in op.params]
     return _C.call(op.name, *args)
+
+
+class _Eager(Builder):
+    """Ops without operands, called from functions of the table: they run at once."""
+
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        return _apply_op(None, op, operands, attrs)
 
 
 def numpy(self: Any) -> Any:
@@ -76,7 +83,9 @@ def _repr(self: Any) -> str:
         return f"tensor(<captured>, shape={self.shape}, dtype={self.dtype})"
     import numpy as np
 
-    body = np.array2string(np.asarray(tolist(self)), separator=", ", prefix="tensor(")
+    source = self.detach()
+    array = _C.to_numpy(source.to(float32) if _is_bfloat16(source) else source)
+    body = np.array2string(array, separator=", ", prefix="tensor(")
     parts = [body]
     if self.dtype not in (float32, int64, bool_):
         parts.append(f"dtype={self.dtype}")
@@ -123,12 +132,6 @@ def to(self: Any, *args: Any, dtype: DType | None = None, device: str | None = N
     return self if dtype is None or dtype is self.dtype else functions.to(self, dtype)
 
 
-def check_device(device: Any) -> None:
-    """ValueError for any device but the CPU."""
-    if device not in (None, "cpu"):
-        raise ValueError(f"device: {device!r} came; this build runs on 'cpu'")
-
-
 def _dlpack(self: Any, **_: Any) -> Any:
     """A DLPack capsule on the same memory."""
     return _C.to_dlpack(self.detach()).__dlpack__()
@@ -144,7 +147,7 @@ def _attach() -> None:
         setattr(Tensor, fn.__name__, fn)
     for name, op in OPS.items():
         if op.kind == "function" and op.method:
-            setattr(Tensor, name, op.body)
+            setattr(Tensor, name, expanded(op))
     more: dict[str, Any] = {
         "apply_op": _apply_op, "__repr__": _repr, "__iter__": _iter, "__array__": _array,
         "__bool__": _bool, "__float__": _item_as(float), "__int__": _item_as(int),
@@ -188,3 +191,4 @@ def stride(self: Any, dim: int | None = None) -> Any:
 
 
 _attach()
+set_eager(_Eager())

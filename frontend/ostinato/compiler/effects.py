@@ -44,8 +44,10 @@ def watched() -> Iterator[None]:
     sys.setprofile(watch)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         sys.setprofile(before)
+        if watch.problem is not None and isinstance(error, CaptureError):
+            raise CaptureError(watch.problem) from error
         raise
     sys.setprofile(before)
     if watch.problem is not None:

@@ -150,9 +150,7 @@ def _build(builder: Any, node: Node, given: list[Any]) -> Sequence[Any]:
     results = builder.apply_op(op, _grouped(op, given), attrs)
     results = results if isinstance(results, tuple) else (results,)
     if node.no_grad and op.vjp_rule is not None and not op.name.endswith("_step"):
-        results = tuple(
-            OPS["detach"](r) if r.dtype.is_floating_point else r for r in results
-        )
+        results = tuple(OPS["detach"](r) if r.dtype.is_floating_point else r for r in results)
     return results
 
 

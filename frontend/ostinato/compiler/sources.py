@@ -7,6 +7,7 @@ import linecache
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
@@ -36,18 +37,52 @@ def find_source(number: Any) -> Any:
     frame = sys._getframe(1)
     if is_ours(frame.f_code) or _is_literal(number, frame.f_code):
         return None
-    for path, read in _paths(frame):
-        try:
-            found = read()
-        except (AttributeError, KeyError, NameError):
-            continue
-        if found is number or (type(found) is type(number) and found == number):
-            return live_number(path, read).operand()
+    with _unwatched():
+        for path, read in _paths(frame):
+            if _reads(read, number):
+                return live_number(path, read).operand()
+        if not _holds_numbers(frame):
+            return None  # computed by calls from literals and guarded values alone
     raise CaptureError(
         f"capture: the number {number!r} at {frame.f_code.co_filename}:{frame.f_lineno} is neither "
         "a literal nor read from an argument, attribute or global, so a replay could not know it; "
         "pass it as an argument"
     )
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """The profile hook of the capture looks at user code, not at this search."""
+    hook = sys.getprofile()
+    sys.setprofile(None)
+    try:
+        yield
+    finally:
+        sys.setprofile(hook)
+
+
+def _holds_numbers(frame: FrameType) -> bool:
+    """Whether the running expression reads a plain number, or cannot be looked at."""
+    nodes = list(_expression(frame))
+    for node in nodes:
+        if not isinstance(node, (ast.Name, ast.Attribute)):
+            continue
+        try:
+            value = eval(compile(ast.Expression(node), "<source>", "eval"),  # noqa: S307
+                         frame.f_globals, frame.f_locals)  # fmt: skip
+        except Exception:
+            return True
+        if isinstance(value, (int, float)):
+            return True
+    return not nodes
+
+
+def _reads(read: Callable[[], Any], number: Any) -> bool:
+    try:
+        found = read()
+    except (AttributeError, KeyError, NameError):
+        return False
+    return found is number or (type(found) is type(number) and found == number)
 
 
 def _is_literal(number: Any, code: CodeType) -> bool:

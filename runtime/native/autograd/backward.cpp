@@ -114,8 +114,10 @@ class Backward {
     std::vector<Tensor> out(node->edges.size());
     if (any) {
       check(*node);
-      if (node->gradient) run_gradient(*node, in.cotangents, out.data());
-      else run_pointwise_gradient(*node, in.cotangents[0], out.data());
+      if (node->gradient)
+        run_gradient(*node, in.cotangents, out.data());
+      else
+        run_pointwise_gradient(*node, in.cotangents[0], out.data());
       if (anomaly_enabled()) look_for_nan(*node, out);
     }
     for (size_t i = 0; i < out.size(); ++i) {
@@ -213,8 +215,8 @@ class Backward {
     }
   }
 
-  static Tensor gradient_of(const Node& node, const PointwiseEntry& e, std::span<const Tensor> slots,
-                            size_t operand) {
+  static Tensor gradient_of(const Node& node, const PointwiseEntry& e,
+                            std::span<const Tensor> slots, size_t operand) {
     Tensor made = slots[0];
     if (e.inner) {
       std::vector<Tensor> args;

@@ -54,17 +54,12 @@ Edge edge_of(const Tensor& t) {
   return {{}, 0, t};
 }
 
-bool is_differentiable(const OpCall& call) {
-  const OpInfo& op = *call.op;
-  if (op.kind == OpKind::pointwise) return op.pointwise->differentiable != 0;
-  return op.has_rule || op.kind == OpKind::composite;
-}
-
 uint32_t wanted_operands(const OpCall& call) {
   uint32_t wanted = 0;
   for (size_t i = 0; i < call.operands.size() && i < 32; ++i) {
     const Tensor& t = call.operands[i];
-    bool has_rule = call.op->kind != OpKind::pointwise || call.op->pointwise->differentiable >> i & 1;
+    bool has_rule =
+        call.op->kind != OpKind::pointwise || call.op->pointwise->differentiable >> i & 1;
     if (t && t->requires_grad && has_rule) wanted |= 1u << i;
   }
   return wanted;
@@ -123,7 +118,7 @@ Tensor detached(const Tensor& t) {
 }
 
 void record(const OpCall& call, std::span<Tensor> results) {
-  if (!is_differentiable(call)) return;
+  if (!is_differentiable(*call.op)) return;
   uint32_t wanted = wanted_operands(call);
   if (!wanted) return;
   Ref<Node> node(new Node);
@@ -141,8 +136,10 @@ void record(const OpCall& call, std::span<Tensor> results) {
     node->result_sizes.push_back(r.sizes());
     node->result_dtypes.push_back(r.dtype());
   }
-  if (call.op->kind == OpKind::pointwise) save_pointwise(*node, call, results);
-  else save_for_program(*node, call, results);
+  if (call.op->kind == OpKind::pointwise)
+    save_pointwise(*node, call, results);
+  else
+    save_for_program(*node, call, results);
   std::swap(node->site, current_site);
   for (size_t i = 0; i < results.size(); ++i) {
     if (!is_float(results[i].dtype())) continue;

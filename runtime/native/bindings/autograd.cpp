@@ -15,8 +15,9 @@ Tensor seed_for(const Tensor& root, nb::handle given) {
   if (!given.is_none()) {
     const Tensor& seed = tensor_of(given.ptr());
     if (seed.sizes() != root.sizes()) {
-      throw Error(ErrorKind::gradient, "backward: the gradient has another shape than the tensor; "
-                                       "give one of the same shape");
+      throw Error(ErrorKind::gradient,
+                  "backward: the gradient has another shape than the tensor; "
+                  "give one of the same shape");
     }
     return seed;
   }
@@ -66,15 +67,17 @@ void bind_autograd(nb::module_& m) {
   m.def("set_grad_enabled", &set_grad_enabled, "on"_a);
   m.def("anomaly_enabled", &anomaly_enabled);
   m.def("set_anomaly_enabled", &set_anomaly_enabled, "on"_a);
-  m.def("backward",
-        [](nb::handle root, nb::handle seed, bool retain, bool create) {
-          run_backward(root, seed, {}, retain || create, create);
-        },
-        "root"_a, "seed"_a.none(), "retain_graph"_a, "create_graph"_a);
-  m.def("gradients",
-        [](nb::handle root, nb::handle seed, const std::vector<Tensor>& inputs, bool retain,
-           bool create) { return run_backward(root, seed, inputs, retain || create, create); },
-        "root"_a, "seed"_a.none(), "inputs"_a, "retain_graph"_a, "create_graph"_a);
+  m.def(
+      "backward",
+      [](nb::handle root, nb::handle seed, bool retain, bool create) {
+        run_backward(root, seed, {}, retain || create, create);
+      },
+      "root"_a, "seed"_a.none(), "retain_graph"_a, "create_graph"_a);
+  m.def(
+      "gradients",
+      [](nb::handle root, nb::handle seed, const std::vector<Tensor>& inputs, bool retain,
+         bool create) { return run_backward(root, seed, inputs, retain || create, create); },
+      "root"_a, "seed"_a.none(), "inputs"_a, "retain_graph"_a, "create_graph"_a);
 }
 
 }  // namespace ostinato::python

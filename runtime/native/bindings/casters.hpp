@@ -30,14 +30,22 @@ struct type_caster<ostinato::Attr> {
     PyObject* o = src.ptr();
     ostinato::DType d;
     try {
-      if (o == Py_None) value = Attr();
-      else if (PyBool_Check(o)) value = Attr(o == Py_True);
-      else if (PyLong_Check(o)) value = Attr(ostinato::python::int_from(o));
-      else if (PyFloat_Check(o)) value = Attr(PyFloat_AS_DOUBLE(o));
-      else if (PyUnicode_Check(o)) value = Attr(std::string(PyUnicode_AsUTF8(o)));
-      else if (ostinato::python::dtype_of(o, &d)) value = Attr(d);
-      else if (PyTuple_Check(o) || PyList_Check(o)) value = Attr(ostinato::python::sizes_from(o));
-      else return false;
+      if (o == Py_None)
+        value = Attr();
+      else if (PyBool_Check(o))
+        value = Attr(o == Py_True);
+      else if (PyLong_Check(o))
+        value = Attr(ostinato::python::int_from(o));
+      else if (PyFloat_Check(o))
+        value = Attr(PyFloat_AS_DOUBLE(o));
+      else if (PyUnicode_Check(o))
+        value = Attr(std::string(PyUnicode_AsUTF8(o)));
+      else if (ostinato::python::dtype_of(o, &d))
+        value = Attr(d);
+      else if (PyTuple_Check(o) || PyList_Check(o))
+        value = Attr(ostinato::python::sizes_from(o));
+      else
+        return false;
     } catch (...) {
       PyErr_Clear();
       return false;

@@ -28,8 +28,12 @@ int index_or(nb::handle value) { return value.is_none() ? -1 : nb::cast<int>(val
 Placed placed_from(nb::handle row) {
   static constexpr const char* names[] = {"input", "output", "arena", "constant"};
   std::string space = nb::cast<std::string>(row["space"]);
-  Placed p{Space::input, 0, named_dtype(row["dtype"]), sizes_at(row, "sizes"),
-           sizes_at(row, "strides"), nb::cast<int64_t>(row["start"])};
+  Placed p{Space::input,
+           0,
+           named_dtype(row["dtype"]),
+           sizes_at(row, "sizes"),
+           sizes_at(row, "strides"),
+           nb::cast<int64_t>(row["start"])};
   for (int i = 0; i < 4; ++i) {
     if (space == names[i]) p.space = static_cast<Space>(i);
   }
@@ -95,7 +99,8 @@ void fill(CompiledProgram* p, nb::dict spec, nb::bytes object) {
 }  // namespace
 
 void bind_compiled(nb::module_& m) {
-  nb::class_<CompiledProgram>(m, "CompiledProgram", "Kernel launches and op calls over planned memory.")
+  nb::class_<CompiledProgram>(m, "CompiledProgram",
+                              "Kernel launches and op calls over planned memory.")
       .def("__init__", &fill, "spec"_a, "object"_a)
       .def(
           "run",
@@ -106,8 +111,9 @@ void bind_compiled(nb::module_& m) {
           "inputs"_a, "The results, in order.")
       .def_ro("arena_bytes", &CompiledProgram::arena_bytes)
       .def_prop_ro("steps", [](const CompiledProgram& p) { return p.steps.size(); });
-  m.def("number", [](nb::handle v) { return operand_from(v.ptr(), "number", "value"); }, "value"_a,
-        "A number as a 0-d tensor that promotes as Python numbers do.");
+  m.def(
+      "number", [](nb::handle v) { return operand_from(v.ptr(), "number", "value"); }, "value"_a,
+      "A number as a 0-d tensor that promotes as Python numbers do.");
 }
 
 }  // namespace ostinato::python

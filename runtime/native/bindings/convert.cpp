@@ -60,7 +60,8 @@ int64_t int_from(PyObject* o) {
   if (PyLong_CheckExact(o)) {
     int overflow = 0;
     int64_t v = PyLong_AsLongLongAndOverflow(o, &overflow);
-    if (overflow) throw Error(ErrorKind::value, "an integer does not fit 64 bits; give a smaller one");
+    if (overflow)
+      throw Error(ErrorKind::value, "an integer does not fit 64 bits; give a smaller one");
     return v;
   }
   Owned number(PyNumber_Index(o));
@@ -74,7 +75,8 @@ Sizes sizes_from(PyObject* o) {
   if (!fast) throw PythonError{};
   Sizes out;
   Py_ssize_t n = PySequence_Fast_GET_SIZE(fast.get());
-  for (Py_ssize_t i = 0; i < n; ++i) out.push_back(int_from(PySequence_Fast_GET_ITEM(fast.get(), i)));
+  for (Py_ssize_t i = 0; i < n; ++i)
+    out.push_back(int_from(PySequence_Fast_GET_ITEM(fast.get(), i)));
   return out;
 }
 
@@ -160,9 +162,10 @@ PyObject* attr_to(const Attr& attr) {
 
 void refuse_in_capture(const char* what) {
   if (!Tracer::active()) return;
-  throw Error(ErrorKind::capture,
-              std::string("capture: ") + what +
-                  " needs a value now; return the tensor, or call it outside the compiled function");
+  throw Error(
+      ErrorKind::capture,
+      std::string("capture: ") + what +
+          " needs a value now; return the tensor, or call it outside the compiled function");
 }
 
 }  // namespace ostinato::python

@@ -79,9 +79,9 @@ class Indexer {
   void select(int64_t i) {
     int64_t size = value_.size(axis_);
     if (i < -size || i >= size) {
-      throw Error(ErrorKind::index, "indexing: index " + std::to_string(i) + " is out of range for " +
-                                        "size " + std::to_string(size) + " of axis " +
-                                        std::to_string(axis_) + "; give one from " +
+      throw Error(ErrorKind::index, "indexing: index " + std::to_string(i) +
+                                        " is out of range for " + "size " + std::to_string(size) +
+                                        " of axis " + std::to_string(axis_) + "; give one from " +
                                         std::to_string(-size) + " to " + std::to_string(size - 1));
     }
     value_ = apply(op::select, value_, {Attr(int64_t{axis_}), Attr(i < 0 ? i + size : i)});
@@ -89,9 +89,9 @@ class Indexer {
 
   void pick(const Tensor& index) {
     if (category(index.dtype()) != 1) {
-      throw Error(ErrorKind::dtype, "indexing: an index tensor has dtype " +
-                                        std::string(name_of(index.dtype())) +
-                                        "; give an integer tensor (masks: use where or masked_fill)");
+      throw Error(ErrorKind::dtype,
+                  "indexing: an index tensor has dtype " + std::string(name_of(index.dtype())) +
+                      "; give an integer tensor (masks: use where or masked_fill)");
     }
     Tensor pair[] = {value_, index};
     Attr attrs[] = {Attr(int64_t{axis_})};
@@ -140,8 +140,9 @@ int set_item(PyObject* self, PyObject* key, PyObject* value) noexcept {
     note_call_site(both);
     Tensor target = Indexer(t).run(items_of(&key));
     if (target->storage.get() != t->storage.get()) {
-      throw Error(ErrorKind::type, "indexing: assignment through an index tensor is not supported; "
-                                   "use scatter_add or where");
+      throw Error(ErrorKind::type,
+                  "indexing: assignment through an index tensor is not supported; "
+                  "use scatter_add or where");
     }
     Tensor pair[] = {target, source};
     call_op_inplace(op_info(op::copy), pair, {});

@@ -28,10 +28,9 @@ DType from_dlpack_dtype(nb::dlpack::dtype given) {
     DType d = static_cast<DType>(i);
     if (dlpack_dtype(d) == given) return d;
   }
-  throw Error(ErrorKind::dtype, "from_dlpack: an element type with code " +
-                                    std::to_string(given.code) + " and " +
-                                    std::to_string(given.bits) +
-                                    " bits has no ostinato dtype; convert it first");
+  throw Error(ErrorKind::dtype,
+              "from_dlpack: an element type with code " + std::to_string(given.code) + " and " +
+                  std::to_string(given.bits) + " bits has no ostinato dtype; convert it first");
 }
 
 // A tensor on the memory of `array`, which it keeps alive.
@@ -75,8 +74,9 @@ nb::object export_array(const Tensor& t) {
 
 nb::object to_numpy(const Tensor& t) {
   if (t.dtype() == DType::bfloat16_) {
-    throw Error(ErrorKind::dtype,
-                "numpy: dtype bfloat16 has no NumPy type; convert with .to(ostinato.float32) first");
+    throw Error(
+        ErrorKind::dtype,
+        "numpy: dtype bfloat16 has no NumPy type; convert with .to(ostinato.float32) first");
   }
   return export_array<nb::numpy>(t);
 }
@@ -96,25 +96,33 @@ nb::object item(const Tensor& t) {
 }  // namespace
 
 void bind_interop(nb::module_& m) {
-  m.def("from_array", &from_array, "array"_a,
-        "A tensor on the memory of a NumPy array or any object with DLPack or the buffer protocol.");
+  m.def(
+      "from_array", &from_array, "array"_a,
+      "A tensor on the memory of a NumPy array or any object with DLPack or the buffer protocol.");
   m.def("to_numpy", &to_numpy, "tensor"_a, "A NumPy array on the memory of `tensor`.");
   m.def("to_dlpack", &export_array<>, "tensor"_a, "A DLPack capsule on the memory of `tensor`.");
   m.def("item", &item, "tensor"_a, "The one element as a Python number.");
-  m.def("item_now", [](const Tensor& t) {
-    if (is_float(t.dtype())) return nb::object(nb::float_(t.item_double()));
-    if (t.dtype() == DType::bool_) return nb::object(nb::bool_(t.item_int() != 0));
-    return nb::object(nb::int_(t.item_int()));
-  }, "number"_a, "The value of a number, also inside a capture.");
-  m.def("give_value", [](const Tensor& t, const Tensor& value) {
-    t->storage = value->storage;
-    t->offset = value->offset;
-    t->set_geometry(value.sizes(), value.strides());
-  }, "tensor"_a, "value"_a, "A tensor of a finished capture gets its memory.");
+  m.def(
+      "item_now",
+      [](const Tensor& t) {
+        if (is_float(t.dtype())) return nb::object(nb::float_(t.item_double()));
+        if (t.dtype() == DType::bool_) return nb::object(nb::bool_(t.item_int() != 0));
+        return nb::object(nb::int_(t.item_int()));
+      },
+      "number"_a, "The value of a number, also inside a capture.");
+  m.def(
+      "give_value",
+      [](const Tensor& t, const Tensor& value) {
+        t->storage = value->storage;
+        t->offset = value->offset;
+        t->set_geometry(value.sizes(), value.strides());
+      },
+      "tensor"_a, "value"_a, "A tensor of a finished capture gets its memory.");
   m.def("strides", [](const Tensor& t) { return nb::steal(sizes_to(t.strides())); }, "tensor"_a);
   m.def("storage_offset", [](const Tensor& t) { return t->offset; }, "tensor"_a);
-  m.def("data_ptr", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.bytes()); },
-        "tensor"_a);
+  m.def(
+      "data_ptr", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.bytes()); },
+      "tensor"_a);
   m.def("is_contiguous", [](const Tensor& t) { return t.contiguous(); }, "tensor"_a);
   m.def("is_traced", [](const Tensor& t) { return t.is_traced(); }, "tensor"_a);
   m.def("empty", [](nb::handle sizes, nb::handle dtype) {

@@ -67,8 +67,10 @@ void call_into(nb::str name, const std::vector<Tensor>& targets, nb::args args) 
   size_t at = 0;
   for (const Param& p : op->params) {
     PyObject* value = at < args.size() ? args[at++].ptr() : nullptr;
-    if (p.is_operand) operands.push_back(operand_from(value ? value : Py_None, op->name, p.name));
-    else attrs.push_back(value ? attr_from(value, *op, p) : p.fallback);
+    if (p.is_operand)
+      operands.push_back(operand_from(value ? value : Py_None, op->name, p.name));
+    else
+      attrs.push_back(value ? attr_from(value, *op, p) : p.fallback);
   }
   note_call_site(operands);
   nb::gil_scoped_release unlocked;

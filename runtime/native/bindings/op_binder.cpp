@@ -27,7 +27,8 @@ struct Gathered {
     ++count;
   }
   std::span<Tensor> operands() {
-    return many.empty() ? std::span<Tensor>(few, static_cast<size_t>(count)) : std::span<Tensor>(many);
+    return many.empty() ? std::span<Tensor>(few, static_cast<size_t>(count))
+                        : std::span<Tensor>(many);
   }
 };
 
@@ -62,8 +63,10 @@ Tensor fallback_operand(const Param& p) {
         using V = std::decay_t<decltype(v)>;
         constexpr bool is_number =
             std::is_same_v<V, bool> || std::is_same_v<V, int64_t> || std::is_same_v<V, double>;
-        if constexpr (is_number) return number(v);
-        else return Tensor();
+        if constexpr (is_number)
+          return number(v);
+        else
+          return Tensor();
       },
       p.fallback.value());
 }
@@ -102,7 +105,8 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
         Py_ssize_t first = at - 1;
         while (at < nargs && is_index(args[at])) ++at;
         PyObject* tuple = PyTuple_New(at - first);
-        for (Py_ssize_t i = first; i < at; ++i) PyTuple_SET_ITEM(tuple, i - first, Py_NewRef(args[i]));
+        for (Py_ssize_t i = first; i < at; ++i)
+          PyTuple_SET_ITEM(tuple, i - first, Py_NewRef(args[i]));
         rest.reset(tuple);
         value = tuple;
       }
@@ -117,8 +121,10 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
     if (!value && p.required) {
       throw Error(ErrorKind::type, std::string(op.name) + ": argument '" + p.name + "' is missing");
     }
-    if (p.is_operand) add_operand(g, op, p, value);
-    else g.attrs[g.attr_count++] = value ? attr_from(value, op, p) : p.fallback;
+    if (p.is_operand)
+      add_operand(g, op, p, value);
+    else
+      g.attrs[g.attr_count++] = value ? attr_from(value, op, p) : p.fallback;
   }
   if (at < nargs) {
     throw Error(ErrorKind::type, std::string(op.name) + ": " + std::to_string(nargs) +

@@ -92,17 +92,17 @@ Program* derive(ProgramKind kind, const OpCall& call, std::span<const Tensor> re
 }  // namespace
 
 void bind_programs(nb::module_& m) {
-  m.def("set_derive",
-        [](nb::object fn) {
-          derive_function = std::move(fn);
-          set_derive(derive);
-        },
-        "function"_a);
+  m.def(
+      "set_derive",
+      [](nb::object fn) {
+        derive_function = std::move(fn);
+        set_derive(derive);
+      },
+      "function"_a);
   m.def("derived_programs", &derived_count, "How many Programs were derived in this process.");
   // The function goes with the module: a static object would outlive the interpreter.
-  m.attr("_derive_keeper") = nb::capsule(&derive_function, [](void* p) noexcept {
-    static_cast<nb::object*>(p)->reset();
-  });
+  m.attr("_derive_keeper") =
+      nb::capsule(&derive_function, [](void* p) noexcept { static_cast<nb::object*>(p)->reset(); });
 }
 
 }  // namespace ostinato::python

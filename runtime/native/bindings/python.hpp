@@ -12,8 +12,7 @@
 namespace ostinato::python {
 
 struct PyTensor {
-  PyObject_HEAD
-  Tensor tensor;
+  PyObject_HEAD Tensor tensor;
   PyObject* weakrefs;
 };
 
@@ -90,9 +89,9 @@ int set_item(PyObject* self, PyObject* key, PyObject* value) noexcept;
 
 // Slots and methods, one array from each file.
 extern PyGetSetDef tensor_properties[];
-const PyMethodDef* op_methods();     // Tensor methods of the table, null-terminated
-const PyMethodDef* op_functions();   // module functions of the table, null-terminated
-PyType_Slot* operator_slots();       // number protocol, zero-terminated
+const PyMethodDef* op_methods();    // Tensor methods of the table, null-terminated
+const PyMethodDef* op_functions();  // module functions of the table, null-terminated
+PyType_Slot* operator_slots();      // number protocol, zero-terminated
 
 // The random state of the default generator or of `o`, advanced by the draws of `count` elements.
 Tensor draw(PyObject* o, int64_t count);

@@ -83,17 +83,19 @@ Tensor draw(PyObject* o, int64_t count) {
 void bind_random(nb::module_& m) {
   nb::class_<Generator>(m, "Generator", "A Philox4x32-10 random state: a seed and an offset.")
       .def(nb::init<int64_t>(), "seed"_a = 0)
-      .def("manual_seed",
-           [](nb::object self, int64_t seed) {
-             nb::cast<Generator&>(self).manual_seed(seed);
-             return self;
-           },
-           "seed"_a, "Start again from `seed`.")
+      .def(
+          "manual_seed",
+          [](nb::object self, int64_t seed) {
+            nb::cast<Generator&>(self).manual_seed(seed);
+            return self;
+          },
+          "seed"_a, "Start again from `seed`.")
       .def("initial_seed", &Generator::seed, "The seed in use.")
       .def_prop_rw("offset", &Generator::offset, &Generator::set_offset,
                    "How many counters were drawn since the seed was set.");
-  m.def("default_generator", []() -> Generator& { return default_generator(); },
-        nb::rv_policy::reference, "The generator that random ops use where none is given.");
+  m.def(
+      "default_generator", []() -> Generator& { return default_generator(); },
+      nb::rv_policy::reference, "The generator that random ops use where none is given.");
 }
 
 }  // namespace ostinato::python

@@ -1,10 +1,12 @@
-#include "bindings/python.hpp"
-
-#include <structmember.h>
+// clang-format off
+#include <Python.h>
+#include <structmember.h>  // needs Python.h before it
+// clang-format on
 
 #include <cstddef>
 #include <cstring>
 
+#include "bindings/python.hpp"
 #include "trace/tracer.hpp"
 
 namespace ostinato::python {
@@ -110,7 +112,8 @@ int set_grad(PyObject* self, PyObject* value, void*) {
 
 PyObject* get_is_leaf(PyObject* self, void*) {
   const Tensor& t = tensor_of(self);
-  return PyBool_FromLong(!(t->autograd && t->autograd->node) && !(t.is_traced() && t->requires_grad));
+  return PyBool_FromLong(!(t->autograd && t->autograd->node) &&
+                         !(t.is_traced() && t->requires_grad));
 }
 PyObject* get_version(PyObject* self, void*) {
   const Tensor& t = tensor_of(self);

@@ -32,8 +32,10 @@ void compute(const OpCall& call, const TensorMeta* metas, Tensor* results) {
   }
   for (int i = 0; i < op.results; ++i) results[i] = empty(metas[i].sizes, metas[i].dtype);
   std::span<Tensor> out(results, op.results);
-  if (op.kind == OpKind::pointwise) run_pointwise_op(call, out);
-  else op.kernel(call, out);
+  if (op.kind == OpKind::pointwise)
+    run_pointwise_op(call, out);
+  else
+    op.kernel(call, out);
 }
 
 // A composite without a kernel and without a rule is recorded as its parts.
@@ -52,31 +54,34 @@ bool overlaps(const Tensor& a, const Tensor& b) {
 
 void check_inplace(const OpInfo& op, const Tensor& self, const TensorMeta& meta, bool grad) {
   if (meta.sizes != self.sizes()) {
-    fail(op, ErrorKind::shape, "the result has shape " + show(meta.sizes) + ", which does not fit " +
-                                   "the tensor of shape " + show(self.sizes()) +
-                                   "; use the form without the underscore");
+    fail(op, ErrorKind::shape,
+         "the result has shape " + show(meta.sizes) + ", which does not fit " +
+             "the tensor of shape " + show(self.sizes()) + "; use the form without the underscore");
   }
   if (category(meta.dtype) > category(self.dtype())) {
-    fail(op, ErrorKind::dtype, "the result has dtype " + std::string(name_of(meta.dtype)) +
-                                   ", which a tensor of " + std::string(name_of(self.dtype())) +
-                                   " cannot hold; convert it with .to(...) first");
+    fail(op, ErrorKind::dtype,
+         "the result has dtype " + std::string(name_of(meta.dtype)) + ", which a tensor of " +
+             std::string(name_of(self.dtype())) + " cannot hold; convert it with .to(...) first");
   }
   if (self->wrapped) fail(op, ErrorKind::type, "a number cannot be changed in place");
   for (int i = 0; i < self.ndim(); ++i) {
     if (self.strides()[i] == 0 && self.sizes()[i] > 1) {
-      fail(op, ErrorKind::value, "the tensor is expanded, so elements share memory; clone() it first");
+      fail(op, ErrorKind::value,
+           "the tensor is expanded, so elements share memory; clone() it first");
     }
   }
   if (grad && self->requires_grad && !(self->autograd && self->autograd->node)) {
-    fail(op, ErrorKind::gradient, "a leaf that requires grad cannot be changed in place; "
-                                  "do it under no_grad()");
+    fail(op, ErrorKind::gradient,
+         "a leaf that requires grad cannot be changed in place; "
+         "do it under no_grad()");
   }
 }
 
 }  // namespace
 
 DType dtype_rule::promote(const OpCall& call, std::initializer_list<int> which) {
-  // By rank: numbers, 0-d tensors, tensors with axes. A lower rank counts where its category is higher.
+  // By rank: numbers, 0-d tensors, tensors with axes. A lower rank counts where its category is
+  // higher.
   int found[3] = {-1, -1, -1};
   auto meet = [&](const Tensor& t) {
     if (!t) return;
@@ -93,7 +98,8 @@ DType dtype_rule::promote(const OpCall& call, std::initializer_list<int> which) 
   int best = -1;
   for (int rank : {2, 1, 0}) {
     if (found[rank] < 0) continue;
-    if (best < 0 || category(static_cast<DType>(found[rank])) > category(static_cast<DType>(best))) {
+    if (best < 0 ||
+        category(static_cast<DType>(found[rank])) > category(static_cast<DType>(best))) {
       best = found[rank];
     }
   }

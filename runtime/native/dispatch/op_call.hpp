@@ -118,8 +118,7 @@ Tensor call_op(const OpInfo& op, std::span<const Tensor> operands,
 // The same for kernels and Programs: no tape, no trace.
 void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
             Tensor* results);
-Tensor run_op(const OpInfo& op, std::span<const Tensor> operands,
-              std::span<const Attr> attrs = {});
+Tensor run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs = {});
 // Each target, of its result's shape and dtype, takes the result's value. Never recorded by the
 // tape; a kernel of an op used so may read an operand only where it writes the same element.
 void call_op_into(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,

@@ -73,6 +73,12 @@ const PointwiseEntry* PointwiseOp::find_gradient(int variant, int operand, DType
   return at < gradient.size() ? gradient[at][static_cast<int>(compute)] : nullptr;
 }
 
+bool is_differentiable(const OpInfo& op) {
+  if (op.id == op::detach) return false;
+  if (op.kind == OpKind::pointwise) return op.pointwise->differentiable != 0;
+  return op.has_rule || op.kind == OpKind::composite;
+}
+
 DType compute_dtype(const OpCall& call) {
   DType d = call.op->pointwise->compute(call);
   return d == DType::float16_ || d == DType::bfloat16_ ? DType::float32_ : d;

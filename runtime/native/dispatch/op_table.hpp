@@ -32,6 +32,8 @@ struct PointwiseOp {
   const PointwiseEntry* find_gradient(int variant, int operand, DType compute) const;
 };
 
+// Whether a result can depend differentiably on an operand.
+bool is_differentiable(const OpInfo& op);
 // float for the half types, int64 for narrow integers where there is no loop of their own.
 DType compute_dtype(const OpCall& call);
 const PointwiseEntry& forward_entry(const OpCall& call);

@@ -133,8 +133,10 @@ Sizes reduced(const OpCall& call, int index, int dim, int keepdim) {
   bool keep = call.attr(keepdim).as_bool();
   Sizes out;
   for (size_t i = 0; i < shape.size(); ++i) {
-    if (!marks[i]) out.push_back(shape[i]);
-    else if (keep) out.push_back(1);
+    if (!marks[i])
+      out.push_back(shape[i]);
+    else if (keep)
+      out.push_back(1);
   }
   return out;
 }
@@ -174,8 +176,10 @@ Sizes reshaped(const OpCall& call, int shape_attr) {
   int unknown = 0;
   bool bad = false;
   for (int64_t s : shape) {
-    if (s == -1) ++unknown;
-    else known *= s;
+    if (s == -1)
+      ++unknown;
+    else
+      known *= s;
     bad |= s < -1;
   }
   bad |= unknown > 1;
@@ -390,8 +394,8 @@ Sizes selected(const OpCall& call, int dim, int index_attr) {
   if (shape.empty()) fail(call, "shape () has no axis to index; give a tensor with axes");
   int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
   if (index < -shape[at] || index >= shape[at]) {
-    fail(call, "index " + std::to_string(index) + " is out of range for dim " +
-                   std::to_string(at) + " of shape " + show(shape) + "; give an index from " +
+    fail(call, "index " + std::to_string(index) + " is out of range for dim " + std::to_string(at) +
+                   " of shape " + show(shape) + "; give an index from " +
                    std::to_string(-shape[at]) + " to " + std::to_string(shape[at] - 1));
   }
   Sizes out;

@@ -14,11 +14,6 @@ bool same_geometry(const Tensor& a, const Tensor& b) {
   return a->offset == b->offset && a.sizes() == b.sizes() && a.strides() == b.strides();
 }
 
-bool is_differentiable(const OpInfo& op) {
-  if (op.kind == OpKind::pointwise) return op.pointwise->differentiable != 0;
-  return op.has_rule || op.kind == OpKind::composite;
-}
-
 // A view of a traced tensor shares its storage; a reshape that would have to copy does not.
 bool makes_view(const OpCall& call) {
   if (!call.op->view) return false;
@@ -130,9 +125,9 @@ int Tracer::value_of(const Tensor& t) {
   }
   Cell& cell = cells_[t->storage.get()];
   if (id < 0) {
-    id = same_geometry(cell.root, t)
-             ? cell.value
-             : emit(op_info(op::as_strided), {cell.value}, geometry(cell, t), {t.dtype(), t.sizes()});
+    id = same_geometry(cell.root, t) ? cell.value
+                                     : emit(op_info(op::as_strided), {cell.value},
+                                            geometry(cell, t), {t.dtype(), t.sizes()});
   }
   states_[t.get()] = {id, cell.version};
   return id;
@@ -145,7 +140,8 @@ void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results
   std::swap(node.site, call_site());
   bool view = makes_view(call);
   for (int i = 0; i < call.op->results; ++i) {
-    results[i] = view ? call.op->view_fn(call, metas[i]) : traced_tensor(metas[i].sizes, metas[i].dtype);
+    results[i] =
+        view ? call.op->view_fn(call, metas[i]) : traced_tensor(metas[i].sizes, metas[i].dtype);
     results[i]->requires_grad = grad && is_float(metas[i].dtype);
     int id = new_value({TraceValue::Kind::result, metas[i], false, results[i]->requires_grad});
     node.results.push_back(id);

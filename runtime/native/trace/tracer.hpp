@@ -13,13 +13,13 @@ namespace ostinato {
 struct TraceValue {
   enum class Kind : uint8_t { result, input, number } kind;
   TensorMeta meta;
-  bool wrapped = false;        // a Python number
+  bool wrapped = false;  // a Python number
   bool requires_grad = false;
-  Tensor tensor = {};          // of an input or number: the tensor; of a result: what user code holds
+  Tensor tensor = {};  // of an input or number: the tensor; of a result: what user code holds
 };
 
 struct TraceNode {
-  const OpInfo* op;           // null: the gradients of operand 0, weighted by operand 1, for the others
+  const OpInfo* op;  // null: the gradients of operand 0, weighted by operand 1, for the others
   std::vector<int> operands;  // value ids, -1 for an absent one
   std::vector<int> results;
   std::vector<Attr> attrs;
