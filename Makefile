@@ -22,7 +22,7 @@ editable := --no-build-isolation --config-settings=wheel.cmake=false \
 
 dev: $(stamps)/base $(BUILD)/build.ninja
 	@$(bin)/cmake --build $(BUILD)
-	@cp --update $(BUILD)/_C.*.so runtime/
+	@cp --update --remove-destination $(BUILD)/_C.*.so runtime/
 
 test: dev $(stamps)/test
 	$(bin)/python -m pytest $(PYTEST_ARGS)
