@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from models import Config, ImageConfig, LanguageModel, VisionTransformer
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-
 import ostinato as ot
-from models import Config, ImageConfig, LanguageModel, VisionTransformer
 
 
 class Block(nn.Module):
