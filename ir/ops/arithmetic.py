@@ -15,6 +15,7 @@ from .comparison import eq, ge, gt, logical_and, lt
 from .rounding import sign
 from .selection import as_dtype, where
 from .transcendental import log
+from .view import detach
 
 _NUMBERS = Only(Promote(), "if")
 _FLOATS = Only(Promote(), "f")
@@ -82,12 +83,6 @@ def floor_divide(x: Tensor, y: Tensor) -> Tensor:
     return x // y
 
 
-@floor_divide.vjp
-def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
-    # A staircase: flat wherever it has a slope.
-    return None, None
-
-
 floor_divide.sampled(binary(low=-2.0, high=-0.3, kinds="fi"))
 
 
@@ -99,7 +94,8 @@ def remainder(x: Tensor, y: Tensor) -> Tensor:
 
 @remainder.vjp
 def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
-    return g, -g * floor_divide(x, y)
+    # The quotient is a staircase: flat wherever it has a slope.
+    return g, -g * floor_divide(detach(x), detach(y))
 
 
 remainder.sampled(binary(low=-2.0, high=-0.3, kinds="fi"))

@@ -149,6 +149,7 @@ def arange(
     The dtype for None is int64 if all three are ints, else float32. ValueError where `step` leads
     away from `end`.
     """
+    whole = all(isinstance(v, int) for v in (start, end or 0, step))
     if end is None:
         start, end = 0, start
     if step == 0 or (end - start) * step < 0:
@@ -156,7 +157,8 @@ def arange(
             f"arange: step {step} does not lead from {start} to {end}; "
             "give a step of the sign of end - start"
         )
-    return iota(math.ceil((end - start) / step), start, step, dtype=dtype)
+    length = math.ceil((end - start) / step)
+    return iota(length, start, step, dtype=dtype or (int64 if whole else float32))
 
 
 @arange.sampled

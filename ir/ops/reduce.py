@@ -121,7 +121,7 @@ def _places() -> Iterator[Sample]:
 @primitive(shape=Reduced(), dtype=Only(Fixed(int64), "if", of=Same()))
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the first largest element along `dim` is, as int64; in the flattened x for None."""
-    return x.argmax(axis=dim, keepdims=keepdim)
+    return x.argmax(axis=dim if x.ndim else None, keepdims=keepdim)
 
 
 argmax.sampled(_places)
@@ -130,7 +130,7 @@ argmax.sampled(_places)
 @primitive(shape=Reduced(), dtype=Only(Fixed(int64), "if", of=Same()))
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the first smallest element along `dim` is, as int64; in the flattened x for None."""
-    return x.argmin(axis=dim, keepdims=keepdim)
+    return x.argmin(axis=dim if x.ndim else None, keepdims=keepdim)
 
 
 argmin.sampled(_places)
