@@ -68,6 +68,8 @@ class Scalar:
 
     def apply_op(self, op: PointwiseOp, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         """The pointwise `op` on scalars; numbers take the first operand's dtype, bool aside."""
+        if op.name == "detach":
+            return operands[0]  # what is printed here is not differentiated again
         if not op.is_pointwise:
             raise TypeError(f"{op.name}: not a pointwise op; only pointwise ops apply to scalars")
         dtypes = [x.dtype for x in operands if isinstance(x, Scalar)]

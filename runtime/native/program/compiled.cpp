@@ -1,5 +1,7 @@
 #include "program/compiled.hpp"
 
+#include <chrono>
+
 #include "core/parallel.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
@@ -27,11 +29,10 @@ std::vector<Tensor> CompiledProgram::fitted(std::span<const Tensor> given) const
       continue;
     }
     if (t.sizes() != want.sizes || t.dtype() != want.dtype) {
-      throw Error(ErrorKind::shape, "compiled: input " + std::to_string(i) + " has shape " +
-                                        show(t.sizes()) + " and dtype " +
-                                        std::string(name_of(t.dtype())) + "; captured were " +
-                                        show(want.sizes) + " and " +
-                                        std::string(name_of(want.dtype)));
+      throw Error(ErrorKind::shape,
+                  "compiled: input " + std::to_string(i) + " has shape " + show(t.sizes()) +
+                      " and dtype " + std::string(name_of(t.dtype())) + "; captured were " +
+                      show(want.sizes) + " and " + std::string(name_of(want.dtype)));
     }
     out.push_back(contiguous(t));
   }
@@ -42,7 +43,9 @@ Tensor CompiledProgram::tensor_at(const Placed& p, std::span<const Tensor> in,
                                   std::span<const Tensor> out) const {
   if (p.space == Space::constant) return constants[p.place];
   if (p.space == Space::input && inputs[p.place].number) return in[p.place];
-  Tensor base = p.space == Space::input ? in[p.place] : p.space == Space::output ? out[p.place] : arena_;
+  Tensor base = p.space == Space::input    ? in[p.place]
+                : p.space == Space::output ? out[p.place]
+                                           : arena_;
   int64_t item = static_cast<int64_t>(size_of(p.dtype));
   int64_t first = p.space == Space::arena ? p.place / item : base->offset;
   if (p.space != Space::arena) return as_view(base, p.sizes, p.strides, first + p.start);
@@ -63,7 +66,15 @@ void CompiledProgram::call(const CompiledStep& step, std::span<const Tensor> all
   for (size_t i = 0; i < results.size(); ++i) copy_into(results[i], made[i]);
 }
 
-std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given) {
+void CompiledProgram::launch(const CompiledStep& step, std::span<const Tensor> all) const {
+  SmallVector<void*, 48> buffers;
+  for (int i : step.tensors) buffers.push_back(all[i].bytes());
+  parallel_for(step.extent, step.grain, [&](int64_t begin, int64_t end) {
+    step.kernel(buffers.data(), begin, end);
+  });
+}
+
+std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* seconds) {
   if (given.size() != inputs.size()) {
     throw Error(ErrorKind::value, "compiled: " + std::to_string(given.size()) +
                                       " inputs came; give " + std::to_string(inputs.size()));
@@ -73,9 +84,12 @@ std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given) {
   std::vector<Tensor> in = fitted(given), out(outputs.size()), all(tensors.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
     const ProgramOutput& o = outputs[i];
-    if (o.input >= 0) out[i] = in[o.input];
-    else if (o.writes >= 0) out[i] = in[o.writes];
-    else out[i] = empty(o.sizes, o.dtype);
+    if (o.input >= 0)
+      out[i] = in[o.input];
+    else if (o.writes >= 0)
+      out[i] = in[o.writes];
+    else
+      out[i] = empty(o.sizes, o.dtype);
   }
   for (size_t i = 0; i < tensors.size(); ++i) all[i] = tensor_at(tensors[i], in, out);
   std::vector<void*> buffers;
@@ -86,16 +100,17 @@ std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given) {
     }
     buffers.clear();
     for (int i : step.tensors) buffers.push_back(all[i].bytes());
-    parallel_for(step.extent, step.grain, [&](int64_t begin, int64_t end) {
-      step.kernel(buffers.data(), begin, end);
-    });
+    parallel_for(step.extent, step.grain,
+                 [&](int64_t begin, int64_t end) { step.kernel(buffers.data(), begin, end); });
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     int target = outputs[i].writes;
     if (target < 0) continue;
     // A written input that an unchanged one is given to, or whose elements were gathered first.
-    if (outputs[i].input >= 0 && outputs[i].input != target) copy_into(given[target], in[outputs[i].input]);
-    else if (!in[target].same(given[target])) copy_into(given[target], in[target]);
+    if (outputs[i].input >= 0 && outputs[i].input != target)
+      copy_into(given[target], in[outputs[i].input]);
+    else if (!in[target].same(given[target]))
+      copy_into(given[target], in[target]);
     given[target]->storage->bump_version();
     out[i] = given[target];
   }

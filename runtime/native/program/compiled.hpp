@@ -61,11 +61,13 @@ class CompiledProgram {
 
   // Results in fresh memory, or those of written inputs. Error (shape, dtype) where an input is not
   // as it was captured. One run at a time: the arena is the Program's own.
-  std::vector<Tensor> run(std::span<const Tensor> given);
+  // `seconds`, where given, takes what each step took.
+  std::vector<Tensor> run(std::span<const Tensor> given, double* seconds = nullptr);
 
  private:
   std::vector<Tensor> fitted(std::span<const Tensor> given) const;
   Tensor tensor_at(const Placed& p, std::span<const Tensor> in, std::span<const Tensor> out) const;
+  void launch(const CompiledStep& step, std::span<const Tensor> all) const;
   void call(const CompiledStep& step, std::span<const Tensor> all) const;
 
   std::mutex mutex_;

@@ -17,24 +17,43 @@ int64_t evaluate(const SizeCode& code, const CallShapes& shapes) {
   int top = 0;
   for (const SizeStep& step : code) {
     switch (step.kind) {
-      case SizeStep::constant: stack[top++] = step.a; continue;
-      case SizeStep::operand: stack[top++] = shapes.operands[step.a][step.b]; continue;
-      case SizeStep::result: stack[top++] = shapes.results[step.a][step.b]; continue;
+      case SizeStep::constant:
+        stack[top++] = step.a;
+        continue;
+      case SizeStep::operand:
+        stack[top++] = shapes.operands[step.a][step.b];
+        continue;
+      case SizeStep::result:
+        stack[top++] = shapes.results[step.a][step.b];
+        continue;
       case SizeStep::attr: {
         const Attr& attr = shapes.attrs[step.a];
         stack[top++] = step.b < 0 ? attr.as_int() : attr.as_sizes()[step.b];
         continue;
       }
-      default: break;
+      default:
+        break;
     }
     int64_t b = stack[--top], a = stack[--top];
     switch (step.kind) {
-      case SizeStep::add: a += b; break;
-      case SizeStep::sub: a -= b; break;
-      case SizeStep::mul: a *= b; break;
-      case SizeStep::div: a = b ? a / b : 0; break;
-      case SizeStep::max: a = std::max(a, b); break;
-      default: a = std::min(a, b); break;
+      case SizeStep::add:
+        a += b;
+        break;
+      case SizeStep::sub:
+        a -= b;
+        break;
+      case SizeStep::mul:
+        a *= b;
+        break;
+      case SizeStep::div:
+        a = b ? a / b : 0;
+        break;
+      case SizeStep::max:
+        a = std::max(a, b);
+        break;
+      default:
+        a = std::min(a, b);
+        break;
     }
     stack[top++] = a;
   }
@@ -145,8 +164,10 @@ void run_program(const Program& program, std::span<const Tensor> inputs, const C
     for (int s : step.operands) operands.push_back(s < 0 ? Tensor() : slots[s]);
     for (const AttrTemplate& t : step.attrs) attrs.push_back(evaluate(t, shapes));
     Tensor results[kMaxResults];
-    if (record) call_op(*step.op, operands, attrs, results);
-    else run_op(*step.op, operands, attrs, results);
+    if (record)
+      call_op(*step.op, operands, attrs, results);
+    else
+      run_op(*step.op, operands, attrs, results);
     for (size_t i = 0; i < step.results.size(); ++i) slots[step.results[i]] = std::move(results[i]);
     for (int s : step.frees) slots[s] = Tensor();
   }

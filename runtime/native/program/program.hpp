@@ -33,8 +33,8 @@ struct Program {
   int slots = 0;
   std::vector<std::pair<int, Tensor>> numbers;  // constants by slot
   std::vector<Instruction> instructions;
-  std::vector<int> outputs;     // slots; -1: no such output
-  uint64_t reads = 0;           // bit i: input slot i is read (as a value, not only its shape)
+  std::vector<int> outputs;  // slots; -1: no such output
+  uint64_t reads = 0;        // bit i: input slot i is read (as a value, not only its shape)
 };
 
 // The shapes and attributes of the call that a Program's symbols refer to.
