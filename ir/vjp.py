@@ -103,10 +103,11 @@ def flatten(operands: Iterable[Any]) -> list[Any]:
 
 
 def _active(nodes: Sequence[Node], wanted: Sequence[Any]) -> set[Any]:
-    """The values that a change of `wanted` changes differentiably."""
+    """The values that a change of `wanted` changes differentiably; `detach` ends every way."""
     active: set[Any] = set(wanted)
     for node in nodes:
-        if any(v in active for v in flatten(node.operands)):
+        ends = node.op.name == "detach"
+        if not ends and any(v in active for v in flatten(node.operands)):
             active.update(r for r in node.results if r.dtype.is_floating_point)
     return active
 
