@@ -113,11 +113,12 @@ void bind_interop(nb::module_& m) {
   m.def(
       "give_value",
       [](const Tensor& t, const Tensor& value) {
+        t->dtype = value.dtype();
         t->storage = value->storage;
         t->offset = value->offset;
         t->set_geometry(value.sizes(), value.strides());
       },
-      "tensor"_a, "value"_a, "A tensor of a finished capture gets its memory.");
+      "tensor"_a, "value"_a, "`tensor` becomes another name of the memory of `value`.");
   m.def("strides", [](const Tensor& t) { return nb::steal(sizes_to(t.strides())); }, "tensor"_a);
   m.def("storage_offset", [](const Tensor& t) { return t->offset; }, "tensor"_a);
   m.def(
