@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from ostinato.ir import scalar as s
-from ostinato.ir.dtypes import DType, float32, float64
+from ostinato.ir.dtypes import DType, float32, float64, int64
 from ostinato.ir.scalar_cpp import HEADERS, cpp_type, statements
+from ostinato.ir.scalar_random import normal
 
 FUNCTIONS = (s.exp, s.log)
 
 
-def _function(name: str, root: s.Scalar, dtype: DType) -> str:
-    lines, results = statements([root], ["x"])
+def _function(name: str, root: s.Scalar, arguments: dict[str, DType]) -> str:
+    lines, results = statements([root], list(arguments))
     body = "".join(f"  {line}\n" for line in lines)
-    t = cpp_type(dtype)
+    taken = ", ".join(f"{cpp_type(dtype)} {x}" for x, dtype in arguments.items())
     return (
-        f"inline __attribute__((always_inline)) {t} {name}({t} x) {{\n"
+        f"inline __attribute__((always_inline)) {cpp_type(root.dtype)} {name}({taken}) {{\n"
         f"{body}  return {results[0]};\n}}\n"
     )
 
 
+def _normal() -> str:
+    drawn = dict.fromkeys(("seed", "offset", "index"), int64)
+    return _function("normal", normal(*(s.argument(i, int64) for i in range(3))), drawn)
+
+
 def header() -> str:
-    """The text of scalar_math.hpp: each function for float and double, in the namespace of the
-    instruction set that is being compiled."""
+    """The text of scalar_math.hpp: each function for float and double and the normal numbers of
+    `randn`, in the namespace of the instruction set that is being compiled."""
     parts = [
-        _function(root.kind, root, dtype)
+        _function(root.kind, root, {"x": dtype})
         for dtype in (float32, float64)
         for root in (f(s.argument(0, dtype)) for f in FUNCTIONS)
-    ]
+    ] + [_normal()]
     includes = "".join(f"#include <{name}>\n" for name in HEADERS)
     return (
-        "// Printed from ir/scalar_math.py by generate/main.py.\n#pragma once\n"
+        "// Printed from ir/scalar_math.py and ir/scalar_random.py by generate/main.py.\n#pragma once\n"
         f"{includes}\nnamespace ostinato::OSTINATO_ISA::scalar {{\n\n"
         + "\n".join(parts)
         + "\n}  // namespace ostinato::OSTINATO_ISA::scalar\n"
