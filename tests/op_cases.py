@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from oracles import ORACLE
 from ostinato.ir import ops as ops
 from ostinato.ir.interpret_arrays import ArrayBuilder, ArrayTensor, tensor

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+
 from oracles_torch import on_torch
 
 
@@ -89,6 +90,7 @@ def _sgd_momentum_step(
     weight_decay: float, nesterov: bool,
 ) -> Any:  # fmt: skip
     state = {} if step == 1 else {"momentum_buffer": buffer}
+
     # torch refuses nesterov with dampening when it is made, not when it steps.
     def make(p: Any) -> Any:
         made = torch.optim.SGD(p, lr, momentum, dampening, weight_decay)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+
 from oracles_torch import on_torch
 
 _SAME_NAME = (
@@ -15,7 +16,9 @@ _SAME_NAME = (
 ).split()
 
 # torch has these for tensors only.
-_TENSORS_ONLY = "maximum minimum logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor"
+_TENSORS_ONLY = (
+    "maximum minimum logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor"
+).split()
 
 
 def _with_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,10 +35,6 @@ def _number(v: Any) -> torch.Tensor:
     return torch.tensor(v, dtype=torch.float32 if isinstance(v, float) else None)
 
 
-def _first_tensor(function: Callable[..., Any]) -> Callable[..., Any]:
-    return on_torch(lambda x, *ys: function(x, *ys))
-
-
 def _addcmul(x: Any, a: Any, b: Any, value: Any) -> Any:
     return torch.addcmul(x, a, b, value=value)
 
@@ -45,28 +44,19 @@ def _addcdiv(x: Any, a: Any, b: Any, value: Any) -> Any:
 
 
 def _copy(x: Any, src: Any) -> Any:
-    x = x.clone() if isinstance(src, torch.Tensor) or x.ndim else x.clone()
-    return x.copy_(torch.as_tensor(src))
-
-
-def _clamp(x: Any, low: Any, high: Any) -> Any:
-    return torch.clamp(x, low, high)
-
-
-def _remainder(x: Any, y: Any) -> Any:
-    return torch.remainder(x, y)
+    return x.clone().copy_(torch.as_tensor(src))
 
 
 ORACLE: dict[str, Callable[..., Any]] = {
     **{name: on_torch(getattr(torch, name)) for name in _SAME_NAME},
-    **{name: _with_tensors(getattr(torch, name)) for name in _TENSORS_ONLY.split()},
+    **{name: _with_tensors(getattr(torch, name)) for name in _TENSORS_ONLY},
     "add": on_torch(operator.add),
     "div": on_torch(torch.true_divide),
     "pow": on_torch(operator.pow),
     "lerp": on_torch(torch.lerp),
     "addcmul": on_torch(_addcmul),
     "addcdiv": on_torch(_addcdiv),
-    "clamp": on_torch(_clamp),
+    "clamp": on_torch(torch.clamp),
     "to": on_torch(lambda x, dtype: x.to(dtype)),
     "copy": on_torch(_copy),
     "fill": on_torch(lambda x, value: torch.fill(x, value)),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from oracles_torch import torch_dtype
 
 WORD = 1 << 32

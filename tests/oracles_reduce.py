@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
 from oracles_torch import on_torch
 
 

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
+
 from op_cases import Case, all_cases, assert_same, called, dtype_name, expected, flat
 from oracles import ORACLE
 from oracles_random import philox
 from ostinato.ir.dims import Dim
-from ostinato.ir.dtypes import bfloat16
 from ostinato.ir.interpret_arrays import tensor
 from ostinato.ir.op import OPS, Op, Type
 

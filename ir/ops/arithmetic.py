@@ -11,11 +11,10 @@ from ..lazy import np
 from ..op import Sample, Tensor, composite, pointwise
 from ..samples import binary, bools, floats, ints, sample, unary, without_gradient
 from ..shapes import Broadcast
-from .comparison import eq, ge, gt, logical_and, lt
+from .comparison import eq, ge, gt, le, logical_and, lt
 from .rounding import sign
 from .selection import as_dtype, where
 from .transcendental import log
-from .view import detach
 
 _NUMBERS = Only(Promote(), "if")
 _FLOATS = Only(Promote(), "f")
@@ -83,6 +82,11 @@ def floor_divide(x: Tensor, y: Tensor) -> Tensor:
     return x // y
 
 
+@floor_divide.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    return g * 0.0, g * 0.0
+
+
 floor_divide.sampled(binary(low=-2.0, high=-0.3, kinds="fi"))
 
 
@@ -95,7 +99,7 @@ def remainder(x: Tensor, y: Tensor) -> Tensor:
 @remainder.vjp
 def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
     # The quotient is a staircase: flat wherever it has a slope.
-    return g, -g * floor_divide(detach(x), detach(y))
+    return g, -g * floor_divide(x, y)
 
 
 remainder.sampled(binary(low=-2.0, high=-0.3, kinds="fi"))
@@ -109,6 +113,7 @@ def pow_(x: Tensor, y: Tensor) -> Tensor:
 
 @pow_.vjp
 def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
+    x, y = as_dtype(x, out.dtype), as_dtype(y, out.dtype)
     base_g = where(eq(y, 0.0), 0.0, g * y * pow_(x, y - 1.0))
     vanishes = logical_and(eq(x, 0.0), ge(y, 0.0))
     return base_g, where(vanishes, 0.0, g * out * log(x))
@@ -116,7 +121,9 @@ def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
 
 @pow_.sampled
 def _() -> Iterator[Sample]:
-    yield from binary(kinds="fi", number=2.0)()
+    yield from binary(kinds="f", number=2.0)()
+    yield from binary(kinds="i")()
+    yield sample(ints(2, 3, low=1, high=5), floats(3, dtype="float16"))
     yield sample(floats(2, 3), 2)
     yield sample(floats(2, 3), 3.0)
     yield sample(2.5, floats(2, 3))
@@ -139,8 +146,8 @@ def maximum(x: Tensor, y: Tensor) -> Tensor:
 
 @maximum.vjp
 def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
-    half = where(eq(x, y), g * 0.5, 0.0)
-    return where(gt(x, y), g, half), where(lt(x, y), g, half)
+    share = where(eq(x, y), g * 0.5, g)
+    return where(lt(x, y), 0.0, share), where(gt(x, y), 0.0, share)
 
 
 maximum.sampled(_extremes)
@@ -154,8 +161,8 @@ def minimum(x: Tensor, y: Tensor) -> Tensor:
 
 @minimum.vjp
 def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
-    half = where(eq(x, y), g * 0.5, 0.0)
-    return where(lt(x, y), g, half), where(gt(x, y), g, half)
+    share = where(eq(x, y), g * 0.5, g)
+    return where(gt(x, y), 0.0, share), where(lt(x, y), 0.0, share)
 
 
 minimum.sampled(_extremes)
@@ -227,7 +234,7 @@ def lerp(x: Tensor, end: Tensor, weight: Tensor) -> Tensor:
 @lerp.vjp
 def _(g: Tensor, out: Tensor, x: Tensor, end: Tensor, weight: Tensor) -> Any:
     bools = x.dtype is bool_ and end.dtype is bool_
-    return g * (1.0 - weight), g * weight, g * end - g * x if bools else g * (end - x)
+    return g - g * weight, g * weight, g * end - g * x if bools else g * (end - x)
 
 
 @lerp.sampled
@@ -290,9 +297,9 @@ def clamp(x: Tensor, min: Tensor | None = None, max: Tensor | None = None) -> Te
 def _(g: Tensor, out: Tensor, x: Tensor, min: Tensor | None, max: Tensor | None) -> Any:
     x_g, min_g, max_g = g, None, None
     if min is not None:
-        x_g, min_g = where(lt(x, min), 0.0, x_g), where(lt(x, min), g, 0.0)
+        x_g, min_g = where(ge(x, min), x_g, 0.0), where(lt(x, min), g, 0.0)
     if max is not None:
-        x_g, max_g = where(gt(x, max), 0.0, x_g), where(gt(x, max), g, 0.0)
+        x_g, max_g = where(le(x, max), x_g, 0.0), where(gt(x, max), g, 0.0)
     if min is not None and max is not None:
         crossed = gt(min, max)
         min_g, max_g = where(crossed, 0.0, min_g), where(crossed, g, max_g)

@@ -15,7 +15,7 @@ from .arithmetic import square
 from .comparison import eq, ge, logical_or, lt, ne
 from .create import iota, number
 from .reduce import amax, reduced_count, sum_
-from .selection import as_dtype, where, widened
+from .selection import as_dtype, to, where, widened
 from .statistics import mean
 from .transcendental import exp, log
 from .view import unsqueeze
@@ -130,7 +130,7 @@ def cross_entropy_backward(
     p = e / sum_(e, dim=(at,), keepdim=True)
     counted = ne(target, ignore_index)
     row_g = where(counted, g / sum_(counted) if reduction == "mean" else g, 0.0)
-    wanted = where(_hits(wide, target), 1.0 - label_smoothing, 0.0)
+    wanted = to(_hits(wide, target), dtype=wide.dtype) * (1.0 - label_smoothing)
     if label_smoothing:
         wanted = wanted + label_smoothing / reduced_count(wide, at)
     return as_dtype((p - wanted) * unsqueeze(row_g, dim=at), input.dtype)

@@ -12,7 +12,7 @@ from typing import Any
 from ..dtypes import Only, Same, float64
 from ..lazy import np
 from ..op import Sample, Tensor, composite
-from ..samples import floats, sample
+from ..samples import floats, sample, without_gradient
 from ..shapes import SameShape
 from .arithmetic import addcdiv, addcmul, lerp, neg, pow_
 from .comparison import le
@@ -86,7 +86,7 @@ def _adam_states() -> Iterator[Sample]:
     x, g, m = (floats(2, 3, seed=i) for i in range(3))
     v = floats(2, 3, low=0.0, high=1.0, seed=3)
     yield sample(x, g, m, v, 7, 0.1, 0.9, 0.999, 1e-8, 0.01)
-    yield sample(x, g, m * 0, v * 0, 1, 0.1, 0.9, 0.999, 1e-8, 0.0)
+    yield without_gradient(x, g, m * 0, v * 0, 1, 0.1, 0.9, 0.999, 1e-8, 0.0)
     wide = (a.astype("float64") for a in (x, g, m, v))
     yield sample(*wide, np.array(3, "float32"), 0.1, 0.8, 0.95, 1e-3, 0.1)
 

@@ -168,7 +168,7 @@ def _() -> Iterator[Sample]:
     yield sample(floats(3, 4), 0.3, random_state(), training=False)
     yield sample(floats(3, 4, dtype="float64"), 0.5, random_state())
     yield sample(floats(3, 4, dtype="float16"), 0.1, random_state())
-    yield sample(floats(3, 4), 1.0, random_state())
+    yield without_gradient(floats(3, 4), 1.0, random_state())
     yield sample(floats(3, 4), 0.0, random_state())
 
 
