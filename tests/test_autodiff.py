@@ -54,7 +54,7 @@ def test_gradients_agree_with_differences(op: Op) -> None:
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
 def test_second_gradients_agree_with_differences(op: Op) -> None:
-    for case in list(cases(op))[:2]:
+    for case in list(cases(op))[: 1 if op.kind == "composite" else 2]:
         check_second(case)
 
 
@@ -302,7 +302,7 @@ def is_smooth(g: Any) -> bool:
 def test_random_graphs_have_the_gradients_of_the_rules() -> None:
     """The pass on the IR, against the rules on arrays, bit for bit."""
     tried = 0
-    for seed in range(200):
+    for seed in range(120):
         with np.errstate(all="ignore"):
             g = random_graph(seed)
             results = g.run()
@@ -323,7 +323,7 @@ def test_random_graphs_have_the_gradients_of_the_rules() -> None:
             verify(g.module, "differentiated")
             same_bits(g.run(), by_rules)
             tried += any(np.any(r) for r in by_rules)
-    assert tried > 40
+    assert tried > 30
 
 
 def test_gradient_cases_see_a_wrong_gradient() -> None:
