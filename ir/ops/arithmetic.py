@@ -13,7 +13,7 @@ from ..samples import binary, bools, floats, ints, sample, unary, without_gradie
 from ..shapes import Broadcast
 from .comparison import eq, ge, gt, le, logical_and, lt
 from .rounding import sign
-from .selection import as_dtype, where
+from .selection import as_dtype, to, where
 from .transcendental import log
 
 _NUMBERS = Only(Promote(), "if")
@@ -113,7 +113,8 @@ def pow_(x: Tensor, y: Tensor) -> Tensor:
 
 @pow_.vjp
 def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
-    x, y = as_dtype(x, out.dtype), as_dtype(y, out.dtype)
+    # What is computed of numbers alone would be float32.
+    x, y = to(x, dtype=out.dtype), to(y, dtype=out.dtype)
     base_g = where(eq(y, 0.0), 0.0, g * y * pow_(x, y - 1.0))
     vanishes = logical_and(eq(x, 0.0), ge(y, 0.0))
     return base_g, where(vanishes, 0.0, g * out * log(x))
