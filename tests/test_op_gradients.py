@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+import ostinato as ot
 from op_cases import Case, all_cases, assert_close, called, flat, to_array
 from op_tape import gradients
 from oracles import ORACLE
 from oracles_torch import to_torch
-from ostinato.ir.dtypes import float64
+from ostinato.ir import scalar as s
+from ostinato.ir.dtypes import BY_NAME, float64
+from ostinato.ir.interpret_arrays import tensor
 from ostinato.ir.op import OPS, Op
+from ostinato.ir.scalar_numpy import evaluate
+from ostinato.ir.vjp import unbroadcast
+from ostinato.runtime import _C
 
 # The second result of attention has no counterpart in torch.
 CONSTANT_RESULTS = {"attention": (1,)}
@@ -129,3 +135,62 @@ def test_rule_of_a_composite_agrees_with_its_body(case: Case) -> None:
         if is_float(x):
             zero = np.zeros_like(x)
             assert_close(zero if a is None else a, zero if b is None else b, 1e-11)
+
+
+@pytest.mark.parametrize("case", [c for c in smooth_cases() if not narrows(c.values[0])])
+def test_eager_gradient_agrees_with_the_rule(case: Case) -> None:
+    """The tape runs Programs that the rule gave on symbols, or kernels printed from scalars."""
+    operands = widened(case.operands)
+    leaves = [native_leaf(p.kind, o) for p, o in zip(case.op.operands, operands, strict=True)]
+    named = {p.name: v for p, v in zip(case.op.operands, leaves, strict=True)}
+    results = flat(_C.call(case.op.name, **named, **case.attrs))
+    weights = cotangents_of(case, flat(called(case.op, operands, case.attrs)))
+    parts = [
+        (r * ot.from_numpy(w)).sum()
+        for r, w in zip(results, weights, strict=True)
+        if w is not None and r.requires_grad
+    ]
+    if parts:
+        sum(parts[1:], parts[0]).backward()
+    found = gradients(case.op, operands, case.attrs, weights)
+    for leaf, x, g in zip(flat(leaves), flat(operands), found, strict=True):
+        if is_float(x):
+            wanted = np.zeros_like(x) if g is None else g
+            ours = np.zeros_like(x) if leaf.grad is None else leaf.grad.numpy()
+            assert_close(ours, wanted, 1e-11)
+
+
+def native_leaf(kind: str, value: Any) -> Any:
+    """An operand for a native call; float arrays ask for their gradient."""
+    if kind == "rng":
+        generator = ot.Generator(int(value[0]))
+        generator.offset = int(value[1])
+        return generator
+    if isinstance(value, tuple):
+        return [native_leaf("tensor", v) for v in value]
+    if isinstance(value, np.ndarray):
+        leaf = ot.from_numpy(value.copy())
+        return leaf.requires_grad_() if is_float(value) else leaf
+    return value
+
+
+def is_pointwise_with_rule(op: Op) -> bool:
+    return op.is_pointwise and op.vjp_rule is not None and op.name != "to"
+
+
+@pytest.mark.parametrize("case", smooth_cases(is_pointwise_with_rule))
+def test_rule_on_scalars_is_the_rule_on_arrays(case: Case) -> None:
+    assert case.op.vjp_rule is not None
+    arrays = [np.asarray(o) for o in widened(case.operands)]
+    arrays = [a if i in case.op.uncast else a.astype("float64") for i, a in enumerate(arrays)]
+    (result,) = flat(called(case.op, arrays, case.attrs))
+    (weight,) = cotangents_of(case, [result])
+    values = [weight, result.array, *arrays]
+    arguments = [s.argument(i, BY_NAME[v.dtype.name]) for i, v in enumerate(values)]
+    answers = case.op.vjp_rule(*arguments, **case.attrs)
+    found = gradients(case.op, arrays, case.attrs, [weight])
+    for i, (answer, wanted) in enumerate(zip(answers, found, strict=True)):
+        if wanted is not None:
+            (g,) = evaluate([answer], values)
+            g = tensor(np.broadcast_to(g, result.shape))
+            assert_close(unbroadcast(g, arrays[i].shape).array, wanted, 1e-13)
