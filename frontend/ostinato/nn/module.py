@@ -166,7 +166,7 @@ class Module:
     ) -> IncompatibleKeys:
         """Copy values into parameters and buffers; nothing is copied where anything is wrong.
 
-        Returns the missing and the unexpected keys. Raises KeyError where there are some and
+        Returns the missing and the unexpected keys. Raises RuntimeError where there are some and
         `strict` is set, ShapeError where a shape differs.
         """
         return load(type(self).__name__, dict(self._state()), state_dict, strict)
@@ -191,9 +191,12 @@ class Module:
     def _convert(self, fn: Callable[[Tensor], Tensor]) -> Self:
         with no_grad():
             for p in self.parameters():
-                p.data = fn(p.data)
-                if p.grad is not None:
-                    p.grad = fn(p.grad)
+                now = p.data
+                moved = fn(now)
+                if moved is not now:
+                    grad, p.grad = p.grad, None
+                    p.data = moved
+                    p.grad = None if grad is None else fn(grad)
             for module in self.modules():
                 for name, value in list(_own_buffers(module)):
                     setattr(module, name, fn(value))

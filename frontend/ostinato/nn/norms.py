@@ -45,7 +45,8 @@ class LayerNorm(Module):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return _norm_repr(self.normalized_shape, self.eps, self.elementwise_affine)
+        shown = _norm_repr(self.normalized_shape, self.eps, self.elementwise_affine)
+        return f"{shown}, bias={self.bias is not None}"
 
 
 class RMSNorm(Module):

@@ -31,7 +31,7 @@ def load(
         [name for name in own if name not in given], [name for name in given if name not in own]
     )
     if strict and (keys.missing_keys or keys.unexpected_keys):
-        raise KeyError(_key_error(owner, keys))
+        raise RuntimeError(_key_error(owner, keys))
     shared = [name for name in own if name in given]
     wrong = [name for name in shared if tuple(own[name].shape) != tuple(given[name].shape)]
     if wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from .. import Tensor, float64
 from ..ops import functions
@@ -43,14 +44,16 @@ class Adam(Optimizer):
             "exp_avg_sq": functions.zeros_like(p),
         }
 
-    def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
+    def numbers(self, group: Group) -> tuple[Any, ...]:
+        return live(group, "lr", "betas", "eps", "weight_decay")
+
+    def update(
+        self, p: Tensor, grad: Tensor, state: dict[str, Tensor], numbers: tuple[Any, ...]
+    ) -> None:
         step, mean, square = state["step"], state["exp_avg"], state["exp_avg_sq"]
         step.add_(1)
-        _C.call_into(
-            "adamw_step" if self.decoupled else "adam_step", [p, mean, square],
-            p, grad, mean, square, step, live(group, "lr"), live(group, "betas", 0),
-            live(group, "betas", 1), live(group, "eps"), live(group, "weight_decay"),
-        )  # fmt: skip
+        name = "adamw_step" if self.decoupled else "adam_step"
+        _C.call_into(name, [p, mean, square], p, grad, mean, square, step, *numbers)
 
 
 class AdamW(Adam):

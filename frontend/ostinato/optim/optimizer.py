@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import Tensor, no_grad
@@ -40,7 +40,13 @@ class Optimizer:
         """The state of parameter `p` before the first step."""
         return {}
 
-    def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
+    def numbers(self, group: Group) -> tuple[Any, ...]:
+        """The options of `group` that `update` takes, live: see `live`."""
+        return ()
+
+    def update(
+        self, p: Tensor, grad: Tensor, state: dict[str, Tensor], numbers: tuple[Any, ...]
+    ) -> None:
         """Change `p` and its `state` in place, by one step along `grad`."""
         raise NotImplementedError(f"{self._name}: update is missing; define it")
 
@@ -76,10 +82,11 @@ class Optimizer:
         """Change every parameter that has a gradient."""
         with no_grad():
             for group in self.param_groups:
+                numbers = self.numbers(group)
                 for p in group["params"]:
                     grad = p.grad
                     if grad is not None:
-                        self.update(p, grad, self.state[p], group)
+                        self.update(p, grad, self.state[p], numbers)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or fill them with zeros."""
@@ -142,14 +149,27 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def live(group: Group, option: str, index: int | None = None) -> Any:
-    """An option of `group` as a number that a captured step reads again each time."""
-    from ..compiler.live import live_number
+def live(group: Group, *options: str) -> tuple[Any, ...]:
+    """Options of `group`, pairs as two, as numbers that a captured step reads again each time."""
+    from ..compiler.live import current_session, live_number
 
+    capturing = current_session() is not None
+    found: list[Any] = []
+    for option in options:
+        value = group[option]
+        for i, number in enumerate(value if isinstance(value, tuple) else (value,)):
+            if capturing:
+                number = live_number((id(group), option, i), _reader(group, option, i))
+            found.append(number)
+    return tuple(found)
+
+
+def _reader(group: Group, option: str, index: int) -> Callable[[], Any]:
     def read() -> Any:
-        return group[option] if index is None else group[option][index]
+        value = group[option]
+        return value[index] if isinstance(value, tuple) else value
 
-    return live_number((id(group), option, index), read)
+    return read
 
 
 def check_range(name: str, option: str, value: float, low: float, below: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from .. import Tensor, float64
 from ..ops import functions
@@ -47,14 +48,19 @@ class SGD(Optimizer):
         step = functions.zeros((), dtype=float64)
         return {"step": step, "momentum_buffer": functions.zeros_like(p)}
 
-    def update(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], group: Group) -> None:
-        lr, decay = live(group, "lr"), live(group, "weight_decay")
+    def numbers(self, group: Group) -> tuple[Any, ...]:
+        return live(group, "lr", "momentum", "dampening", "weight_decay", "nesterov")
+
+    def update(
+        self, p: Tensor, grad: Tensor, state: dict[str, Tensor], numbers: tuple[Any, ...]
+    ) -> None:
+        lr, momentum, dampening, decay, nesterov = numbers
         if not state:
             _C.call_into("sgd_step", [p], p, grad, lr, decay)
             return
         step, velocity = state["step"], state["momentum_buffer"]
         step.add_(1)
         _C.call_into(
-            "sgd_momentum_step", [p, velocity], p, grad, velocity, step, lr,
-            live(group, "momentum"), live(group, "dampening"), decay, group["nesterov"],
+            "sgd_momentum_step", [p, velocity], p, grad, velocity, step, lr, momentum, dampening,
+            decay, bool(nesterov),
         )  # fmt: skip
