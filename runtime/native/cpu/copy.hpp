@@ -6,8 +6,6 @@
 
 namespace ostinato {
 
-// Every element of `to` becomes the element of `from`, broadcast and converted. No overlap.
-void copy_into(const Tensor& to, const Tensor& from);
 // `t` as contiguous elements of `dtype`: itself where it is that already.
 Tensor contiguous_as(const Tensor& t, DType dtype);
 

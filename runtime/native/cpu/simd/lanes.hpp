@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 // Vectors never cross a call: everything here is inlined.
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -88,7 +89,28 @@ OSTINATO_INLINE void store(T* p, const Vector<T>& v) {
 }
 template <class T>
 OSTINATO_INLINE Vector<T> broadcast(T x) {
-  return Vector<T>{} + x;
+  return x - Vector<T>{};  // unlike a sum with zero, the compiler drops this difference
+}
+
+template <class V, int... kIndex>
+OSTINATO_INLINE auto part(const V& v, int first, std::integer_sequence<int, kIndex...>) {
+  return first == 0 ? __builtin_shufflevector(v, v, kIndex...)
+                    : __builtin_shufflevector(v, v, (kIndex + int{sizeof...(kIndex)})...);
+}
+
+// The N elements of `v` joined in halves: k with k + N/2, then k + N/4, down to one.
+template <class Combine, class T, int N, class V>
+OSTINATO_INLINE T fold(const V& v) {
+  if constexpr (N == 2) {
+    T first = v[0];
+    Combine::join(first, static_cast<T>(v[1]));
+    return first;
+  } else {
+    const std::make_integer_sequence<int, N / 2> indices;
+    auto low = part(v, 0, indices);
+    Combine::join(low, part(v, N / 2, indices));
+    return fold<Combine, T, N / 2>(low);
+  }
 }
 
 template <class Combine, class T>
@@ -98,23 +120,27 @@ struct Lanes {
   Vector<T> lanes[kVectors];
 
   OSTINATO_INLINE Lanes() {
-    for (int i = 0; i < kVectors; ++i) {
-      for (int k = 0; k < kWidth; ++k) lanes[i][k] = Combine::template identity<T>();
-    }
+    for (int i = 0; i < kVectors; ++i) lanes[i] = broadcast(Combine::template identity<T>());
   }
   // Takes elements 16 i to 16 i + 15.
   OSTINATO_INLINE void take(const T* p) {
     for (int i = 0; i < kVectors; ++i) Combine::join(lanes[i], load(p + i * kWidth));
   }
-  // Takes the last n < 16 elements, joins the lanes and returns the result.
-  OSTINATO_INLINE T finish(const T* rest, int64_t n) {
-    alignas(64) T t[kLanes];
-    std::memcpy(t, lanes, sizeof t);
-    for (int64_t k = 0; k < n; ++k) Combine::join(t[k], rest[k]);
-    for (int half = kLanes / 2; half > 0; half /= 2) {
-      for (int k = 0; k < half; ++k) Combine::join(t[k], t[k + half]);
+  // Joins the lanes.
+  OSTINATO_INLINE T finish() {
+    for (int half = kVectors / 2; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) Combine::join(lanes[i], lanes[i + half]);
     }
-    return t[0];
+    return fold<Combine, T, kWidth>(lanes[0]);
+  }
+  // Takes the last n < 16 elements, then joins the lanes.
+  OSTINATO_INLINE T finish(const T* rest, int64_t n) {
+    if (n == 0) return finish();
+    alignas(64) T t[kLanes];
+    for (int k = 0; k < kLanes; ++k) t[k] = Combine::template identity<T>();
+    std::memcpy(t, rest, static_cast<size_t>(n) * sizeof(T));
+    take(t);
+    return finish();
   }
 };
 

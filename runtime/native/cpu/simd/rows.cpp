@@ -8,22 +8,18 @@
 namespace ostinato::OSTINATO_ISA {
 namespace {
 
-// The sum of f(j) for j < n in sixteen lanes. Blocks keep the loop over lanes free of branches, so
-// that it becomes vectors.
+// The sum of f(j) for j < n in sixteen lanes. Blocks of fixed size become vectors.
 template <class T, class F>
 OSTINATO_INLINE T sum_of(int64_t n, F f) {
-  T lanes[kLanes] = {};
+  Lanes<Sum, T> lanes;
+  alignas(64) T block[kLanes];
   int64_t j = 0;
   for (; j + kLanes <= n; j += kLanes) {
-    T block[kLanes];
     for (int k = 0; k < kLanes; ++k) block[k] = f(j + k);
-    for (int k = 0; k < kLanes; ++k) lanes[k] += block[k];
+    lanes.take(block);
   }
-  for (int k = 0; j + k < n; ++k) lanes[k] += f(j + k);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
-  }
-  return lanes[0];
+  for (int k = 0; j + k < n; ++k) block[k] = f(j + k);
+  return lanes.finish(block, n - j);
 }
 
 template <class T>
