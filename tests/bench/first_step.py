@@ -3,6 +3,9 @@
 With `ours-gpt2` it prints the seconds that capture and passes alone take for GPT-2's whole step.
 """
 
+# pyright: reportUnknownMemberType=false
+# (PyTorch leaves much unannotated.)
+
 from __future__ import annotations
 
 import sys

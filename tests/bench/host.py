@@ -1,5 +1,8 @@
 """Bar 1: the time of one call on 8-element tensors, which is the host's, beside PyTorch's."""
 
+# pyright: reportUnknownMemberType=false
+# (PyTorch leaves much unannotated.)
+
 from __future__ import annotations
 
 import timeit

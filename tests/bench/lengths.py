@@ -1,5 +1,8 @@
 """Bar 5: eager steps over many sequence lengths, beside as many at their mean length."""
 
+# pyright: reportUnknownMemberType=false
+# (PyTorch leaves much unannotated.)
+
 from __future__ import annotations
 
 import time

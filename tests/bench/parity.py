@@ -1,6 +1,9 @@
 """Bar 4: the same training in PyTorch, and in ours eager and compiled: losses at every step, and
 parameters at the end. The same comparison must fail where an error is planted."""
 
+# pyright: reportUnknownMemberType=false
+# (PyTorch leaves much unannotated.)
+
 from __future__ import annotations
 
 import sys

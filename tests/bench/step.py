@@ -1,5 +1,8 @@
 """Bar 2: a whole training step of each model, ours and PyTorch's, eager and compiled."""
 
+# pyright: reportUnknownMemberType=false
+# (PyTorch leaves much unannotated.)
+
 from __future__ import annotations
 
 import sys
@@ -24,7 +27,7 @@ WORKLOADS: dict[str, Config] = {
     "gpt2": replace(GPT2, batch=1),
 }
 PEERS = ("ours compiled", "ours eager", "torch eager", "torch.compile")
-OPTIMIZER = {"lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.1}
+OPTIMIZER: dict[str, Any] = {"lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.1}
 
 
 def our_step(model: Any, config: Config, compiled: bool) -> Callable[[], Any]:

@@ -1,5 +1,8 @@
 """The models of `examples/models.py` written in PyTorch, with the same names of parameters."""
 
+# pyright: reportUnknownMemberType=false
+# (PyTorch leaves much unannotated.)
+
 from __future__ import annotations
 
 from typing import Any

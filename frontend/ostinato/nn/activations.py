@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .. import Tensor, sigmoid, softmax, tanh
 from . import functional as F
 from .module import Module
@@ -29,9 +31,9 @@ class ReLU(Module):
 class GELU(Module):
     """x · Φ(x), exactly (`approximate="none"`) or by tanh (`approximate="tanh"`)."""
 
-    def __init__(self, approximate: str = "none") -> None:
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
-        self.approximate = approximate
+        self.approximate: Literal["none", "tanh"] = approximate
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .. import Tensor
 from . import functional as F
 from .module import Module
+
+Reduction = Literal["none", "mean", "sum"]
 
 
 class CrossEntropyLoss(Module):
@@ -14,11 +18,11 @@ class CrossEntropyLoss(Module):
     """
 
     def __init__(
-        self, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self, ignore_index: int = -100, reduction: Reduction = "mean", label_smoothing: float = 0.0
     ) -> None:
         super().__init__()
         self.ignore_index = ignore_index
-        self.reduction = reduction
+        self.reduction: Reduction = reduction
         self.label_smoothing = label_smoothing
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
@@ -29,9 +33,9 @@ class CrossEntropyLoss(Module):
 class MSELoss(Module):
     """(x - target)², averaged (`reduction` "mean"), summed ("sum") or as it is ("none")."""
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__()
-        self.reduction = reduction
+        self.reduction: Reduction = reduction
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """Two tensors of the same shape to a 0-d loss."""
