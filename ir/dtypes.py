@@ -182,8 +182,10 @@ class FromAttr:
         return self.otherwise(operands, attrs) if given is None else given
 
     def cpp(self, attr_index: dict[str, int]) -> str:
-        return (f"dtype_rule::from_attr(call, {attr_index[self.name]}, "
-                f"[&] {{ return {self.otherwise.cpp(attr_index)}; }})")
+        return (
+            f"dtype_rule::from_attr(call, {attr_index[self.name]}, "
+            f"[&] {{ return {self.otherwise.cpp(attr_index)}; }})"
+        )
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,22 @@ from .scalar_numpy import MEANINGS, evaluate
 
 Array = NDArray[Any]
 
-_NUMPY = {"i1": "bool", "index": "int64", "f16": "float16", "bf16": "float32", "f32": "float32",
-          "f64": "float64"}
+_NUMPY = {
+    "i1": "bool",
+    "index": "int64",
+    "f16": "float16",
+    "bf16": "float32",
+    "f32": "float32",
+    "f64": "float64",
+}
 _COMPARISONS: dict[str, Callable[..., Array]] = {
-    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-    "ge": np.greater_equal}
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
 
 
 def numpy_type(type_: Attribute) -> np.dtype[Any]:

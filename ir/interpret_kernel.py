@@ -21,8 +21,9 @@ from .interpret_arith import evaluate_op, numpy_type
 Array = NDArray[Any]
 
 
-def run_kernel(func: FuncOp, buffers: Sequence[Array], begin: int = 0,
-               end: int | None = None) -> None:
+def run_kernel(
+    func: FuncOp, buffers: Sequence[Array], begin: int = 0, end: int | None = None
+) -> None:
     """Runs iterations `begin` to `end` (all by default), writing into `buffers`.
 
     A buffer is a 1-d array: bool, uint8, ..., float64 as its type says; a bf16 buffer is uint16
@@ -72,8 +73,7 @@ class _Run:
         """The memory, the offsets in it (0 where masked off) and the mask of an access."""
         indices = [self.value(v) for v in op.indices]
         dims = op.map.data.num_dims
-        offset = np.asarray(op.map.data.results[0].eval(
-            indices[:dims], indices[dims:]))  # pyright: ignore[reportArgumentType]
+        offset = np.asarray(op.map.data.results[0].eval(indices[:dims], indices[dims:]))  # pyright: ignore[reportArgumentType]
         mask = None if op.mask is None else self.value(op.mask)
         if mask is not None:
             offset = np.where(mask, offset, 0)
@@ -149,8 +149,10 @@ class _Run:
             self.block(op.body.block)
             end = op.body.block.last_op
             assert end is not None
-            so_far = [combine(kind, old, self.value(given))
-                      for kind, old, given in zip(op.kinds, so_far, end.operands, strict=True)]
+            so_far = [
+                combine(kind, old, self.value(given))
+                for kind, old, given in zip(op.kinds, so_far, end.operands, strict=True)
+            ]
         self.values.update(zip(op.results, so_far, strict=True))
 
     def _elements(self, given: SSAValue, count: int) -> Array:
@@ -204,12 +206,12 @@ def _in_lanes(kind: str, type_: Attribute, elements: Array | None, axes: int) ->
         return start
     lanes = np.broadcast_to(start, (*elements.shape[:-1], LANES)).copy()
     for first in range(0, elements.shape[-1], LANES):
-        part = elements[..., first:first + LANES]
+        part = elements[..., first : first + LANES]
         width = part.shape[-1]
         lanes[..., :width] = combine(kind, lanes[..., :width], part)
     half = LANES // 2
     while half:
-        lanes = combine(kind, lanes[..., :half], np.ascontiguousarray(lanes[..., half:2 * half]))
+        lanes = combine(kind, lanes[..., :half], np.ascontiguousarray(lanes[..., half : 2 * half]))
         half //= 2
     result = lanes[..., 0]
     return result.reshape(result.shape + (1,) * (axes - result.ndim)) if result.ndim else result

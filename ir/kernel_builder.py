@@ -1,11 +1,11 @@
 """Builds kernels: a cursor that inserts kernel, arith and math ops with locations.
 
-    b = KernelBuilder("row_sum", {"x": dtypes.float32, "o": dtypes.float32}, 512, location=loc)
-    x, o = b.buffers
-    with b.reduce(["sum"], 100, vector=True) as row:
-        row.give(b.load(x, {b.index: 100, row.index: 1}))
-    b.store(row.results[0], o, {b.index: 1})
-    kernel = b.finish()
+b = KernelBuilder("row_sum", {"x": dtypes.float32, "o": dtypes.float32}, 512, location=loc)
+x, o = b.buffers
+with b.reduce(["sum"], 100, vector=True) as row:
+    row.give(b.load(x, {b.index: 100, row.index: 1}))
+b.store(row.results[0], o, {b.index: 1})
+kernel = b.finish()
 """
 
 from __future__ import annotations
@@ -56,17 +56,27 @@ class Reduction:
 class KernelBuilder:
     """A kernel being built; `location` goes on every op inserted until it is changed."""
 
-    def __init__(self, name: str, buffers: Mapping[str, DType], extent: int, *,
-                 vector: bool = False, unroll: int | None = None, grain: int | None = None,
-                 aliased: Sequence[int] = (), location: LocationAttr | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        buffers: Mapping[str, DType],
+        extent: int,
+        *,
+        vector: bool = False,
+        unroll: int | None = None,
+        grain: int | None = None,
+        aliased: Sequence[int] = (),
+        location: LocationAttr | None = None,
+    ) -> None:
         types = [BufferType.of(d) for d in buffers.values()]
         block = Block(arg_types=[*types, IndexType()])
         self.location: LocationAttr = location or UnknownLoc()
         for argument, hint in zip(block.args, [*buffers, "i"], strict=True):
             argument.name_hint = hint
             argument.location = self.location
-        self.func = FuncOp(name, extent, Region(block), vector=vector, unroll=unroll,
-                           grain=grain, aliased=aliased)
+        self.func = FuncOp(
+            name, extent, Region(block), vector=vector, unroll=unroll, grain=grain, aliased=aliased
+        )
         self.func.location = self.location
         self.buffers = self.func.buffers
         self.index = self.func.index
@@ -102,14 +112,28 @@ class KernelBuilder:
         indices = [*(v for v, _ in dims), *(self.as_index(v) for v, _ in symbols)]
         return AffineMap(len(dims), len(symbols), (expr,)), indices
 
-    def load(self, buffer: SSAValue, strides: Strides, offset: int = 0, *,
-             mask: SSAValue | None = None, other: SSAValue | None = None) -> SSAValue:
+    def load(
+        self,
+        buffer: SSAValue,
+        strides: Strides,
+        offset: int = 0,
+        *,
+        mask: SSAValue | None = None,
+        other: SSAValue | None = None,
+    ) -> SSAValue:
         """The element at `access(strides, offset)`; `other` where `mask` is given and false."""
         map_, indices = self.access(strides, offset)
         return self.insert(LoadOp(buffer, map_, indices, mask, other)).value
 
-    def store(self, value: SSAValue, buffer: SSAValue, strides: Strides, offset: int = 0, *,
-              mask: SSAValue | None = None) -> None:
+    def store(
+        self,
+        value: SSAValue,
+        buffer: SSAValue,
+        strides: Strides,
+        offset: int = 0,
+        *,
+        mask: SSAValue | None = None,
+    ) -> None:
         """Stores `value` at `access(strides, offset)`, where `mask` (if given) is true."""
         map_, indices = self.access(strides, offset)
         self.insert(StoreOp(value, buffer, map_, indices, mask))
@@ -119,8 +143,9 @@ class KernelBuilder:
         return self.insert(LocalOp(count, BufferType.of(dtype))).buffer
 
     @contextmanager
-    def loop(self, count: int, *, vector: bool = False,
-             unroll: int | None = None) -> Generator[BlockArgument]:
+    def loop(
+        self, count: int, *, vector: bool = False, unroll: int | None = None
+    ) -> Generator[BlockArgument]:
         """A `kernel.for`; ops inserted within the `with` are its body, its value is the index."""
         body = self._body("j")
         with self._inside(body):
@@ -129,8 +154,9 @@ class KernelBuilder:
         self.insert(ForOp(count, Region(body), vector=vector, unroll=unroll))
 
     @contextmanager
-    def reduce(self, combiners: Sequence[str], count: int, *,
-               vector: bool = False) -> Generator[Reduction]:
+    def reduce(
+        self, combiners: Sequence[str], count: int, *, vector: bool = False
+    ) -> Generator[Reduction]:
         """A `kernel.reduce`; the body ends by `give`, `results` are there after the `with`."""
         body = self._body("k")
         reduction = Reduction(body.args[0])

@@ -16,34 +16,68 @@ from .scalar import FUNCTIONS, PRIMITIVES, Scalar, argument, make, postorder
 from .scalar_math import expand
 
 FLOAT_OPS: dict[str, type[Operation]] = {
-    "add": arith.AddfOp, "sub": arith.SubfOp, "mul": arith.MulfOp, "div": arith.DivfOp,
-    "neg": arith.NegfOp, "minimum": arith.MinimumfOp, "maximum": arith.MaximumfOp,
-    "abs": math.AbsFOp, "sqrt": math.SqrtOp, "floor": math.FloorOp, "ceil": math.CeilOp,
-    "trunc": math.TruncOp, "round": math.RoundEvenOp, "exp": math.ExpOp, "exp2": math.Exp2Op,
-    "expm1": math.ExpM1Op, "log": math.LogOp, "log2": math.Log2Op, "log1p": math.Log1pOp,
-    "sin": math.SinOp, "cos": math.CosOp, "tan": math.TanOp, "tanh": math.TanhOp,
-    "erf": math.ErfOp, "rsqrt": math.RsqrtOp, "pow": math.PowFOp,
+    "add": arith.AddfOp,
+    "sub": arith.SubfOp,
+    "mul": arith.MulfOp,
+    "div": arith.DivfOp,
+    "neg": arith.NegfOp,
+    "minimum": arith.MinimumfOp,
+    "maximum": arith.MaximumfOp,
+    "abs": math.AbsFOp,
+    "sqrt": math.SqrtOp,
+    "floor": math.FloorOp,
+    "ceil": math.CeilOp,
+    "trunc": math.TruncOp,
+    "round": math.RoundEvenOp,
+    "exp": math.ExpOp,
+    "exp2": math.Exp2Op,
+    "expm1": math.ExpM1Op,
+    "log": math.LogOp,
+    "log2": math.Log2Op,
+    "log1p": math.Log1pOp,
+    "sin": math.SinOp,
+    "cos": math.CosOp,
+    "tan": math.TanOp,
+    "tanh": math.TanhOp,
+    "erf": math.ErfOp,
+    "rsqrt": math.RsqrtOp,
+    "pow": math.PowFOp,
 }
 """Kinds on floats that are one op."""
 
-_BITWISE: dict[str, type[Operation]] = {
-    "and": arith.AndIOp, "or": arith.OrIOp, "xor": arith.XOrIOp}
+_BITWISE: dict[str, type[Operation]] = {"and": arith.AndIOp, "or": arith.OrIOp, "xor": arith.XOrIOp}
 _BOOL_OPS = _BITWISE | {"minimum": arith.AndIOp, "maximum": arith.OrIOp}
 _WRAPPING = _BITWISE | {
-    "add": arith.AddiOp, "sub": arith.SubiOp, "mul": arith.MuliOp, "shl": arith.ShLIOp}
+    "add": arith.AddiOp,
+    "sub": arith.SubiOp,
+    "mul": arith.MuliOp,
+    "shl": arith.ShLIOp,
+}
 _SIGNED_OPS = _WRAPPING | {
-    "floordiv": arith.FloorDivSIOp, "rem": arith.RemSIOp, "minimum": arith.MinSIOp,
-    "maximum": arith.MaxSIOp, "shr": arith.ShRSIOp, "abs": math.AbsIOp}
+    "floordiv": arith.FloorDivSIOp,
+    "rem": arith.RemSIOp,
+    "minimum": arith.MinSIOp,
+    "maximum": arith.MaxSIOp,
+    "shr": arith.ShRSIOp,
+    "abs": math.AbsIOp,
+}
 _UNSIGNED_OPS = _WRAPPING | {
-    "floordiv": arith.DivUIOp, "rem": arith.RemUIOp, "mod": arith.RemUIOp,
-    "minimum": arith.MinUIOp, "maximum": arith.MaxUIOp, "shr": arith.ShRUIOp}
+    "floordiv": arith.DivUIOp,
+    "rem": arith.RemUIOp,
+    "mod": arith.RemUIOp,
+    "minimum": arith.MinUIOp,
+    "maximum": arith.MaxUIOp,
+    "shr": arith.ShRUIOp,
+}
 
 _FLOAT_COMPARISONS = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 
 PRIMITIVE_KINDS: dict[str, str] = {
     op.name: kind
     for table in (FLOAT_OPS, _SIGNED_OPS, _UNSIGNED_OPS)
-    for kind, op in table.items() if kind in PRIMITIVES and (kind, op) != ("mod", arith.RemUIOp)}
+    for kind, op in table.items()
+    if kind in PRIMITIVES and (kind, op) != ("mod", arith.RemUIOp)
+}
 """The kind that each op on one type computes; comparisons, casts and constants aside."""
 
 UNSIGNED = frozenset(op.name for kind, op in _UNSIGNED_OPS.items() if kind not in _WRAPPING)
@@ -61,8 +95,9 @@ def function_of(op: Operation) -> Scalar | None:
     return make(kind, *(argument(i, dtype) for i in range(len(op.operands))))
 
 
-def emit(roots: Sequence[Scalar], arguments: Sequence[SSAValue], insert: Builder,
-         location: LocationAttr) -> list[SSAValue]:
+def emit(
+    roots: Sequence[Scalar], arguments: Sequence[SSAValue], insert: Builder, location: LocationAttr
+) -> list[SSAValue]:
     """Inserts ops, each at `location`, that compute `roots`; returns their values in order.
 
     `arguments[i]` is the value of `argument(i)`; its type is `value_type` of that node's dtype.
@@ -73,8 +108,11 @@ def emit(roots: Sequence[Scalar], arguments: Sequence[SSAValue], insert: Builder
     values: dict[Scalar, SSAValue] = {}
     roots = [expand(root, _kept(root)) for root in roots]
     for node in postorder(roots):
-        values[node] = (arguments[node.payload] if node.kind == "argument"
-                        else emitter.node(node, [values[x] for x in node.operands]))
+        values[node] = (
+            arguments[node.payload]
+            if node.kind == "argument"
+            else emitter.node(node, [values[x] for x in node.operands])
+        )
     return [values[root] for root in roots]
 
 
@@ -101,8 +139,11 @@ class _Emitter:
 
     def constant(self, value: bool | int | float, type_: Attribute) -> SSAValue:
         if isinstance(type_, IntegerType):
-            return self.op(arith.ConstantOp.from_int_and_width(
-                int(value), cast("IntegerType", type_), truncate_bits=True))
+            return self.op(
+                arith.ConstantOp.from_int_and_width(
+                    int(value), cast("IntegerType", type_), truncate_bits=True
+                )
+            )
         assert isinstance(type_, AnyFloat)
         return self.op(arith.ConstantOp(FloatAttr(float(value), type_)))
 
@@ -125,11 +166,19 @@ class _Emitter:
         made = self._integer_special(node, operands) if domain.is_integer else None
         if made is not None:
             return made
-        table = (FLOAT_OPS if domain.is_floating_point else _BOOL_OPS if domain is bool_
-                 else _SIGNED_OPS if domain.signed else _UNSIGNED_OPS)
+        table = (
+            FLOAT_OPS
+            if domain.is_floating_point
+            else _BOOL_OPS
+            if domain is bool_
+            else _SIGNED_OPS
+            if domain.signed
+            else _UNSIGNED_OPS
+        )
         if node.kind not in table:
             raise NotImplementedError(
-                f"{node.kind}: no op for {domain.name}; keep it out of fused kernels")
+                f"{node.kind}: no op for {domain.name}; keep it out of fused kernels"
+            )
         return self.made(table[node.kind], operands)
 
     def _comparison(self, kind: str, domain: DType, operands: list[SSAValue]) -> SSAValue:
@@ -208,8 +257,7 @@ def _converted(e: _Emitter, x: SSAValue, source: DType, target: DType) -> SSAVal
         if source.is_floating_point and source.bits == 16:  # these are only moved and converted
             x = e.op(arith.ExtFOp(x, _FLOAT32))
         zero = e.constant(0, x.type)
-        return (e.comparef("une", x, zero) if source.is_floating_point
-                else e.compare("ne", x, zero))
+        return e.comparef("une", x, zero) if source.is_floating_point else e.compare("ne", x, zero)
     if source.is_floating_point and target.is_floating_point:
         return _refloated(e, x, source, target)
     if source.is_floating_point:
@@ -217,8 +265,11 @@ def _converted(e: _Emitter, x: SSAValue, source: DType, target: DType) -> SSAVal
         return e.op(arith.FPToSIOp(x, whole) if target.signed else arith.FPToUIOp(x, whole))
     signed = source is not bool_ and source.signed
     if target.is_floating_point:
-        return e.op(arith.SIToFPOp(x, type_) if signed  # pyright: ignore[reportArgumentType]
-                    else arith.UIToFPOp(x, type_))  # pyright: ignore[reportArgumentType]
+        return e.op(
+            arith.SIToFPOp(x, type_)
+            if signed  # pyright: ignore[reportArgumentType]
+            else arith.UIToFPOp(x, type_)
+        )  # pyright: ignore[reportArgumentType]
     return _resized(e, x, source.bits, IntegerType(target.bits), signed)
 
 
@@ -247,6 +298,12 @@ def scalar_type(dtype: DType) -> Attribute:
 _FLOAT32 = value_type(BY_IR["f32"])
 
 _SPECIAL: dict[str, Callable[[_Emitter, Scalar, list[SSAValue]], SSAValue]] = {
-    "constant": _constant, "select": _select, "not": _not, "isnan": _isnan, "isinf": _isinf,
-    "mulhi": _mulhi, "bitcast": _bitcast, "cast": _cast,
+    "constant": _constant,
+    "select": _select,
+    "not": _not,
+    "isnan": _isnan,
+    "isinf": _isinf,
+    "mulhi": _mulhi,
+    "bitcast": _bitcast,
+    "cast": _cast,
 }

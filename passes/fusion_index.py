@@ -102,8 +102,11 @@ def divide(e: Linear, by: int, bounds: Bounds = ()) -> tuple[Linear, Linear] | N
         if not c:
             continue
         inner = by // abs(c) if by % abs(c) == 0 else 0
-        if bounds and 0 <= min(span(Linear(0, ((weight, size, c),)), bounds)) and max(
-            span(Linear(0, ((weight, size, c),)), bounds)) < by:
+        if (
+            bounds
+            and 0 <= min(span(Linear(0, ((weight, size, c),)), bounds))
+            and max(span(Linear(0, ((weight, size, c),)), bounds)) < by
+        ):
             low.append((weight, size, c))
         elif inner and size > inner and size % inner == 0:
             low.append((weight, inner, c))
@@ -182,7 +185,7 @@ def broadcast(source: tuple[int, ...], target: tuple[int, ...]) -> Linear:
     """The element of `source` that an element of `target`, its broadcast, comes from."""
     if source == target:
         return identity(_count(target))
-    axes = axes_of(target)[len(target) - len(source):]
+    axes = axes_of(target)[len(target) - len(source) :]
     pairs = zip(axes, strides_of(source), source, strict=True)
     kept = [(axis, stride) for axis, stride, size in pairs if size > 1]
     return weighted([a for a, _ in kept], [s for _, s in kept])

@@ -93,8 +93,11 @@ class _Check:
         if isinstance(base.owner, ConstantOp):
             return
         found = self.holds.get(base)
-        inside = found and found.memory == span.memory and (
-            found.first <= span.first and span.last <= found.last)
+        inside = (
+            found
+            and found.memory == span.memory
+            and (found.first <= span.first and span.last <= found.last)
+        )
         if not inside:
             raise IRError(f"plan: {step} reads {span}, which no longer holds what it needs")
 

@@ -51,12 +51,15 @@ class Case:
 CASES: list[Case] = []
 
 
-def case(buffers: Callable[[int], Buffers], oracle: Oracle, tolerance: float = 0.0,
-         finite: bool = False) -> Callable[[Builder], Builder]:
+def case(
+    buffers: Callable[[int], Buffers], oracle: Oracle, tolerance: float = 0.0, finite: bool = False
+) -> Callable[[Builder], Builder]:
     """Puts the decorated builder into the table."""
+
     def keep(build: Builder) -> Builder:
         CASES.append(Case(build, buffers, oracle, tolerance, finite))
         return build
+
     return keep
 
 
@@ -65,12 +68,27 @@ def compute(b: KernelBuilder, root: Scalar, *operands: SSAValue) -> SSAValue:
     return emit([root], operands, b.builder, b.location)[0]
 
 
-def start(name: str, buffers: dict[str, DType], extent: int, *, vector: bool = False,
-          unroll: int | None = None, grain: int | None = None,
-          aliased: Sequence[int] = ()) -> KernelBuilder:
+def start(
+    name: str,
+    buffers: dict[str, DType],
+    extent: int,
+    *,
+    vector: bool = False,
+    unroll: int | None = None,
+    grain: int | None = None,
+    aliased: Sequence[int] = (),
+) -> KernelBuilder:
     """A builder whose ops all have a location."""
-    return KernelBuilder(name, buffers, extent, vector=vector, unroll=unroll, grain=grain,
-                         aliased=aliased, location=PLACE)
+    return KernelBuilder(
+        name,
+        buffers,
+        extent,
+        vector=vector,
+        unroll=unroll,
+        grain=grain,
+        aliased=aliased,
+        location=PLACE,
+    )
 
 
 def lane_sum(x: Array) -> Any:
@@ -87,8 +105,10 @@ def lane_sum(x: Array) -> Any:
 X, Y, Z = (argument(k, f32) for k in range(3))
 
 
-@case(lambda n: [(f32, n), (f32, n), (f32, n), (bit, n)],
-      lambda n, m: {2: (m[0] + m[1]) * m[0], 3: m[0] < m[1]})
+@case(
+    lambda n: [(f32, n), (f32, n), (f32, n), (bit, n)],
+    lambda n, m: {2: (m[0] + m[1]) * m[0], 3: m[0] < m[1]},
+)
 def flat(n: int) -> FuncOp:
     b = start("flat", {"x": f32, "y": f32, "o": f32, "p": bit}, n, vector=True, unroll=2)
     x, y, o, p = b.buffers
@@ -98,8 +118,10 @@ def flat(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(f32, 5 * n), (f32, n), (f32, 5), (f32, 5 * n)],
-      lambda n, m: {3: (m[0].reshape(5, n) + m[1] + m[2][:, None]).ravel()})
+@case(
+    lambda n: [(f32, 5 * n), (f32, n), (f32, 5), (f32, 5 * n)],
+    lambda n, m: {3: (m[0].reshape(5, n) + m[1] + m[2][:, None]).ravel()},
+)
 def broadcast(n: int) -> FuncOp:
     b = start("broadcast", {"x": f32, "c": f32, "r": f32, "o": f32}, 5)
     x, c, r, o = b.buffers
@@ -142,9 +164,13 @@ def softmax(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(f32, 6 * n), (f32, 6), (f32, 6)],
-      lambda n, m: {1: np.array([lane_sum(r) for r in m[0].reshape(6, n)]),
-                    2: np.array([lane_sum(r * r) for r in m[0].reshape(6, n)])})
+@case(
+    lambda n: [(f32, 6 * n), (f32, 6), (f32, 6)],
+    lambda n, m: {
+        1: np.array([lane_sum(r) for r in m[0].reshape(6, n)]),
+        2: np.array([lane_sum(r * r) for r in m[0].reshape(6, n)]),
+    },
+)
 def moments(n: int) -> FuncOp:
     b = start("moments", {"x": f32, "s": f32, "q": f32}, 6)
     x, s, q = b.buffers
@@ -158,8 +184,11 @@ def moments(n: int) -> FuncOp:
 
 def normed_rows(n: int, m: list[Array]) -> dict[int, Array]:
     rows = m[0].reshape(3, n)
-    return {2: ((rows - rows.mean(1, keepdims=True))
-                / np.sqrt(rows.var(1, keepdims=True) + 1e-5) * m[1]).ravel()}
+    return {
+        2: (
+            (rows - rows.mean(1, keepdims=True)) / np.sqrt(rows.var(1, keepdims=True) + 1e-5) * m[1]
+        ).ravel()
+    }
 
 
 @case(lambda n: [(f64, 3 * n), (f64, n), (f64, 3 * n)], normed_rows, 1e-12, finite=True)
@@ -189,8 +218,7 @@ def running_sum(x: Array) -> Array:
     return total
 
 
-@case(lambda n: [(f32, 9 * n), (f32, n)],
-      lambda n, m: {1: running_sum(m[0].reshape(9, n))})
+@case(lambda n: [(f32, 9 * n), (f32, n)], lambda n, m: {1: running_sum(m[0].reshape(9, n))})
 def column_sum(n: int) -> FuncOp:
     b = start("column_sum", {"x": f32, "o": f32}, n, vector=True, unroll=4)
     x, o = b.buffers
@@ -200,8 +228,10 @@ def column_sum(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(f32, 36 * n), (f32, 4 * n)],
-      lambda n, m: {1: np.concatenate([running_sum(p) for p in m[0].reshape(4, 9, n)])})
+@case(
+    lambda n: [(f32, 36 * n), (f32, 4 * n)],
+    lambda n, m: {1: np.concatenate([running_sum(p) for p in m[0].reshape(4, 9, n)])},
+)
 def column_sums(n: int) -> FuncOp:
     b = start("column_sums", {"x": f32, "o": f32}, 4)
     x, o = b.buffers
@@ -216,8 +246,10 @@ def in_range(tokens: Array) -> Array:
     return tokens.view(np.uint64) % np.uint64(10)
 
 
-@case(lambda n: [(i64, 7), (f32, 10 * n), (f32, 7 * n)],
-      lambda n, m: {2: m[1].reshape(10, n)[in_range(m[0])].ravel()})
+@case(
+    lambda n: [(i64, 7), (f32, 10 * n), (f32, 7 * n)],
+    lambda n, m: {2: m[1].reshape(10, n)[in_range(m[0])].ravel()},
+)
 def embedding(n: int) -> FuncOp:
     b = start("embedding", {"t": i64, "w": f32, "o": f32}, 7)
     t, w, o = b.buffers
@@ -229,8 +261,10 @@ def embedding(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(i64, n), (f32, 30), (f32, n)],
-      lambda n, m: {2: m[1][in_range(m[0]) * np.uint64(3) + np.uint64(2)]})
+@case(
+    lambda n: [(i64, n), (f32, 30), (f32, n)],
+    lambda n, m: {2: m[1][in_range(m[0]) * np.uint64(3) + np.uint64(2)]},
+)
 def gather(n: int) -> FuncOp:
     b = start("gather", {"t": i64, "w": f32, "o": f32}, n, vector=True)
     t, w, o = b.buffers
@@ -240,10 +274,14 @@ def gather(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(f32, 3 * n), (f32, 3 * n), (f64, 3 * n), (u8, 3 * n)],
-      lambda n, m: {1: m[0].reshape(n, 3).T.ravel()[::-1],
-                    2: np.repeat(m[0].astype(np.float64)[:n], 3),
-                    3: np.roll((m[0] > 0).astype(np.uint8).reshape(n, 3), 1, 1).ravel()})
+@case(
+    lambda n: [(f32, 3 * n), (f32, 3 * n), (f64, 3 * n), (u8, 3 * n)],
+    lambda n, m: {
+        1: m[0].reshape(n, 3).T.ravel()[::-1],
+        2: np.repeat(m[0].astype(np.float64)[:n], 3),
+        3: np.roll((m[0] > 0).astype(np.uint8).reshape(n, 3), 1, 1).ravel(),
+    },
+)
 def strided(n: int) -> FuncOp:
     """Gathers with strides -n, 1 / 3 and a modulo, scatters with stride 3."""
     b = start("strided", {"x": f32, "o": f32, "p": f64, "q": u8}, 3)
@@ -261,13 +299,13 @@ def strided(n: int) -> FuncOp:
     return b.finish()
 
 
-
-
 def padded(n: int, m: list[Array]) -> dict[int, Array]:
     x, _, p = m
     lower = np.tril(x.reshape(n, n)) if n > 1 else x.reshape(1, 1)
-    return {1: np.pad(x.reshape(n, n), 1, constant_values=7.0).ravel(),
-            2: np.where(np.tri(n, dtype=bool), lower, p.reshape(n, n)).ravel()}
+    return {
+        1: np.pad(x.reshape(n, n), 1, constant_values=7.0).ravel(),
+        2: np.where(np.tri(n, dtype=bool), lower, p.reshape(n, n)).ravel(),
+    }
 
 
 @case(lambda n: [(f32, n * n), (f32, (n + 2) ** 2), (f32, n * n)], padded)
@@ -278,7 +316,7 @@ def masked(n: int) -> FuncOp:
     seven = compute(b, constant(7.0, f32))
     i = b.insert(arith.IndexCastOp(b.index, WORD)).result
     a, c = argument(0, i64), argument(1, i64)
-    inside = ((a >= 1) & (a <= n))
+    inside = (a >= 1) & (a <= n)
     with b.loop(n + 2, vector=True, unroll=2) as j:
         k = b.insert(arith.IndexCastOp(j, WORD)).result
         both = compute(b, inside & (c >= 1) & (c <= n), i, k)
@@ -292,21 +330,54 @@ def masked(n: int) -> FuncOp:
 def extremes(n: int, m: list[Array]) -> dict[int, Array]:
     x, k, u = m[:3]
     rows = x.reshape(3, n)
-    return {3: rows.max(1), 4: rows.min(1), 5: k.reshape(3, n).max(1), 6: u.reshape(3, n).max(1),
-            7: np.any(rows > 0, axis=1), 8: np.all(rows > 0, axis=1),
-            9: np.array([lane_product(r) for r in k.reshape(3, n)])}
+    return {
+        3: rows.max(1),
+        4: rows.min(1),
+        5: k.reshape(3, n).max(1),
+        6: u.reshape(3, n).max(1),
+        7: np.any(rows > 0, axis=1),
+        8: np.all(rows > 0, axis=1),
+        9: np.array([lane_product(r) for r in k.reshape(3, n)]),
+    }
 
 
 def lane_product(x: Array) -> Any:
     return np.multiply.reduce(x, dtype=x.dtype)
 
 
-@case(lambda n: [(f32, 3 * n), (i32, 3 * n), (u8, 3 * n), (f32, 3), (f32, 3), (i32, 3), (u8, 3),
-                 (bit, 3), (bit, 3), (i32, 3)], extremes)
+@case(
+    lambda n: [
+        (f32, 3 * n),
+        (i32, 3 * n),
+        (u8, 3 * n),
+        (f32, 3),
+        (f32, 3),
+        (i32, 3),
+        (u8, 3),
+        (bit, 3),
+        (bit, 3),
+        (i32, 3),
+    ],
+    extremes,
+)
 def reductions(n: int) -> FuncOp:
     """Every combiner at once, over a vector axis."""
-    b = start("reductions", {"x": f32, "k": i32, "u": u8, "a": f32, "b": f32, "c": i32, "d": u8,
-                             "e": bit, "f": bit, "g": i32}, 3)
+    b = start(
+        "reductions",
+        {
+            "x": f32,
+            "k": i32,
+            "u": u8,
+            "a": f32,
+            "b": f32,
+            "c": i32,
+            "d": u8,
+            "e": bit,
+            "f": bit,
+            "g": i32,
+        },
+        3,
+    )
     x, k, u, *outputs = b.buffers
     with b.reduce(["max", "min", "max", "umax", "any", "all", "prod"], n, vector=True) as r:
         at = {b.index: n, r.index: 1}
@@ -318,9 +389,13 @@ def reductions(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(i32, 6 * n), (i64, n), (u8, n), (f32, n)],
-      lambda n, m: {1: m[0].reshape(6, n).astype(np.int64).sum(0),
-                    2: m[0].reshape(6, n).view(np.uint32).min(0).astype(np.uint8)})
+@case(
+    lambda n: [(i32, 6 * n), (i64, n), (u8, n), (f32, n)],
+    lambda n, m: {
+        1: m[0].reshape(6, n).astype(np.int64).sum(0),
+        2: m[0].reshape(6, n).view(np.uint32).min(0).astype(np.uint8),
+    },
+)
 def serial_reductions(n: int) -> FuncOp:
     """Serial reductions in the lanes of a loop, and a vector reduction in a serial loop."""
     b = start("serial_reductions", {"k": i32, "s": i64, "u": u8, "m": f32}, 1)
@@ -368,9 +443,13 @@ def in_place(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(f32, n), (i64, n), (f64, n)],
-      lambda n, _: {1: np.arange(n) * 3 + np.arange(n) // 4,
-                    2: np.where(np.arange(n) % 2 == 0, 0.5, -1.0)})
+@case(
+    lambda n: [(f32, n), (i64, n), (f64, n)],
+    lambda n, _: {
+        1: np.arange(n) * 3 + np.arange(n) // 4,
+        2: np.where(np.arange(n) % 2 == 0, 0.5, -1.0),
+    },
+)
 def positions(n: int) -> FuncOp:
     """The vector index as data."""
     b = start("positions", {"x": f32, "o": i64, "p": f64}, n, vector=True)
@@ -383,9 +462,13 @@ def positions(n: int) -> FuncOp:
     return b.finish()
 
 
-@case(lambda n: [(bit, 4), (f32, 4), (f32, 4 * n), (f32, 4)],
-      lambda n, m: {2: np.repeat(np.where(m[0], m[1], -1.0).astype(np.float32), n),
-                    3: np.where(m[0], m[1], m[3])})
+@case(
+    lambda n: [(bit, 4), (f32, 4), (f32, 4 * n), (f32, 4)],
+    lambda n, m: {
+        2: np.repeat(np.where(m[0], m[1], -1.0).astype(np.float32), n),
+        3: np.where(m[0], m[1], m[3]),
+    },
+)
 def guarded_scalars(n: int) -> FuncOp:
     """Masked accesses outside the vector axis."""
     b = start("guarded_scalars", {"c": bit, "x": f32, "o": f32, "p": f32}, 4)

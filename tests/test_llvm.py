@@ -75,7 +75,8 @@ def same_bits(a: Array, b: Array) -> bool:
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_compiled_kernels_equal_numpy_and_the_interpreter(
-        case: Case, count: int, machine: Callable[[], Machine]) -> None:
+    case: Case, count: int, machine: Callable[[], Machine]
+) -> None:
     kernel = case.build(count)
     before = [sample(d, n, seed, case.finite) for seed, (d, n) in enumerate(case.buffers(count))]
     by_llvm, by_reference = ([b.copy() for b in before] for _ in range(2))
@@ -111,8 +112,13 @@ def pointwise(name: str, root: Scalar, inputs: Sequence[DType], result: DType) -
 def domain(kind: str) -> list[DType]:
     """The dtypes that a kind's operands have and a kernel can compute with."""
     row = KINDS[kind]
-    letters = {"b": [bit], "i": [d for d in TENSOR_DTYPES if d.is_integer], "f": [f32, f64],
-               "h": [f16, bf16], "u": []}
+    letters = {
+        "b": [bit],
+        "i": [d for d in TENSOR_DTYPES if d.is_integer],
+        "f": [f32, f64],
+        "h": [f16, bf16],
+        "u": [],
+    }
     found = [d for letter in row.domain for d in letters[letter]]
     return [d for d in found if not (kind == "rem" and d.is_floating_point)]
 
@@ -145,8 +151,12 @@ def test_casts_mean_in_llvm_what_they_mean_in_numpy() -> None:
     pairs = [(a, b) for a in TENSOR_DTYPES for b in TENSOR_DTYPES]
     roots = [cast(argument(0, a), b) for a, b in pairs]
     names = [f"from_{a.name}_to_{b.name}" for a, b in pairs]
-    loaded = compiled(*(pointwise(name, root, [a], b)
-                        for name, root, (a, b) in zip(names, roots, pairs, strict=True)))
+    loaded = compiled(
+        *(
+            pointwise(name, root, [a], b)
+            for name, root, (a, b) in zip(names, roots, pairs, strict=True)
+        )
+    )
     for name, root, (a, b) in zip(names, roots, pairs, strict=True):
         x = castable(a, b)
         ours = np.zeros(COUNT, "uint16" if b is bf16 else b.numpy)
@@ -180,8 +190,9 @@ def test_functions_in_llvm_equal_their_expansions(dtype: DType) -> None:
     kinds = [k for k in FUNCTIONS if k in EXPANSIONS]
     assert len(kinds) >= 9
     roots = {k: make(k, *(argument(i, dtype) for i in range(KINDS[k].arity))) for k in kinds}
-    loaded = compiled(*(pointwise(k, root, [dtype] * KINDS[k].arity, dtype)
-                        for k, root in roots.items()))
+    loaded = compiled(
+        *(pointwise(k, root, [dtype] * KINDS[k].arity, dtype) for k, root in roots.items())
+    )
     for kind, root in roots.items():
         arrays = [sample(dtype, COUNT, 3 + i) for i in range(KINDS[kind].arity)]
         ours = np.zeros(COUNT, dtype.numpy)
@@ -238,28 +249,39 @@ def full_width(machine: Callable[[], Machine]) -> str:
 @pytest.mark.parametrize("machine", [host, baseline])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_assembly_has_no_calls_and_contracts_nothing(
-        case: Case, machine: Callable[[], Machine]) -> None:
+    case: Case, machine: Callable[[], Machine]
+) -> None:
     assembly = LLVMBackend(machine).assembly([case.build(1000)])
     assert not re.search(r"\b(call|jmp\s+\*|vfn?m(add|sub))", assembly)
 
 
 @pytest.mark.parametrize("machine", [host, baseline])
-@pytest.mark.parametrize("case", [c for c in CASES if c.name in (
-    "flat", "broadcast", "softmax", "moments", "layer_norm", "column_sum", "embedding")],
-    ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "case",
+    [
+        c
+        for c in CASES
+        if c.name
+        in ("flat", "broadcast", "softmax", "moments", "layer_norm", "column_sum", "embedding")
+    ],
+    ids=lambda c: c.name,
+)
 def test_loops_work_on_whole_registers(case: Case, machine: Callable[[], Machine]) -> None:
     assembly = LLVMBackend(machine).assembly([case.build(1000)])
     loops = re.findall(r"^(\.LBB\w+):\n((?:\t.*\n)*?)\tj\w+\t\1$", assembly, re.MULTILINE)
     assert any(full_width(machine) in body for _, body in loops), assembly
-    assert not any(re.search(r"^\tv(add|sub|mul|div|max)s[sd]\t", body, re.MULTILINE)
-                   for _, body in loops), assembly
+    assert not any(
+        re.search(r"^\tv(add|sub|mul|div|max)s[sd]\t", body, re.MULTILINE) for _, body in loops
+    ), assembly
 
 
 def test_a_library_call_is_seen_and_refused() -> None:
-    text = ("define void @f(ptr %p) {\n  %x = load <16 x float>, ptr %p\n"
-            "  %y = call <16 x float> @llvm.exp.v16f32(<16 x float> %x)\n"
-            "  store <16 x float> %y, ptr %p\n  ret void\n}\n"
-            "declare <16 x float> @llvm.exp.v16f32(<16 x float>)\n")
+    text = (
+        "define void @f(ptr %p) {\n  %x = load <16 x float>, ptr %p\n"
+        "  %y = call <16 x float> @llvm.exp.v16f32(<16 x float> %x)\n"
+        "  store <16 x float> %y, ptr %p\n  ret void\n}\n"
+        "declare <16 x float> @llvm.exp.v16f32(<16 x float>)\n"
+    )
     machine = host()
     assert re.search(r"\bcall", machine.assembly_of(machine.header + text))
     assert undefined_symbols(machine.object_of(machine.header + text)) == ["expf"]
@@ -286,14 +308,18 @@ def integer_tanh(n: int) -> FuncOp:
     return b.finish()
 
 
-@pytest.mark.parametrize(("kernels", "options", "message"), [
-    ([CASES[0].build(5)] * 2, None, "llvm: two kernels are named flat; give each its own name"),
-    ([], {"fast": True}, "llvm: unknown option fast; the backend takes none"),
-    ([unlowered(5)], None, "llvm: arith.ceildivsi has no lowering; use arith and math ops"),
-    ([integer_tanh(5)], None, "llvm: math.tanh of f16; cast to f32 first"),
-])
-def test_what_cannot_be_built_is_refused(kernels: list[FuncOp], options: Options | None,
-                                         message: str) -> None:
+@pytest.mark.parametrize(
+    ("kernels", "options", "message"),
+    [
+        ([CASES[0].build(5)] * 2, None, "llvm: two kernels are named flat; give each its own name"),
+        ([], {"fast": True}, "llvm: unknown option fast; the backend takes none"),
+        ([unlowered(5)], None, "llvm: arith.ceildivsi has no lowering; use arith and math ops"),
+        ([integer_tanh(5)], None, "llvm: math.tanh of f16; cast to f32 first"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(
+    kernels: list[FuncOp], options: Options | None, message: str
+) -> None:
     with pytest.raises(CompileError) as error:
         LLVMBackend().build(kernels, options)
     assert str(error.value) == message
@@ -302,8 +328,9 @@ def test_what_cannot_be_built_is_refused(kernels: list[FuncOp], options: Options
 def test_a_module_for_another_machine_is_not_loaded() -> None:
     with pytest.raises(CompileError) as error:
         LoadedKernels(CompiledModule("elf-x86-64", "z80", (), b""))
-    assert str(error.value) == ("llvm: a module of format elf-x86-64 for z80; "
-                                "build it on this machine")
+    assert str(error.value) == (
+        "llvm: a module of format elf-x86-64 for z80; build it on this machine"
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF\x01\x01" + bytes(80)])
@@ -327,8 +354,7 @@ def test_integer_powers_are_written_out(dtype: DType) -> None:
     loaded = compiled(pointwise("power", root, [dtype, dtype], dtype))
     launch(loaded.addresses["power"], [base, exponent, ours], 0, COUNT)
     assert same_bits(ours, evaluate([expand(root)], [base, exponent])[0])
-    wanted = [pow(int(x), int(y), 1 << 64)
-              for x, y in zip(base[:40], exponent[:40], strict=True)]
+    wanted = [pow(int(x), int(y), 1 << 64) for x, y in zip(base[:40], exponent[:40], strict=True)]
     assert same_bits(ours[:40], np.array(wanted, np.uint64).astype(dtype.numpy))
 
 

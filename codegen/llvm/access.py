@@ -62,11 +62,15 @@ def lane_values(w: Writer, index: LaneIndex) -> Value:
 
 def offset_of(w: Writer, map_: AffineMap, indices: Sequence[Value | LaneIndex]) -> Offset:
     """The offset that `map_` gives for `indices`, its dims and then its symbols."""
-    return _offset(w, map_.results[0], indices[:map_.num_dims], indices[map_.num_dims:])
+    return _offset(w, map_.results[0], indices[: map_.num_dims], indices[map_.num_dims :])
 
 
-def _offset(w: Writer, expr: AffineExpr, dims: Sequence[Value | LaneIndex],
-            symbols: Sequence[Value | LaneIndex]) -> Offset:
+def _offset(
+    w: Writer,
+    expr: AffineExpr,
+    dims: Sequence[Value | LaneIndex],
+    symbols: Sequence[Value | LaneIndex],
+) -> Offset:
     if isinstance(expr, AffineConstantExpr):
         return Offset(integer(expr.value), 0)
     if isinstance(expr, (AffineDimExpr, AffineSymExpr)):
@@ -132,8 +136,15 @@ def _divided(w: Writer, kind: AffineBinaryOpKind, a: Value, divisor: int) -> Val
     return w.select(negative, w.binary("add", quotient, integer(-1)), quotient)
 
 
-def load(w: Writer, buffer: Buffer, offset: Offset, width: int, lanes: Value | None,
-         mask: Value | None, other: Value | None) -> Value:
+def load(
+    w: Writer,
+    buffer: Buffer,
+    offset: Offset,
+    width: int,
+    lanes: Value | None,
+    mask: Value | None,
+    other: Value | None,
+) -> Value:
     """The element at `offset` in each of `width` lanes (one value where all are the same).
 
     `lanes` tells the lanes that exist from those beyond the axis' end; at least one exists.
@@ -153,8 +164,15 @@ def load(w: Writer, buffer: Buffer, offset: Offset, width: int, lanes: Value | N
     return _loaded(w, buffer, _gather(w, buffer, pointers, width, wanted, default))
 
 
-def store(w: Writer, value: Value, buffer: Buffer, offset: Offset, width: int,
-          lanes: Value | None, mask: Value | None) -> None:
+def store(
+    w: Writer,
+    value: Value,
+    buffer: Buffer,
+    offset: Offset,
+    width: int,
+    lanes: Value | None,
+    mask: Value | None,
+) -> None:
     """Writes `value` to `offset` in each of `width` lanes that exist and are not masked off."""
     if width == 1:
         _scalar_store(w, _stored(w, buffer, value), buffer, offset.base, mask)
@@ -175,16 +193,21 @@ def store(w: Writer, value: Value, buffer: Buffer, offset: Offset, width: int,
     wanted = wanted or w.widened(integer(1, "i1"), width)
     full = f"@{name}.{mangled(value.type, width)}.{pointer}"
     kind = "ptr" if pointer == "p0" else f"<{width} x ptr>"
-    w.declared.add(f"declare void {full}({value.lanes_type}, {kind}, i32 immarg, "
-                   f"{wanted.lanes_type})")
+    w.declared.add(
+        f"declare void {full}({value.lanes_type}, {kind}, i32 immarg, {wanted.lanes_type})"
+    )
     w.line(f"call void {full}({value}, {to}, i32 {align}, {wanted}){buffer.metadata}")
 
 
 def _pointer(w: Writer, buffer: Buffer, offset: Value) -> Value:
     if offset.name == "0":
         return buffer.pointer
-    return w.pure(f"getelementptr {buffer.memory_type}, {buffer.pointer}, {offset}", "ptr", 1,
-                  [buffer.pointer, offset])
+    return w.pure(
+        f"getelementptr {buffer.memory_type}, {buffer.pointer}, {offset}",
+        "ptr",
+        1,
+        [buffer.pointer, offset],
+    )
 
 
 def _pointers(w: Writer, buffer: Buffer, offset: Offset, width: int) -> Value:
@@ -194,8 +217,9 @@ def _pointers(w: Writer, buffer: Buffer, offset: Offset, width: int) -> Value:
         base = _pointer(w, buffer, offset.base)
         names = ", ".join(f"i64 {k * offset.stride}" for k in range(width))
         steps = Value(f"<{names}>", "i64", width, literal=True)
-    return w.pure(f"getelementptr {buffer.memory_type}, {base}, {steps}", "ptr", width,
-                  [base, steps])
+    return w.pure(
+        f"getelementptr {buffer.memory_type}, {base}, {steps}", "ptr", width, [base, steps]
+    )
 
 
 def _get(w: Writer, buffer: Buffer, text: str, width: int, operands: Sequence[Value]) -> Value:
@@ -225,16 +249,23 @@ def _slot(w: Writer, buffer: Buffer) -> Value:
     return w.stack(f"alloca {buffer.memory_type}")
 
 
-def _scalar_store(w: Writer, value: Value, buffer: Buffer, offset: Value,
-                  mask: Value | None) -> None:
+def _scalar_store(
+    w: Writer, value: Value, buffer: Buffer, offset: Value, mask: Value | None
+) -> None:
     pointer, metadata = _pointer(w, buffer, offset), buffer.metadata
     if mask is not None:
         pointer, metadata = w.select(mask, pointer, _slot(w, buffer)), ""
     w.line(f"store {value}, {pointer}, align {buffer.dtype.itemsize}{metadata}")
 
 
-def _vector_load(w: Writer, buffer: Buffer, offset: Value, width: int, wanted: Value | None,
-                 default: Value | None) -> Value:
+def _vector_load(
+    w: Writer,
+    buffer: Buffer,
+    offset: Value,
+    width: int,
+    wanted: Value | None,
+    default: Value | None,
+) -> Value:
     pointer = _pointer(w, buffer, offset)
     type_, align = lanes_type(buffer.memory_type, width), buffer.dtype.itemsize
     if wanted is None:
@@ -242,21 +273,37 @@ def _vector_load(w: Writer, buffer: Buffer, offset: Value, width: int, wanted: V
     return _masked_get(w, buffer, "llvm.masked.load", "p0", pointer, width, wanted, default)
 
 
-def _gather(w: Writer, buffer: Buffer, pointers: Value, width: int, wanted: Value | None,
-            default: Value | None) -> Value:
+def _gather(
+    w: Writer,
+    buffer: Buffer,
+    pointers: Value,
+    width: int,
+    wanted: Value | None,
+    default: Value | None,
+) -> Value:
     wanted = wanted or w.widened(integer(1, "i1"), width)
-    return _masked_get(w, buffer, "llvm.masked.gather", f"v{width}p0", pointers, width, wanted,
-                       default)
+    return _masked_get(
+        w, buffer, "llvm.masked.gather", f"v{width}p0", pointers, width, wanted, default
+    )
 
 
-def _masked_get(w: Writer, buffer: Buffer, name: str, pointer_name: str, pointer: Value,
-                width: int, wanted: Value, default: Value | None) -> Value:
+def _masked_get(
+    w: Writer,
+    buffer: Buffer,
+    name: str,
+    pointer_name: str,
+    pointer: Value,
+    width: int,
+    wanted: Value,
+    default: Value | None,
+) -> Value:
     type_ = lanes_type(buffer.memory_type, width)
     default = default or Value("zeroinitializer", buffer.memory_type, width, literal=True)
     full = f"@{name}.{mangled(buffer.memory_type, width)}.{pointer_name}"
-    w.declared.add(f"declare {type_} {full}({pointer.lanes_type}, i32 immarg, "
-                   f"{wanted.lanes_type}, {type_})")
-    text = (f"call {type_} {full}({pointer}, i32 {buffer.dtype.itemsize}, {wanted}, {default})")
+    w.declared.add(
+        f"declare {type_} {full}({pointer.lanes_type}, i32 immarg, {wanted.lanes_type}, {type_})"
+    )
+    text = f"call {type_} {full}({pointer}, i32 {buffer.dtype.itemsize}, {wanted}, {default})"
     return _get(w, buffer, text, width, [pointer, wanted, default])
 
 

@@ -37,8 +37,10 @@ class LLVMBackend:
         data = self._machine().object_of(self.text(kernels))
         missing = undefined_symbols(data)
         if missing:
-            raise CompileError(f"llvm: the kernels call {', '.join(missing)}; "
-                               f"kernels must define all that they use")
+            raise CompileError(
+                f"llvm: the kernels call {', '.join(missing)}; "
+                f"kernels must define all that they use"
+            )
         symbols = tuple(k.sym_name.data for k in kernels)
         return CompiledModule(FORMAT, self.target(), symbols, data)
 

@@ -20,8 +20,12 @@ def identity(kind: str, type_: str) -> Value:
         return real(start[kind], type_)
     bits = int(type_[1:])
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    return integer({"sum": 0, "prod": 1, "max": low, "min": high, "umax": 0, "umin": -1,
-                    "any": 0, "all": 1}[kind], type_)
+    return integer(
+        {"sum": 0, "prod": 1, "max": low, "min": high, "umax": 0, "umin": -1, "any": 0, "all": 1}[
+            kind
+        ],
+        type_,
+    )
 
 
 def combined(w: Writer, kind: str, so_far: Value, element: Value) -> Value:
@@ -41,12 +45,17 @@ def across_lanes(w: Writer, kind: str, lanes: Value) -> Value:
     while half > 1:
         low, high = (_part(w, lanes, first, half) for first in (0, half))
         lanes, half = combined(w, kind, low, high), half // 2
-    first, second = (w.pure(f"extractelement {lanes}, i64 {k}", lanes.type, 1, [lanes])
-                     for k in (0, 1))
+    first, second = (
+        w.pure(f"extractelement {lanes}, i64 {k}", lanes.type, 1, [lanes]) for k in (0, 1)
+    )
     return combined(w, kind, first, second)
 
 
 def _part(w: Writer, lanes: Value, first: int, count: int) -> Value:
     order = ", ".join(f"i32 {k}" for k in range(first, first + count))
-    return w.pure(f"shufflevector {lanes}, {lanes.lanes_type} poison, <{count} x i32> <{order}>",
-                  lanes.type, count, [lanes])
+    return w.pure(
+        f"shufflevector {lanes}, {lanes.lanes_type} poison, <{count} x i32> <{order}>",
+        lanes.type,
+        count,
+        [lanes],
+    )

@@ -28,14 +28,14 @@ def undefined_symbols(data: bytes) -> list[str]:
             name, _, _, section = struct.unpack_from("<IBBH", data, at)
             if section == _UNDEFINED:
                 start = strings + name
-                names.append(data[start:data.index(b"\0", start)].decode())
+                names.append(data[start : data.index(b"\0", start)].decode())
     return names
 
 
 def _sections(data: bytes) -> list[_Section]:
     if data[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit little-endian ELF object")
-    table, = struct.unpack_from("<Q", data, 40)
+    (table,) = struct.unpack_from("<Q", data, 40)
     size, count = struct.unpack_from("<HH", data, 58)
     sections: list[_Section] = []
     for i in range(count):

@@ -42,8 +42,10 @@ def written_out(op: Operation) -> WrittenOut:
 def _block(function: Scalar, types: tuple[Attribute, ...]) -> WrittenOut:
     root = expand(function)
     if root is function:
-        raise CompileError(f"llvm: {function.kind} on {function.dtype.name} has no expansion; "
-                           f"write it in other functions")
+        raise CompileError(
+            f"llvm: {function.kind} on {function.dtype.name} has no expansion; "
+            f"write it in other functions"
+        )
     block = Block(arg_types=types)
-    result, = emit([root], block.args, Builder(InsertPoint.at_end(block)), UnknownLoc())
+    (result,) = emit([root], block.args, Builder(InsertPoint.at_end(block)), UnknownLoc())
     return WrittenOut(block, result)

@@ -20,12 +20,16 @@ class LoadedKernels:
         """Raises CompileError where `module` is of another format or machine."""
         machine = host()
         if module.format != FORMAT or module.target not in (machine.target, baseline().target):
-            raise CompileError(f"llvm: a module of format {module.format} for "
-                               f"{module.target or 'no machine'}; build it on this machine")
+            raise CompileError(
+                f"llvm: a module of format {module.format} for "
+                f"{module.target or 'no machine'}; build it on this machine"
+            )
         empty = llvm.parse_assembly(machine.header)
         self._engine = llvm.create_mcjit_compiler(
-            empty, target_machine(machine.cpu, machine.features))
+            empty, target_machine(machine.cpu, machine.features)
+        )
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(module.data))
         self._engine.finalize_object()
         self.addresses: dict[str, int] = {
-            name: self._engine.get_function_address(name) for name in module.symbols}
+            name: self._engine.get_function_address(name) for name in module.symbols
+        }

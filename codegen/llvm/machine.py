@@ -46,13 +46,16 @@ def host() -> Machine:
     """The machine that runs us. Raises CompileError where it is no x86-64 with AVX2."""
     triple = llvm.get_process_triple()
     if not triple.startswith("x86_64"):
-        raise CompileError(f"llvm: the machine is {triple}; compiled kernels need x86-64, "
-                           f"run eagerly")
+        raise CompileError(
+            f"llvm: the machine is {triple}; compiled kernels need x86-64, run eagerly"
+        )
     found = llvm.get_host_cpu_features()
     missing = [name for name in _NEEDED if not found.get(name)]
     if missing:
-        raise CompileError(f"llvm: the machine lacks {', '.join(missing)}; compiled kernels need "
-                           f"{', '.join(_NEEDED)}, run eagerly")
+        raise CompileError(
+            f"llvm: the machine lacks {', '.join(missing)}; compiled kernels need "
+            f"{', '.join(_NEEDED)}, run eagerly"
+        )
     return _machine(llvm.get_host_cpu_name(), found.flatten(), 512 if found.get("avx512f") else 256)
 
 
@@ -67,13 +70,13 @@ def target_machine(cpu: str, features: str) -> llvm.TargetMachine:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
-        cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small")
+        cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small"
+    )
 
 
 def _machine(cpu: str, features: str, vector_bits: int) -> Machine:
     machine = target_machine(cpu, features)
-    header = (f'target datalayout = "{machine.target_data}"\n'
-              f'target triple = "{machine.triple}"\n')
+    header = f'target datalayout = "{machine.target_data}"\ntarget triple = "{machine.triple}"\n'
     # Without "no-builtins" a loop of stores may become a call of memset.
     attributes = f'nounwind willreturn "no-builtins" "prefer-vector-width"="{vector_bits}"'
     return Machine(machine, cpu, features, header, attributes)

@@ -30,8 +30,16 @@ def module_text(kernels: Sequence[FuncOp], header: str, attributes: str) -> str:
     declared: set[str] = set()
     metadata = _Metadata()
     functions = [_function(k, declared, metadata) for k in kernels]
-    return "\n".join([header, *functions, *sorted(declared),
-                      f"attributes #0 = {{ {attributes} }}", *metadata.lines, ""])
+    return "\n".join(
+        [
+            header,
+            *functions,
+            *sorted(declared),
+            f"attributes #0 = {{ {attributes} }}",
+            *metadata.lines,
+            "",
+        ]
+    )
 
 
 class _Metadata:
@@ -52,17 +60,22 @@ def _function(func: FuncOp, declared: set[str], metadata: _Metadata) -> str:
     buffers = _buffers(func, writer, metadata)
     begin, end = Value("%begin", "i64"), Value("%end", "i64")
     NestWriter(func, writer, buffers).write(begin, end)
-    return (f"define void @{func.sym_name.data}"
-            f"(ptr noalias readonly %buffers, i64 %begin, i64 %end) #0 {{\n{writer.text()}\n}}\n")
+    return (
+        f"define void @{func.sym_name.data}"
+        f"(ptr noalias readonly %buffers, i64 %begin, i64 %end) #0 {{\n{writer.text()}\n}}\n"
+    )
 
 
 def _buffers(func: FuncOp, w: Writer, metadata: _Metadata) -> dict[SSAValue, Buffer]:
     """The buffers of a kernel; those that may overlap share one alias scope."""
     groups: dict[SSAValue, int] = {
-        value: -1 if i in func.aliased_numbers else i
-        for i, value in enumerate(func.buffers)}
-    written = {groups[op.operands[1]] for op in func.walk()
-               if op.name == "kernel.store" and op.operands[1] in groups}
+        value: -1 if i in func.aliased_numbers else i for i, value in enumerate(func.buffers)
+    }
+    written = {
+        groups[op.operands[1]]
+        for op in func.walk()
+        if op.name == "kernel.store" and op.operands[1] in groups
+    }
     domain = metadata.node("distinct !{%self}")
     scopes = {g: metadata.node(f"distinct !{{%self, {domain}}}") for g in set(groups.values())}
     notes = {group: _note(metadata, group, scopes) for group in scopes}

@@ -43,8 +43,10 @@ class NestWriter:
     def write(self, begin: Value, end: Value) -> None:
         """Writes the parallel axis from `begin` to `end`."""
         if self.func.vector is None:
-            with (self.w.when(self.w.compare("icmp slt", begin, end)),
-                  self.w.loop(begin, end, 1) as loop):
+            with (
+                self.w.when(self.w.compare("icmp slt", begin, end)),
+                self.w.loop(begin, end, 1) as loop,
+            ):
                 self.values[self.func.index] = loop.index
                 self._ops(self.func.body.block)
         else:
@@ -56,20 +58,24 @@ class NestWriter:
         whole = w.binary("and", w.binary("sub", end, begin), integer(-step))
         middle = w.binary("add", begin, whole)
         if self.func.extent.value.data >= step:
-            with (w.when(w.compare("icmp slt", begin, middle)),
-                  w.loop(begin, middle, step) as loop,
-                  self._in_lanes(self.func.index, loop.index, step)):
+            with (
+                w.when(w.compare("icmp slt", begin, middle)),
+                w.loop(begin, middle, step) as loop,
+                self._in_lanes(self.func.index, loop.index, step),
+            ):
                 self._ops(block)
-        with (w.when(w.compare("icmp slt", middle, end)), w.loop(middle, end, LANES) as loop):
+        with w.when(w.compare("icmp slt", middle, end)), w.loop(middle, end, LANES) as loop:
             left = w.binary("sub", end, loop.index)
             lanes = lane_values(w, LaneIndex(integer(0), LANES))
-            with self._in_lanes(self.func.index, loop.index, LANES,
-                                w.compare("icmp slt", lanes, left)):
+            with self._in_lanes(
+                self.func.index, loop.index, LANES, w.compare("icmp slt", lanes, left)
+            ):
                 self._ops(block)
 
     @contextmanager
-    def _in_lanes(self, index: SSAValue, base: Value, width: int,
-                  lanes: Value | None = None) -> Generator[None]:
+    def _in_lanes(
+        self, index: SSAValue, base: Value, width: int, lanes: Value | None = None
+    ) -> Generator[None]:
         """The part in which `index` is `base` and on in `width` lanes, `lanes` of which exist."""
         self.values[index] = LaneIndex(base, width)
         outer = self.width, self.lanes
@@ -106,15 +112,23 @@ class NestWriter:
         offset = offset_of(self.w, op.map.data, [self.values[v] for v in op.indices])
         mask = None if op.mask is None else self._data(op.mask)
         other = None if op.other is None else self._data(op.other)
-        self.values[op.value] = load(self.w, self.buffers[op.buffer], offset, self.width,
-                                     self.lanes, mask, other)
+        self.values[op.value] = load(
+            self.w, self.buffers[op.buffer], offset, self.width, self.lanes, mask, other
+        )
 
     def store(self, op: StoreOp) -> None:
         """Writes a `kernel.store`."""
         offset = offset_of(self.w, op.map.data, [self.values[v] for v in op.indices])
         mask = None if op.mask is None else self._data(op.mask)
-        store(self.w, self._data(op.value), self.buffers[op.buffer], offset, self.width,
-              self.lanes, mask)
+        store(
+            self.w,
+            self._data(op.value),
+            self.buffers[op.buffer],
+            offset,
+            self.width,
+            self.lanes,
+            mask,
+        )
 
     def local(self, op: LocalOp) -> None:
         """Writes a `kernel.local` as memory on the stack."""
@@ -127,10 +141,12 @@ class NestWriter:
     def loop(self, op: ForOp) -> None:
         """Writes a `kernel.for`."""
         if op.vector is None:
+
             def once(index: Value, _: list[Value]) -> list[Value]:
                 self.values[op.index] = index
                 self._ops(op.body.block)
                 return []
+
             self._repeat(op.trip_count, 1, [], once)
             return
         whole, rest = divmod(op.trip_count, LANES)
@@ -140,6 +156,7 @@ class NestWriter:
             with self._in_lanes(op.index, base, LANES * unroll):
                 self._ops(op.body.block)
             return []
+
         self._repeat(whole * LANES, LANES * unroll, [], lanes)
         if rest:
             base = integer(whole * LANES)
@@ -149,14 +166,18 @@ class NestWriter:
     def reduce(self, op: ReduceOp) -> None:
         """Writes a `kernel.reduce`."""
         width = self.width if op.vector is None else LANES
-        start = [self.w.widened(identity(kind, llvm_type(result.type)), width)
-                 for kind, result in zip(op.kinds, op.results, strict=True)]
+        start = [
+            self.w.widened(identity(kind, llvm_type(result.type)), width)
+            for kind, result in zip(op.kinds, op.results, strict=True)
+        ]
         if op.vector is not None:
             final = self._reduced_lanes(op, start)
         else:
+
             def once(index: Value, so_far: list[Value]) -> list[Value]:
                 self.values[op.index] = index
                 return self._step(op, so_far)
+
             final = self._repeat(op.trip_count, 1, start, once)
         self.values.update(zip(op.results, final, strict=True))
 
@@ -170,13 +191,15 @@ class NestWriter:
                 with self._in_lanes(op.index, first, LANES):
                     so_far = self._step(op, so_far)
             return so_far
+
         lanes = self._repeat(whole * LANES, steps * LANES, start, several)
         if rest:
             existing = _first_lanes(rest)
             with self._in_lanes(op.index, integer(whole * LANES), LANES, existing):
                 stepped = self._step(op, lanes)
-            lanes = [self.w.select(existing, new, old)
-                     for new, old in zip(stepped, lanes, strict=True)]
+            lanes = [
+                self.w.select(existing, new, old) for new, old in zip(stepped, lanes, strict=True)
+            ]
         return [across_lanes(self.w, kind, v) for kind, v in zip(op.kinds, lanes, strict=True)]
 
     def _step(self, op: ReduceOp, so_far: Sequence[Value]) -> list[Value]:
@@ -185,11 +208,18 @@ class NestWriter:
         end = op.body.block.last_op
         assert end is not None
         elements = [self.w.widened(self._data(v), self.width) for v in end.operands]
-        return [combined(self.w, kind, old, new)
-                for kind, old, new in zip(op.kinds, so_far, elements, strict=True)]
+        return [
+            combined(self.w, kind, old, new)
+            for kind, old, new in zip(op.kinds, so_far, elements, strict=True)
+        ]
 
-    def _repeat(self, count: int, step: int, start: list[Value],
-                body: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
+    def _repeat(
+        self,
+        count: int,
+        step: int,
+        start: list[Value],
+        body: Callable[[Value, list[Value]], list[Value]],
+    ) -> list[Value]:
         """Writes `body` for indices 0, step, ... below `count`; it maps carried values."""
         if count <= step:
             return body(integer(0), start) if count else start

@@ -83,6 +83,7 @@ def _compare(kind: str, names: Sequence[str]) -> Lowering:
         predicate = op.properties["predicate"]
         assert isinstance(predicate, IntegerAttr)
         return w.compare(f"{kind} {names[predicate.value.data]}", x[0], x[1])
+
     return row
 
 
@@ -103,6 +104,7 @@ def _extremum(comparison: str) -> Lowering:
 
 def _divide(opcode: str, *, signed: bool, floor: bool = False) -> Lowering:
     """Division and remainder that cannot trap: the machine divides by 1 where it must not by b."""
+
     def row(w: Writer, op: Operation, x: list[Value]) -> Value:
         a, b = w.joined(*x)
         zero, one, minus = (integer(n, a.type) for n in (0, 1, -1))
@@ -117,6 +119,7 @@ def _divide(opcode: str, *, signed: bool, floor: bool = False) -> Lowering:
         if signed:
             result = w.select(negates, w.binary("sub", zero, a), result)
         return w.select(by_zero, zero, result)
+
     return row
 
 
@@ -172,17 +175,20 @@ def _to_float(opcode: str) -> Lowering:
         if name in _HALVES:
             return _as_half(w, w.convert(opcode, x[0], "float"), name)
         return w.convert(opcode, x[0], llvm_type(op.results[0].type))
+
     return row
 
 
 def _to_integer(opcode: str) -> Lowering:
     """Through i32 where the target is narrower, so that values wrap alike on every machine."""
+
     def row(w: Writer, op: Operation, x: list[Value]) -> Value:
         target = llvm_type(op.results[0].type)
         source = _as_float(w, x[0], str(op.operands[0].type))
         if target in ("i8", "i16"):
             return w.convert("trunc", w.convert("fptosi", source, "i32"), target)
         return w.convert(opcode, source, target)
+
     return row
 
 

@@ -136,8 +136,12 @@ class Writer:
             return Value(f"splat ({value})", value.type, width, literal=True)
         wide = lanes_type(value.type, width)
         one = self.pure(f"insertelement {wide} poison, {value}, i64 0", value.type, width, [value])
-        return self.pure(f"shufflevector {one}, {wide} poison, <{width} x i32> zeroinitializer",
-                         value.type, width, [one])
+        return self.pure(
+            f"shufflevector {one}, {wide} poison, <{width} x i32> zeroinitializer",
+            value.type,
+            width,
+            [one],
+        )
 
     def joined(self, *values: Value) -> list[Value]:
         """`values` with as many lanes as the widest of them."""
@@ -192,13 +196,19 @@ class Writer:
         yield
         self.frames.pop()
         outer = self.frames[-1]
-        outer.lines += [f"  br {condition}, label %{inside}, label %{after}", f"{inside}:",
-                        *frame.lines, f"  br label %{after}", f"{after}:"]
+        outer.lines += [
+            f"  br {condition}, label %{inside}, label %{after}",
+            f"{inside}:",
+            *frame.lines,
+            f"  br label %{after}",
+            f"{after}:",
+        ]
         outer.label = after
 
     @contextmanager
-    def loop(self, begin: Value, end: Value, step: int,
-             carried: Sequence[Value] = ()) -> Generator[Loop]:
+    def loop(
+        self, begin: Value, end: Value, step: int, carried: Sequence[Value] = ()
+    ) -> Generator[Loop]:
         """A loop from `begin` by `step` while less than `end`, which begins at least once.
 
         The body sets `given`, one value for each of `carried`; after the loop `given` holds the
@@ -215,12 +225,19 @@ class Writer:
         self.frames.pop()
         pairs = [(index, begin, following), *zip(phis, carried, loop.given, strict=True)]
         outer.lines += [f"  br label %{head}", f"{head}:"]
-        outer.lines += [f"  {phi.name} = phi {phi.lanes_type} [ {first.name}, %{outer.label} ], "
-                        f"[ {later.name}, %{frame.label} ]" for phi, first, later in pairs]
+        outer.lines += [
+            f"  {phi.name} = phi {phi.lanes_type} [ {first.name}, %{outer.label} ], "
+            f"[ {later.name}, %{frame.label} ]"
+            for phi, first, later in pairs
+        ]
         more = self.fresh("%m")
-        outer.lines += [*frame.lines, f"  {following.name} = add nuw nsw i64 {index.name}, {step}",
-                        f"  {more} = icmp slt i64 {following.name}, {end.name}",
-                        f"  br i1 {more}, label %{head}, label %{after}", f"{after}:"]
+        outer.lines += [
+            *frame.lines,
+            f"  {following.name} = add nuw nsw i64 {index.name}, {step}",
+            f"  {more} = icmp slt i64 {following.name}, {end.name}",
+            f"  br i1 {more}, label %{head}, label %{after}",
+            f"{after}:",
+        ]
         outer.label = after
         loop.given = [Value(v.name, v.type, v.width, self.depth) for v in loop.given]
 

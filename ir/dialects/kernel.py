@@ -78,8 +78,21 @@ from . import kernel_text as text
 from .kernel_rules import check_access, check_combiners, check_guard, check_nest
 from .kernel_types import BufferType, element_type, value_type
 
-__all__ = ["LANES", "BufferType", "ForOp", "FuncOp", "Kernel", "LoadOp", "LocalOp", "ReduceOp",
-           "ReturnOp", "StoreOp", "YieldOp", "element_type", "value_type"]
+__all__ = [
+    "LANES",
+    "BufferType",
+    "ForOp",
+    "FuncOp",
+    "Kernel",
+    "LoadOp",
+    "LocalOp",
+    "ReduceOp",
+    "ReturnOp",
+    "StoreOp",
+    "YieldOp",
+    "element_type",
+    "value_type",
+]
 
 LANES = 16
 """Lanes of a vector axis, for every element type and machine."""
@@ -157,10 +170,17 @@ class ForOp(_Loop):
     name = "kernel.for"
     unroll = opt_prop_def(IntegerAttr[I64])
 
-    def __init__(self, count: int, body: Region, *, vector: bool = False,
-                 unroll: int | None = None) -> None:
-        super().__init__(regions=[body], properties={
-            "count": _number(count), "vector": _flag(vector), "unroll": _number(unroll)})
+    def __init__(
+        self, count: int, body: Region, *, vector: bool = False, unroll: int | None = None
+    ) -> None:
+        super().__init__(
+            regions=[body],
+            properties={
+                "count": _number(count),
+                "vector": _flag(vector),
+                "unroll": _number(unroll),
+            },
+        )
 
     def print(self, printer: Printer) -> None:
         text.print_loop(printer, self, self.trip_count)
@@ -168,8 +188,9 @@ class ForOp(_Loop):
     @classmethod
     def parse(cls, parser: Parser) -> ForOp:
         loop = text.parse_loop(parser)
-        return cls.create(properties=loop.properties, attributes=loop.attributes,
-                          regions=[loop.body])
+        return cls.create(
+            properties=loop.properties, attributes=loop.attributes, regions=[loop.body]
+        )
 
 
 @irdl_op_definition
@@ -186,12 +207,19 @@ class ReduceOp(_Loop):
     combiners = prop_def(ArrayAttr[StringAttr])
     res = var_result_def()
 
-    def __init__(self, combiners: Iterable[str], count: int, body: Region, *,
-                 vector: bool = False) -> None:
+    def __init__(
+        self, combiners: Iterable[str], count: int, body: Region, *, vector: bool = False
+    ) -> None:
         """`body` is complete: the types that its `kernel.yield` hands over are the results'."""
-        super().__init__(regions=[body], result_types=[_yielded_types(body)], properties={
-            "combiners": ArrayAttr([StringAttr(c) for c in combiners]),
-            "count": _number(count), "vector": _flag(vector)})
+        super().__init__(
+            regions=[body],
+            result_types=[_yielded_types(body)],
+            properties={
+                "combiners": ArrayAttr([StringAttr(c) for c in combiners]),
+                "count": _number(count),
+                "vector": _flag(vector),
+            },
+        )
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -207,8 +235,12 @@ class ReduceOp(_Loop):
         kinds = parser.parse_comma_separated_list(parser.Delimiter.NONE, parser.parse_identifier)
         loop = text.parse_loop(parser)
         loop.properties["combiners"] = ArrayAttr([StringAttr(k) for k in kinds])
-        return cls.create(result_types=_yielded_types(loop.body), properties=loop.properties,
-                          attributes=loop.attributes, regions=[loop.body])
+        return cls.create(
+            result_types=_yielded_types(loop.body),
+            properties=loop.properties,
+            attributes=loop.attributes,
+            regions=[loop.body],
+        )
 
     def verify_(self) -> None:
         check_combiners(self, self.kinds)
@@ -233,12 +265,20 @@ class LoadOp(IRDLOperation):
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(MemoryReadEffect())
 
-    def __init__(self, buffer: SSAValue, map_: AffineMap, indices: Sequence[SSAValue],
-                 mask: SSAValue | None = None, other: SSAValue | None = None) -> None:
+    def __init__(
+        self,
+        buffer: SSAValue,
+        map_: AffineMap,
+        indices: Sequence[SSAValue],
+        mask: SSAValue | None = None,
+        other: SSAValue | None = None,
+    ) -> None:
         assert isinstance(buffer.type, BufferType)
-        super().__init__(operands=[buffer, indices, mask, other],
-                         properties={"map": AffineMapAttr(map_)},
-                         result_types=[buffer.type.value_type])
+        super().__init__(
+            operands=[buffer, indices, mask, other],
+            properties={"map": AffineMapAttr(map_)},
+            result_types=[buffer.type.value_type],
+        )
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
@@ -270,10 +310,17 @@ class StoreOp(IRDLOperation):
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(MemoryWriteEffect())
 
-    def __init__(self, value: SSAValue, buffer: SSAValue, map_: AffineMap,
-                 indices: Sequence[SSAValue], mask: SSAValue | None = None) -> None:
-        super().__init__(operands=[value, buffer, indices, mask],
-                         properties={"map": AffineMapAttr(map_)})
+    def __init__(
+        self,
+        value: SSAValue,
+        buffer: SSAValue,
+        map_: AffineMap,
+        indices: Sequence[SSAValue],
+        mask: SSAValue | None = None,
+    ) -> None:
+        super().__init__(
+            operands=[value, buffer, indices, mask], properties={"map": AffineMapAttr(map_)}
+        )
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
@@ -316,14 +363,29 @@ class FuncOp(IRDLOperation):
     body = region_def("single_block")
     traits = traits_def(IsolatedFromAbove(), SymbolOpInterface())
 
-    def __init__(self, name: str, extent: int, body: Region, *, vector: bool = False,
-                 unroll: int | None = None, grain: int | None = None,
-                 aliased: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        extent: int,
+        body: Region,
+        *,
+        vector: bool = False,
+        unroll: int | None = None,
+        grain: int | None = None,
+        aliased: Sequence[int] = (),
+    ) -> None:
         """`body` is one block; its arguments are the buffers, then the parallel index."""
-        super().__init__(regions=[body], properties={
-            "sym_name": StringAttr(name), "extent": _number(extent), "vector": _flag(vector),
-            "unroll": _number(unroll), "grain": _number(grain),
-            "aliased": DenseArrayBase.from_list(i64, sorted(aliased)) if aliased else None})
+        super().__init__(
+            regions=[body],
+            properties={
+                "sym_name": StringAttr(name),
+                "extent": _number(extent),
+                "vector": _flag(vector),
+                "unroll": _number(unroll),
+                "grain": _number(grain),
+                "aliased": DenseArrayBase.from_list(i64, sorted(aliased)) if aliased else None,
+            },
+        )
 
     @property
     def aliased_numbers(self) -> tuple[int, ...]:
@@ -346,12 +408,14 @@ class FuncOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> FuncOp:
         func = text.parse_func(parser)
-        return cls.create(properties=func.properties, attributes=func.attributes,
-                          regions=[func.body])
+        return cls.create(
+            properties=func.properties, attributes=func.attributes, regions=[func.body]
+        )
 
     def verify_(self) -> None:
         check_nest(self)
 
 
-Kernel = Dialect("kernel", [FuncOp, ForOp, ReduceOp, LoadOp, StoreOp, LocalOp, YieldOp, ReturnOp],
-                 [BufferType])
+Kernel = Dialect(
+    "kernel", [FuncOp, ForOp, ReduceOp, LoadOp, StoreOp, LocalOp, YieldOp, ReturnOp], [BufferType]
+)

@@ -65,8 +65,11 @@ def check_combiners(op: Operation, kinds: Sequence[str]) -> None:
     end = op.regions[0].block.last_op
     yielded = [] if end is None else [v.type for v in end.operands]
     if not len(kinds) == len(op.results) == len(yielded):
-        _refuse(op, f"{len(kinds)} combiners, {len(yielded)} yielded values and "
-                    f"{len(op.results)} results; it must have as many of each")
+        _refuse(
+            op,
+            f"{len(kinds)} combiners, {len(yielded)} yielded values and "
+            f"{len(op.results)} results; it must have as many of each",
+        )
     if not kinds:
         _refuse(op, "no combiner; give at least one")
     for kind, type_, result in zip(kinds, yielded, op.results, strict=True):
@@ -76,29 +79,37 @@ def check_combiners(op: Operation, kinds: Sequence[str]) -> None:
         if not fits(type_):
             _refuse(op, f"`{kind}` of {type_}; it takes {wanted}")
         if result.type != type_:
-            _refuse(op, f"`{kind}` of {type_} has a result of type {result.type}; "
-                        f"the types must be equal")
+            _refuse(
+                op,
+                f"`{kind}` of {type_} has a result of type {result.type}; the types must be equal",
+            )
 
 
-def check_access(op: Operation, buffer: SSAValue, map_: AffineMap, indices: Sequence[SSAValue],
-                 value: Attribute) -> None:
+def check_access(
+    op: Operation, buffer: SSAValue, map_: AffineMap, indices: Sequence[SSAValue], value: Attribute
+) -> None:
     """A load's or store's buffer, offset and value fit each other."""
     assert isinstance(buffer.type, BufferType)
     if len(map_.results) != 1:
         _refuse(op, f"a map with {len(map_.results)} results; it must have one, the offset")
     if len(indices) != map_.num_dims + map_.num_symbols:
-        _refuse(op, f"{len(indices)} indices for a map of {map_.num_dims} dims and "
-                    f"{map_.num_symbols} symbols; give one for each")
-    for i, index in enumerate(indices[:map_.num_dims]):
+        _refuse(
+            op,
+            f"{len(indices)} indices for a map of {map_.num_dims} dims and "
+            f"{map_.num_symbols} symbols; give one for each",
+        )
+    for i, index in enumerate(indices[: map_.num_dims]):
         if not isinstance(index, BlockArgument):
             _refuse(op, f"dim {i} is a computed value; dims are loop indices, pass it as a symbol")
     if value != buffer.type.value_type:
-        _refuse(op, f"a value of type {value} in a {buffer.type}; it must be "
-                    f"{buffer.type.value_type}")
+        _refuse(
+            op, f"a value of type {value} in a {buffer.type}; it must be {buffer.type.value_type}"
+        )
 
 
-def check_guard(op: Operation, mask: SSAValue | None, other: SSAValue | None,
-                value: Attribute) -> None:
+def check_guard(
+    op: Operation, mask: SSAValue | None, other: SSAValue | None, value: Attribute
+) -> None:
     """A masked load says what it gives where the mask is false."""
     if (mask is None) != (other is None):
         _refuse(op, "a mask and a value for masked-off elements go together; give both or neither")
@@ -120,8 +131,11 @@ def check_nest(func: Operation) -> None:
             _refuse(func, f"aliased buffer {number}; there are {len(buffers)} buffers")
     name = func.properties["sym_name"]
     if not isinstance(name, StringAttr) or not _NAME.fullmatch(name.data):
-        _refuse(func, f"the name `{name.data if isinstance(name, StringAttr) else name}`; "
-                      f"use letters, digits, `_`, `.` and `$`")
+        _refuse(
+            func,
+            f"the name `{name.data if isinstance(name, StringAttr) else name}`; "
+            f"use letters, digits, `_`, `.` and `$`",
+        )
     _check_options(func)
     _check_end(func, "kernel.return")
     _check_locals(func)
@@ -194,8 +208,9 @@ def _check_loop(func: Operation, op: Operation, vector: Operation | None) -> Non
         _refuse(op, f"it yields {len(end.operands)} values; a loop yields none, reduce or store")
     if "vector" in op.properties:
         if vector is not None:
-            _refuse(op, f"a second vector axis inside a vector {vector.name}; "
-                        f"a path has exactly one")
+            _refuse(
+                op, f"a second vector axis inside a vector {vector.name}; a path has exactly one"
+            )
         vector = op
     _check_block(func, op.regions[0].block, vector)
 
@@ -226,7 +241,9 @@ def _check_reaches(op: Operation, axis: Operation, what: str) -> None:
     assert isinstance(attribute, AffineMapAttr)
     map_ = attribute.data
     used = map_.results[0].used_dims() if map_.results else ()
-    dims = [v for i, v in enumerate(op.operands[2:2 + map_.num_dims]) if i in used]
+    dims = [v for i, v in enumerate(op.operands[2 : 2 + map_.num_dims]) if i in used]
     if index not in dims and not map_.num_symbols:
-        _refuse(op, f"every {what} of {axis.name} stores to the same element; "
-                    f"use its index in the offset")
+        _refuse(
+            op,
+            f"every {what} of {axis.name} stores to the same element; use its index in the offset",
+        )

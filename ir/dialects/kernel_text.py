@@ -93,21 +93,23 @@ def parse_attributes(parser: Parser) -> dict[str, Attribute]:
     return dict(found.data) if found else {}
 
 
-def print_access(printer: Printer, buffer: SSAValue, map_: AffineMapAttr,
-                 indices: Sequence[SSAValue]) -> None:
+def print_access(
+    printer: Printer, buffer: SSAValue, map_: AffineMapAttr, indices: Sequence[SSAValue]
+) -> None:
     """Prints `%x[affine_map<(d0)[s0] -> (d0 + s0)>(%i)[%s]]`."""
     printer.print_ssa_value(buffer)
     with printer.in_square_brackets():
         printer.print_attribute(map_)
         with printer.in_parens():
-            printer.print_list(indices[:map_.data.num_dims], printer.print_ssa_value)
+            printer.print_list(indices[: map_.data.num_dims], printer.print_ssa_value)
         if map_.data.num_symbols:
             with printer.in_square_brackets():
-                printer.print_list(indices[map_.data.num_dims:], printer.print_ssa_value)
+                printer.print_list(indices[map_.data.num_dims :], printer.print_ssa_value)
 
 
-def print_guard(printer: Printer, mask: SSAValue | None, other: SSAValue | None,
-                op: Operation, type_: Attribute) -> None:
+def print_guard(
+    printer: Printer, mask: SSAValue | None, other: SSAValue | None, op: Operation, type_: Attribute
+) -> None:
     """Prints ` if %mask else %other {attributes} : type`."""
     for keyword, value in ((" if ", mask), (" else ", other)):
         if value is not None:
@@ -147,8 +149,14 @@ def parse_access(parser: Parser) -> ParsedAccess:
     if not isinstance(type_, BufferType):
         parser.raise_error(f"kernel: expected a !kernel.buffer, got {type_}")
     return ParsedAccess(
-        parser.resolve_operand(buffer, type_), type_, map_, indices, mask,
-        None if other is None else parser.resolve_operand(other, type_.value_type), attributes)
+        parser.resolve_operand(buffer, type_),
+        type_,
+        map_,
+        indices,
+        mask,
+        None if other is None else parser.resolve_operand(other, type_.value_type),
+        attributes,
+    )
 
 
 def _parse_offset(parser: Parser) -> tuple[AffineMapAttr, list[SSAValue]]:
@@ -184,12 +192,15 @@ def parse_func(parser: Parser) -> ParsedLoop:
     """Parses what `print_func` prints."""
     name = parser.parse_symbol_name()
     arguments = parser.parse_comma_separated_list(
-        parser.Delimiter.PAREN, lambda: _parse_buffer(parser))
+        parser.Delimiter.PAREN, lambda: _parse_buffer(parser)
+    )
     parser.parse_keyword("parallel")
     arguments.append(parser.parse_argument(expect_type=False).resolve(IndexType()))
     parser.parse_keyword("to")
     properties: dict[str, Attribute] = {
-        "sym_name": name, "extent": IntegerAttr(parser.parse_integer(), i64)}
+        "sym_name": name,
+        "extent": IntegerAttr(parser.parse_integer(), i64),
+    }
     properties |= parse_options(parser)
     attributes = parse_attributes(parser)
     return ParsedLoop(properties, attributes, parser.parse_region(arguments))

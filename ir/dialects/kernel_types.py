@@ -71,8 +71,10 @@ class BufferType(ParametrizedAttribute, TypeAttribute):
 
     def verify(self) -> None:
         if self.element not in _DTYPES:
-            raise VerifyException(f"!kernel.buffer: element type {self.element}; it must be one "
-                                  f"of {', '.join(_TYPES)}")
+            raise VerifyException(
+                f"!kernel.buffer: element type {self.element}; it must be one "
+                f"of {', '.join(_TYPES)}"
+            )
 
     @classmethod
     def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:

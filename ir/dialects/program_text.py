@@ -55,16 +55,19 @@ def parse_launch(parser: Parser) -> Parsed:
     name = parser.parse_symbol_name().data
     start = parser.pos
     given = parser.parse_comma_separated_list(
-        parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+        parser.Delimiter.PAREN, parser.parse_unresolved_operand
+    )
     return _parse_rest(parser, name, given, start, "reuse")
 
 
-def _parse_rest(parser: Parser, name: str, given: list[UnresolvedOperand], start: int,
-                option: str) -> Parsed:
+def _parse_rest(
+    parser: Parser, name: str, given: list[UnresolvedOperand], start: int, option: str
+) -> Parsed:
     into: list[UnresolvedOperand] = []
     if parser.parse_optional_keyword("into"):
         into = parser.parse_comma_separated_list(
-            parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+            parser.Delimiter.PAREN, parser.parse_unresolved_operand
+        )
     properties: dict[str, Attribute] = {}
     if parser.parse_optional_keyword(option):
         properties[option] = parser.parse_attribute()
@@ -72,8 +75,14 @@ def _parse_rest(parser: Parser, name: str, given: list[UnresolvedOperand], start
     parser.parse_punctuation(":")
     types = parser.parse_function_type()
     values = parser.resolve_operands([*given, *into], types.inputs.data, start)
-    return Parsed(name, values[:len(given)], values[len(given):], types.outputs.data, properties,
-                  dict(found.data) if found else {})
+    return Parsed(
+        name,
+        values[: len(given)],
+        values[len(given) :],
+        types.outputs.data,
+        properties,
+        dict(found.data) if found else {},
+    )
 
 
 def print_call(printer: Printer, op: Any, grouped: Sequence[Any]) -> None:
@@ -101,7 +110,8 @@ def parse_call(parser: Parser) -> Parsed:
     name = parser.parse_identifier()
     start = parser.pos
     groups = parser.parse_comma_separated_list(
-        parser.Delimiter.PAREN, lambda: _parse_operand(parser))
+        parser.Delimiter.PAREN, lambda: _parse_operand(parser)
+    )
     given = parser.parse_attribute()
     if not isinstance(given, DictionaryAttr):
         parser.raise_error("program.call: expected the op's attributes in braces")
@@ -115,7 +125,8 @@ def _parse_operand(parser: Parser) -> list[UnresolvedOperand]:
     if parser.parse_optional_keyword("none"):
         return []
     listed = parser.parse_optional_comma_separated_list(
-        parser.Delimiter.SQUARE, parser.parse_unresolved_operand)
+        parser.Delimiter.SQUARE, parser.parse_unresolved_operand
+    )
     return [parser.parse_unresolved_operand()] if listed is None else listed
 
 
@@ -143,8 +154,13 @@ def parse_view(parser: Parser) -> tuple[SSAValue, list[int], int, Attribute, dic
     type_ = parser.parse_type()
     parser.parse_punctuation("->")
     result = parser.parse_type()
-    return (parser.resolve_operand(source, type_), strides, start, result,
-            dict(found.data) if found else {})
+    return (
+        parser.resolve_operand(source, type_),
+        strides,
+        start,
+        result,
+        dict(found.data) if found else {},
+    )
 
 
 def print_constant(printer: Printer, op: Operation) -> None:
