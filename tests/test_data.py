@@ -102,7 +102,8 @@ def test_views_and_numbers_are_saved_as_they_look(tmp_path: Path) -> None:
     x = ot.arange(6).view(2, 3)
     save_safetensors({"t": x.t(), "n": ot.tensor(2.5)}, tmp_path / "f", {"step": "3"})
     tensors, metadata = read_safetensors(tmp_path / "f")
-    assert tensors["t"].tolist() == [[0, 3], [1, 4], [2, 5]] and tensors["n"].item() == 2.5
+    assert tensors["t"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert tensors["n"].shape == () and tensors["n"].item() == 2.5
     assert metadata == {"step": "3"}
     tensors["t"].add_(1)
 

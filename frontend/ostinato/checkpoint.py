@@ -92,9 +92,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _to_array(t: Tensor) -> _Array:
     t = t.detach()
     if t.dtype != bfloat16:
-        return np.ascontiguousarray(t.numpy())
+        return np.require(t.numpy(), requirements="C")
     # A bfloat16 is the upper half of the float32 of the same value.
-    bits = np.ascontiguousarray(t.to(float32).numpy()).view(np.uint32)
+    bits = np.require(t.to(float32).numpy(), requirements="C").view(np.uint32)
     return (bits >> 16).astype(np.uint16)
 
 
