@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,6 @@ def _derive(*call: Any) -> dict[str, Any]:
 
 def connect() -> None:
     """Called once, at import."""
-    import scipy_openblas64
-
     _C.set_dtypes(list(dtypes.DTYPES))
     _C.set_errors(
         [
@@ -29,5 +28,12 @@ def connect() -> None:
     )  # fmt: skip
     _C.set_package(str(Path(__file__).parent) + "/")
     _C.set_derive(_derive)
-    library = Path(scipy_openblas64.get_lib_dir()) / f"lib{scipy_openblas64.get_library()}.so"
-    _C.load_blas(str(library))
+    _C.load_blas(str(_blas()))
+
+
+def _blas() -> Path:
+    """The library of the package scipy-openblas64, found without its slow import."""
+    spec = find_spec("scipy_openblas64")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("scipy-openblas64 is missing; `pip install scipy-openblas64` brings it")
+    return Path(spec.submodule_search_locations[0]) / "lib" / "libscipy_openblas64_.so"
