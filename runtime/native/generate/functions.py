@@ -35,7 +35,8 @@ def header() -> str:
     ] + [_normal()]
     includes = "".join(f"#include <{name}>\n" for name in HEADERS)
     return (
-        "// Printed from ir/scalar_math.py and ir/scalar_random.py by generate/main.py.\n#pragma once\n"
+        "// Printed from ir/scalar_math.py and ir/scalar_random.py by generate/main.py.\n"
+        "#pragma once\n"
         f"{includes}\nnamespace ostinato::OSTINATO_ISA::scalar {{\n\n"
         + "\n".join(parts)
         + "\n}  // namespace ostinato::OSTINATO_ISA::scalar\n"
