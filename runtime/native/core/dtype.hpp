@@ -7,14 +7,21 @@
 namespace ostinato {
 
 enum class DType : uint8_t {
-  bool_, uint8_, int8_, int16_, int32_, int64_, float16_, bfloat16_, float32_, float64_,
+  bool_,
+  uint8_,
+  int8_,
+  int16_,
+  int32_,
+  int64_,
+  float16_,
+  bfloat16_,
+  float32_,
+  float64_,
 };
 inline constexpr int kDTypeCount = 10;
 
 // 0 bool, 1 integer, 2 floating point: the order of promotion.
-constexpr int category(DType t) {
-  return t == DType::bool_ ? 0 : t <= DType::int64_ ? 1 : 2;
-}
+constexpr int category(DType t) { return t == DType::bool_ ? 0 : t <= DType::int64_ ? 1 : 2; }
 constexpr bool is_float(DType t) { return category(t) == 2; }
 constexpr size_t size_of(DType t) {
   constexpr size_t sizes[] = {1, 1, 1, 2, 4, 8, 2, 2, 4, 8};
@@ -29,8 +36,12 @@ constexpr std::string_view name_of(DType t) {
 DType promote(DType a, DType b);
 
 // IEEE half and bfloat16 as storage; arithmetic happens in float.
-struct Half { uint16_t bits; };
-struct BFloat16 { uint16_t bits; };
+struct Half {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
 float to_float(Half h);
 Half to_half(float f);
 inline float to_float(BFloat16 b) { return __builtin_bit_cast(float, uint32_t{b.bits} << 16); }

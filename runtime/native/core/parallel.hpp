@@ -1,5 +1,6 @@
 // The thread pool: splits index ranges over the cores. Safe to call from several threads at once
-// (each caller works on its own range and helps itself), nested calls run inline, restarts after fork.
+// (each caller works on its own range and helps itself), nested calls run inline, restarts after
+// fork.
 #pragma once
 #include <cstdint>
 #include <type_traits>
@@ -20,8 +21,9 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
     if (n > 0) f(int64_t{0}, n);
     return;
   }
-  parallel_for(n, grain, [](void* c, int64_t b, int64_t e) { (*static_cast<Fn*>(c))(b, e); },
-               const_cast<void*>(static_cast<const void*>(&f)));
+  parallel_for(
+      n, grain, [](void* c, int64_t b, int64_t e) { (*static_cast<Fn*>(c))(b, e); },
+      const_cast<void*>(static_cast<const void*>(&f)));
 }
 
 }  // namespace ostinato

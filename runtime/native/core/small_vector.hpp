@@ -19,7 +19,9 @@ class SmallVector {
   explicit SmallVector(size_t n, T fill = T{}) { resize(n, fill); }
   SmallVector(std::initializer_list<T> l) { assign(l.begin(), l.end()); }
   template <class It>
-  SmallVector(It first, It last) { assign(first, last); }
+  SmallVector(It first, It last) {
+    assign(first, last);
+  }
   explicit SmallVector(std::span<const T> s) { assign(s.begin(), s.end()); }
   SmallVector(const SmallVector& o) { assign(o.begin(), o.end()); }
   SmallVector(SmallVector&& o) noexcept { steal(o); }
@@ -28,7 +30,10 @@ class SmallVector {
     return *this;
   }
   SmallVector& operator=(SmallVector&& o) noexcept {
-    if (this != &o) { release(); steal(o); }
+    if (this != &o) {
+      release();
+      steal(o);
+    }
     return *this;
   }
   ~SmallVector() { release(); }
@@ -72,7 +77,9 @@ class SmallVector {
     size_ = 0;
     for (; first != last; ++first) push_back(*first);
   }
-  bool operator==(const SmallVector& o) const { return std::equal(begin(), end(), o.begin(), o.end()); }
+  bool operator==(const SmallVector& o) const {
+    return std::equal(begin(), end(), o.begin(), o.end());
+  }
 
  private:
   void reserve(size_t n) {

@@ -86,7 +86,9 @@ class Tensor {
   bool contiguous() const { return p_->contiguous; }
   std::byte* bytes() const { return p_->data(); }
   template <class T>
-  T* data() const { return reinterpret_cast<T*>(p_->data()); }
+  T* data() const {
+    return reinterpret_cast<T*>(p_->data());
+  }
   // The one element of a number or one-element tensor, converted.
   double item_double() const;
   int64_t item_int() const;

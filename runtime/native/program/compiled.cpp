@@ -69,9 +69,8 @@ void CompiledProgram::call(const CompiledStep& step, std::span<const Tensor> all
 void CompiledProgram::launch(const CompiledStep& step, std::span<const Tensor> all) const {
   SmallVector<void*, 48> buffers;
   for (int i : step.tensors) buffers.push_back(all[i].bytes());
-  parallel_for(step.extent, step.grain, [&](int64_t begin, int64_t end) {
-    step.kernel(buffers.data(), begin, end);
-  });
+  parallel_for(step.extent, step.grain,
+               [&](int64_t begin, int64_t end) { step.kernel(buffers.data(), begin, end); });
 }
 
 std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* seconds) {
