@@ -72,7 +72,7 @@ class _Run:
             case CallOp():
                 self._call(op)
             case ViewOp():
-                source = self.values[op.source].reshape(-1)
+                source = _flat(self.values[op.source])
                 shape = type_of(op.view).shape
                 self.values[op.view] = _strided(source, shape, op.steps, op.start.value.data)
             case ConstantOp():

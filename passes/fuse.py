@@ -198,8 +198,7 @@ class _Body:
                 assert isinstance(op, Operation)
                 stack.append((value, True))
                 stack.extend((v, False) for v in reversed(op.operands))
-        members = set(group.members)
-        inside = [n for n in around.region.nodes if n in members and n.op in self.ops]
+        inside = [n for n in group.members if n.op in self.ops]
         self.first = min(n.position for n in inside)
         classes = {group.classes[n] for n in inside}
         self.by_row = group.has_rows and (

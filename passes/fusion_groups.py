@@ -18,11 +18,12 @@ from enum import StrEnum
 from xdsl.ir import SSAValue
 
 from .fusion_index import ZERO, Linear, identity, rows
-from .fusion_nodes import Arg, Extraction, Node
+from .fusion_nodes import Arg, Extraction, Node, guarded
 from .target import Target
 
 _MANY_READERS = 4
 _MOST_MEMBERS = 120
+_MOST_RECOMPUTED = 24
 
 FULL, ROW, COLUMN = "full", "row", "column"
 
@@ -82,13 +83,17 @@ def relation_of(link: Linear, count: int, source: int) -> tuple[str, int]:
 
 
 class Grouping:
-    """Groups of the nodes of a region, grown one node at a time in program order."""
+    """Groups of the nodes of a region, grown one node at a time in program order.
+
+    `moved` holds members that their group also computes at indices other than its own.
+    """
 
     def __init__(self, region: Extraction, target: Target) -> None:
         self.region, self.target = region, target
         self.depths: dict[Node, int] = {}
         self.of: dict[Node, Group] = {}
         self.refusals: dict[tuple[Node, Node], Reason] = {}
+        self.moved: set[Node] = set()
         for node in region.nodes:
             self._place(node)
 
@@ -134,10 +139,9 @@ class Grouping:
         if how == "other":
             return Reason.ACCESS
         fit = _fit(a, b, a.result_class(source), b.classes[node], how, length)
-        if fit is None:
-            late = source.is_reduction and (source.inner > 1 or source.outer == 1)
-            return Reason.UNFINISHED if late else Reason.DOMAIN
-        return self.merge(a, b, fit)
+        refusal = Reason.DOMAIN if fit is None else self.merge(a, b, fit)
+        late = source.is_reduction and (source.inner > 1 or source.outer == 1)
+        return Reason.UNFINISHED if refusal is Reason.DOMAIN and late else refusal
 
     def _fan_out(self, node: Node) -> int:
         return sum(1 for _ in node.result.uses)
@@ -150,7 +154,7 @@ class Grouping:
         crowded = members > 12 and self._buffers(a, b) > self.target.most_buffers
         if members > _MOST_MEMBERS or crowded:
             return Reason.LIMIT
-        if self._misread(a, b) or self._misread(b, a):
+        if self._misread(a, b, fit) or self._misread(b, a, fit):
             return Reason.ACCESS
         if self.is_between(a, b) or self.is_between(b, a):
             return Reason.CYCLE
@@ -179,35 +183,46 @@ class Grouping:
         read = {x.value for g in (a, b) for n in g.members for x in n.args} - inside
         return len(read) + sum(n.is_reduction for g in (a, b) for n in g.members)
 
-    def _misread(self, a: Group, b: Group) -> bool:
+    def _misread(self, a: Group, b: Group, fit: Fit) -> bool:
         """True where a member of `b` reads a value of `a` that it cannot compute for itself."""
-        return any(
-            p is not None and self.of.get(p) is a and not self._is_readable(p, n, x)
-            for n in b.members for x in n.args for p in (self.producer(x.value),)
-        )  # fmt: skip
-
-    def _is_readable(self, source: Node, node: Node, arg: Arg) -> bool:
-        if arg.is_plain and relation_of(arg.link, node.count, result_count(source))[0] != "other":
-            return True
-        return not arg.gathered and self.is_recomputable(source, 24)
-
-    def is_recomputable(self, node: Node, budget: int) -> bool:
-        """True where `node` is a pointwise function, of at most `budget` ops, of values that lie in
-        memory before its group runs."""
-        group = self.of[node]
-        stack, seen = [node], {node}
-        while stack:
-            n = stack.pop()
-            if n.is_reduction or len(seen) > budget:
-                return False
+        for n in b.members:
             for x in n.args:
                 p = self.producer(x.value)
-                if p is not None and p not in seen and self.of.get(p) is group:
-                    if x.gathered:
-                        return False
+                if p is None or self.of.get(p) is not a:
+                    continue
+                classes = fit.class_in(a, a.result_class(p)), fit.class_in(b, b.classes[n])
+                if not self._is_readable(p, n, x, classes):
+                    return True
+        return False
+
+    def _is_readable(self, source: Node, node: Node, arg: Arg, classes: tuple[str, str]) -> bool:
+        how = relation_of(arg.link, node.count, result_count(source))[0] if arg.is_plain else ""
+        if (how == FULL and classes[0] == classes[1]) or (how == ROW and classes == (ROW, FULL)):
+            return True
+        found = None if arg.gathered else self._recomputed(source, arg)
+        self.moved.update(found or ())
+        return found is not None
+
+    def _recomputed(self, source: Node, arg: Arg) -> set[Node] | None:
+        """The members that `arg` is computed from once more, at the index that it reads; None if
+        they are too many, or none can be: reductions, and what no index map leads to."""
+        group = self.of[source]
+        stack = [(source, arg.link, arg.guard)]
+        seen = {source}
+        while stack:
+            n, link, guard = stack.pop()
+            if n.is_reduction or len(seen) > _MOST_RECOMPUTED:
+                return None
+            for x in n.args:
+                found = guarded(x, link, guard)
+                p = self.producer(x.value)
+                inside = p is not None and self.of.get(p) is group
+                if found is None or (inside and x.gathered):
+                    return None
+                if p is not None and inside and p not in seen:
                     seen.add(p)
-                    stack.append(p)
-        return True
+                    stack.append((p, *found))
+        return seen
 
     def is_between(self, a: Group, b: Group) -> bool:
         """True where a third group needs `a` and is needed by `b`."""
@@ -259,6 +274,10 @@ class Fit:
     small: Group
     as_class: str
     length: int = 0
+
+    def class_in(self, group: Group, before: str) -> str:
+        """The class in the joined group of what is of class `before` in `group`."""
+        return self.as_class if group is self.small and self.as_class != FULL else before
 
 
 def _alone(node: Node, depth: int) -> Group:

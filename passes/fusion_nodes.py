@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from xdsl.ir import Block, Operation, SSAValue
 
 from ..ir.dialects.ot import ConstantOp, TableOp
-from ..ir.dtypes import DType, float32
+from ..ir.dtypes import DType, bool_, float32
 from ..ir.op import OPS, Type
 from ..ir.scalar import Scalar, argument, cast, constant, postorder, substitute
-from .fusion_index import Bounds, Linear, broadcast, compose, identity, strides_for
+from .fusion_index import Bounds, Linear, broadcast, compose, identity
+from .fusion_layouts import layouts_of
 from .fusion_types import Shape, count, dtype_of, shape_of, type_of
 from .fusion_views import Views, is_view
 
@@ -161,12 +162,19 @@ def as_wide(x: Scalar, dtype: DType) -> Scalar:
     return cast(x, wide(dtype))
 
 
+class Literal(NamedTuple):
+    """A Python number, with the text that tells 0.0 from -0.0, 0 and False."""
+
+    text: str
+    value: bool | int | float
+
+
 _Key = tuple[DType, bool, bool]
 
 
 @lru_cache(1 << 12)
 def _pointwise_expression(
-    name: str, keys: tuple[_Key, ...], constants: tuple[Any, ...],
+    name: str, keys: tuple[_Key, ...], constants: tuple[Literal | None, ...],
     attrs: tuple[tuple[str, Any], ...], result: DType,
 ) -> Scalar:  # fmt: skip
     schema = OPS[name]
@@ -175,8 +183,9 @@ def _pointwise_expression(
     operands: list[Scalar] = []
     for i, (dtype, _, _) in enumerate(keys):
         target = dtype if i in schema.uncast else compute
-        if constants[i] is not None:
-            operands.append(_constant(constants[i][0], target))
+        literal = constants[i]
+        if literal is not None:
+            operands.append(_constant(literal.value, target))
         else:
             operands.append(cast(argument(i, wide(dtype)), target))
     body = schema.scalar_body(*operands, **dict(attrs))
@@ -189,10 +198,24 @@ def _constant(value: bool | int | float, dtype: DType) -> Scalar:
     return constant(float(value) if dtype.is_floating_point else int(value), dtype)
 
 
-def constant_of(value: SSAValue) -> tuple[bool | int | float] | None:
-    """The number, in a tuple, where `value` is a literal."""
+def constant_of(value: SSAValue) -> Literal | None:
+    """The number where `value` is a literal."""
     op = value.owner
-    return (op.python_value,) if isinstance(op, ConstantOp) else None
+    return Literal(repr(op.python_value), op.python_value) if isinstance(op, ConstantOp) else None
+
+
+@lru_cache
+def _takes_remainder(name: str) -> bool:
+    """True for ops whose float form has a C remainder, which is a loop that kernels do not run."""
+    schema = OPS[name]
+    given = [argument(i, bool_ if i in schema.uncast else float32)
+             for i in range(len(schema.operands))]  # fmt: skip
+    attrs = {p.name: p.default for p in schema.attrs}
+    try:
+        body = schema.scalar_body(*given, **attrs)
+    except TypeError:
+        return False
+    return any(n.kind == "rem" for n in postorder([body]))
 
 
 def is_call(op: Operation) -> bool:
@@ -204,6 +227,10 @@ def is_call(op: Operation) -> bool:
     schema = op.SCHEMA
     if not (schema.is_pointwise or schema.name in COMBINERS or schema.name in SPECIAL):
         return True
+    if schema.is_pointwise and _takes_remainder(schema.name) and any(
+        dtype_of(v).is_floating_point for v in op.operands
+    ):
+        return True
     return any(0 in shape_of(v) for v in (*op.operands, *op.results))
 
 
@@ -211,7 +238,7 @@ class Extraction:
     """The nodes of one block, in order; views and literals are no nodes."""
 
     def __init__(self, block: Block, costs: dict[str, float], default_cost: float) -> None:
-        self.views = Views(block, is_call)
+        self.views = Views(block, is_call, layouts_of(block))
         self.nodes: list[Node] = []
         self.of: dict[SSAValue, Node] = {}
         self._costs, self._default = costs, default_cost
@@ -254,10 +281,9 @@ class Extraction:
 
     def _given(self, value: SSAValue) -> Arg:
         """An operand of a call: a tensor in memory, or strides over one."""
-        base, link = self.views.source(value)
-        if strides_for(link, shape_of(value)) is None:
+        if self.views.in_memory(value) is None:
             return self.materialised(value, identity(count(shape_of(value))))
-        return Arg(base, link)
+        return Arg(*self.views.source(value))
 
     def pointwise(
         self, op: Operation, expression: Scalar, args: Sequence[Arg],

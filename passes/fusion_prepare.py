@@ -19,6 +19,7 @@ from ..ir.dtypes import float32
 from ..ir.graph import GraphBuilder, GraphTensor, main_of, writes_of
 from ..ir.op import OPS
 from .fusion_index import identity
+from .fusion_layouts import choose_layouts, layouts_of
 from .fusion_nodes import COMBINERS, is_call
 from .fusion_types import Shape, count, dtype_of, shape_of
 from .fusion_views import Views, index_of, is_view
@@ -37,12 +38,13 @@ def prepare(module: ModuleOp, target: Target) -> None:
             elif op.SCHEMA.name in ("copy", "fill"):
                 _without_unused(op)
     _own_results(block, {r: a for r, a in writes_of(func)})
+    choose_layouts(block, target.strided_results)
     _share_copies(block)
 
 
 def _share_copies(block: Block) -> None:
     """Views that show the same as one that is to be copied become reshapes of that."""
-    for value, original in Views(block, is_call).equal.items():
+    for value, original in Views(block, is_call, layouts_of(block)).equal.items():
         op = value.owner
         assert isinstance(op, TableOp)
         replace(op, [OPS["reshape"](_builder(op).wrap(original), shape=shape_of(value)).value])

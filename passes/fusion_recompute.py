@@ -114,7 +114,7 @@ class Storage:
         plan: list[tuple[Group, set[Node], set[SSAValue]]] = []
         for group in dict.fromkeys(g for g, _, _ in crossing):
             reads = [(r, a) for g, r, a in crossing if g is group]
-            if any(a.gathered for _, a in reads):
+            if any(a.gathered or r in self.grouping.moved for r, a in reads):
                 return None
             found = self._closure(node, group, [a for _, a in reads], reads[0][0].count)
             if found is None:

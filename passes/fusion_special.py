@@ -12,20 +12,21 @@ from ..ir.dtypes import DType, bool_, float64, int64
 from ..ir.scalar import Scalar, argument, cast, constant, select
 from ..ir.shapes import axis_of
 from ..ir.shapes_index import slice_bounds
-from .fusion_index import ZERO, Linear, axes_of, identity, strides_for, strides_of, weighted
+from .fusion_index import ZERO, Linear, axes_of, broadcast, identity, strides_for, strides_of, weighted
 from .fusion_nodes import Arg, Condition, Extraction, Gathered, Node, as_wide, constant_of, wide
+from .fusion_random import rand, randint, randn, rng_advance
 from .fusion_types import count, dtype_of, shape_of
 
 Maker = Callable[[Extraction, TableOp], Node]
 
 
 def _operand(x: Extraction, op: TableOp, number: int, args: list[Arg], dtype: DType) -> Scalar:
-    """Operand `number`, which has one element, as a scalar of `dtype`: a literal or an argument."""
-    value = op.operands[number]
+    """Operand `number`, broadcast, as a scalar of `dtype`: a literal or an argument."""
+    value, target = op.operands[number], shape_of(op.results[0])
     given = constant_of(value)
     if given is not None:
-        return cast(constant(given[0], dtype_of(value)), dtype)
-    args.append(x.arg(value, ZERO))
+        return cast(constant(given.value, dtype_of(value)), dtype)
+    args.append(x.arg(value, broadcast(shape_of(value), target)))
     return cast(argument(len(args) - 1, wide(dtype_of(value))), dtype)
 
 
@@ -119,8 +120,9 @@ def _scattered(x: Extraction, op: TableOp, axis: int, first: int, last: int, who
     condition = Condition(whole[axis], first, last)
     guard = () if condition.is_certain else (condition,)
     sizes = shape_of(source)
-    lead = len(inside) - len(sizes)
-    kept = [i if n > 1 else ZERO for i, n in zip(inside[lead:], sizes, strict=True)]
+    spare = [ZERO] * (len(sizes) - len(inside))
+    axes = [*spare, *inside][-len(sizes) :] if sizes else []
+    kept = [i if n > 1 else ZERO for i, n in zip(axes, sizes, strict=True)]
     args = [_element_at(x, source, kept, guard), x.arg(base)]
     chosen = cast(argument(0, wide(dtype_of(source))), dtype)
     if not guard:
@@ -185,9 +187,10 @@ def _gather(x: Extraction, op: TableOp) -> Node:
 
 
 
-
 SPECIAL: dict[str, Maker] = {
     "full": _full, "size_tensor": _size_tensor, "iota": _iota, "cat": _cat, "pad": _pad,
-    "select_scatter": _select_scatter, "slice_scatter": _slice_scatter, "index_select": _index_select, "gather": _gather,
+    "select_scatter": _select_scatter, "slice_scatter": _slice_scatter,
+    "index_select": _index_select, "gather": _gather, "rand": rand, "randn": randn,
+    "randint": randint, "rng_advance": rng_advance,
 }  # fmt: skip
 """How ops of the table become nodes of pointwise kernels."""

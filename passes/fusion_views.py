@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -114,10 +114,13 @@ class Views:
 
     `copies` are views that must be materialised: no index map leads through a later view of them (a
     reshape that cuts unevenly through a permuted axis), or a call reads them and they have no
-    strides. `equal` maps views to an earlier copy that shows the same.
+    strides. `equal` maps views to an earlier copy that shows the same. `layouts` gives the element
+    offset of row-major number n of values that are not row-major in memory.
     """
 
-    def __init__(self, block: Block, is_call: Callable[[Operation], bool] | None = None) -> None:
+    def __init__(self, block: Block, is_call: Callable[[Operation], bool] | None = None,
+                 layouts: Mapping[SSAValue, Linear] | None = None) -> None:  # fmt: skip
+        self.layouts = layouts or {}
         self.copies: set[SSAValue] = set()
         self.equal: dict[SSAValue, SSAValue] = {}
         self._sources: dict[SSAValue, tuple[SSAValue, Linear]] = {}
@@ -161,7 +164,16 @@ class Views:
                         self.copies.add(self._first_without_strides(v))
 
     def _has_strides(self, value: SSAValue) -> bool:
-        return strides_for(self.source(value)[1], shape_of(value)) is not None
+        return self.in_memory(value) is not None
+
+    def in_memory(self, value: SSAValue) -> tuple[SSAValue, tuple[int, ...], int] | None:
+        """What a view shows, its strides in the memory of that and where it starts; None where it
+        has no strides."""
+        base, link = self.source(value)
+        layout = self.layouts.get(base)
+        offset = link if layout is None else compose(layout, link)
+        strides = None if offset is None else strides_for(offset, shape_of(value))
+        return None if strides is None or offset is None else (base, strides, offset.const)
 
     def _first_without_strides(self, value: SSAValue) -> SSAValue:
         """The first view on the way to `value` that has no strides."""

@@ -16,12 +16,11 @@ from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp
 from ..ir.dialects.program import CallOp, LaunchOp, ViewOp
 from ..ir.dialects.program import ConstantOp as ProgramConstant
 from ..ir.graph import main_of
-from .fusion_index import Linear, axes_of, strides_for, weighted
-from .fusion_types import shape_of
+from .fusion_index import Linear
+from .fusion_layouts import LAYOUTS, layouts_of, strides_in_memory
 from .fusion_views import Views, is_view
 from .lower_columns import lower_columns
 from .lower_fusion import Fused, Kernel
-from .lower_layouts import result_layouts
 from .lower_pointwise import lower_pointwise
 from .lower_rows import lower_rows
 from .target import Target
@@ -50,12 +49,11 @@ class _Lowering:
 
     def __init__(self, block: Block, target: Target) -> None:
         self.block, self.target = block, target
-        self.views = Views(block)
         self.values: dict[SSAValue, SSAValue] = {a: a for a in block.args}
         self.kernels: dict[Hashable, Kernel] = {}
         self.made: list[Operation] = []
-        self.layouts: dict[SSAValue, Linear] = {}
-        self._strides = result_layouts(block, self.views, target)
+        self.layouts = layouts_of(block)
+        self.views = Views(block, layouts=self.layouts)
         self._names: dict[str, int] = {}
 
     def run(self) -> list[Operation]:
@@ -83,11 +81,11 @@ class _Lowering:
             b.name_hint = a.name_hint
 
     def _view(self, op: Operation) -> None:
-        base, link = self.views.source(op.results[0])
-        shape = shape_of(op.results[0])
-        strides = strides_for(link, shape)
-        assert strides is not None, f"{op.name}: the view has no strides; fusion copies it"
-        self._add(op, ViewOp(self.values[base], strides, link.const, op.results[0].type))
+        found = self.views.in_memory(op.results[0])
+        if found is None:
+            return  # Nothing reads it but a later view.
+        base, strides, start = found
+        self._add(op, ViewOp(self.values[base], strides, start, op.results[0].type))
 
     def _call(self, op: TableOp) -> None:
         counts = [
@@ -96,14 +94,10 @@ class _Lowering:
         ]
         given = DictionaryAttr({
             k: v for k, v in op.properties.items() if k in {p.name for p in op.SCHEMA.attrs}})
-        call = CallOp(op.SCHEMA.name, [self.values[v] for v in op.operands], counts, given,
+        call = CallOp.of(op.SCHEMA.name, [self.values[v] for v in op.operands], counts, given,
                       [r.type for r in op.results])  # fmt: skip
-        strides = [self._strides.get(r) for r in op.results]
-        if any(strides):
-            call.give_layouts([s or () for s in strides])
-            for r, s in zip(op.results, strides, strict=True):
-                if s:
-                    self.layouts[r] = weighted(axes_of(shape_of(r)), s)
+        if LAYOUTS in op.attributes:
+            call.give_layouts(strides_in_memory(op))
         self._add(op, call)
 
     def _launch(self, op: FusionOp) -> None:
@@ -118,7 +112,7 @@ class _Lowering:
             kernel = _LOWERINGS[fused.kind](fused, self._fresh(fused.name()))
             self.kernels[key] = kernel
         inputs = [self.values[op.inputs[i]] for i in kernel.inputs]
-        self._add(op, LaunchOp(kernel.func.sym_name.data, inputs,
+        self._add(op, LaunchOp.of(kernel.func.sym_name.data, inputs,
                                [r.type for r in op.results], kernel.reuse))  # fmt: skip
 
     def _fresh(self, name: str) -> str:
@@ -137,7 +131,9 @@ def structure(op: FusionOp, layouts: dict[SSAValue, Linear]) -> Hashable:
         parts.append((a.type, layouts.get(a)))
     for inner in block.ops:
         operands = tuple(numbers[v] for v in inner.operands)
-        parts.append((inner.name, operands, tuple(inner.properties.items())))
+        # Attributes do not tell 0.0 from -0.0.
+        text = repr(inner.python_value) if isinstance(inner, ConstantOp) else ""
+        parts.append((inner.name, operands, text or tuple(inner.properties.items())))
         for r in inner.results:
             numbers[r] = len(numbers)
             parts.append(r.type)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +66,7 @@ class Emission:
         return len(self.scopes) - 1
 
     @contextmanager
-    def at(self, depth: int) -> Iterator[None]:
+    def at(self, depth: int) -> Generator[None]:
         """Ops inserted inside go to the end of the loop body at `depth`."""
         builder = self.b.builder
         before = builder.insertion_point
@@ -79,7 +79,7 @@ class Emission:
 
     @contextmanager
     def loop(self, count: int, weight: int, *, vector: bool = False,
-             unroll: int | None = None) -> Iterator[None]:  # fmt: skip
+             unroll: int | None = None) -> Generator[None]:  # fmt: skip
         """A loop over the digit of n with this weight."""
         with self.b.loop(count, vector=vector, unroll=unroll) as index:
             with self._inside(Axis(index, weight, count, self.depth + 1)):
@@ -87,7 +87,7 @@ class Emission:
 
     @contextmanager
     def reduce(self, kinds: Sequence[str], count: int, weight: int, *,
-               vector: bool = False) -> Iterator[Reduction]:  # fmt: skip
+               vector: bool = False) -> Generator[Reduction]:  # fmt: skip
         """A reduction over the digit of n with this weight; `kinds` may come to be filled inside,
         by the time that values are given."""
         with self.b.reduce(kinds, count, vector=vector) as open_:
@@ -95,7 +95,7 @@ class Emission:
                 yield open_
 
     @contextmanager
-    def _inside(self, axis: Axis) -> Iterator[None]:
+    def _inside(self, axis: Axis) -> Generator[None]:
         block = axis.index.owner
         assert isinstance(block, Block)
         self.space.axes.append(axis)
@@ -171,7 +171,7 @@ class Emission:
         return self._gather(arg.value, link, inner, indices)
 
     @contextmanager
-    def _from(self, op: Operation) -> Iterator[None]:
+    def _from(self, op: Operation) -> Generator[None]:
         before, self.b.location = self.b.location, op.location
         try:
             yield
@@ -334,7 +334,8 @@ class Emission:
 
     def pooled(self, op: Operation, depth: int) -> Operation:
         """A constant that stands at the start of the kernel already, or `op` put there."""
-        key = (op.properties["value"], op.results[0].type)
+        # Attributes do not tell 0.0 from -0.0.
+        key = (str(op.properties["value"]), op.results[0].type)
         known = self._pool.get(key)
         if known is None:
             block = self.scopes[0].block

@@ -7,7 +7,7 @@ anyway, or in scratch. Column reductions add to one row of results for each run 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -174,14 +174,13 @@ class _Rows:
                     self._body(emission, work, scratch)
             self._offer(emission, level, work, scratch)
         emission.phase = float("inf")
-        for o in self.row_outputs:
-            e = through(o.link, self.row)
-            ssa, at = emission.value(o.value, e)
+        found = [emission.value(o.value, through(o.link, self.row)) for o in self.row_outputs]
+        for o, (ssa, at) in zip(self.row_outputs, found, strict=True):
             assert at <= depth
             emission.store(o.result, ssa, self.row, ("out", o.number))
 
     @contextmanager
-    def _along(self, emission: Emission, work: Pass) -> Iterator[None]:
+    def _along(self, emission: Emission, work: Pass) -> Generator[None]:
         cost = sum(i.cost for i in self._roots(0, work))
         unroll = unroll_for(cost, list(self.items.inputs))
         if len(self.loops) == 1:

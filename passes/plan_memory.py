@@ -7,6 +7,7 @@ an element only where it stores one writes over an operand that dies with it.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import Any
 
 from xdsl.dialects.builtin import (
     DenseArrayBase,
+    DictionaryAttr,
     IntegerAttr,
     MemRefType,
     ModuleOp,
@@ -38,7 +40,7 @@ from ..ir.dialects.program import (
 from ..ir.dtypes import DType
 from ..ir.graph import main_of, writes_of
 from ..ir.interpret_program import ARENA
-from .fusion_index import Linear, axes_of, compose, identity, strides_for, strides_of, weighted
+from .fusion_index import Linear, axes_of, identity, strides_for, strides_of, weighted
 from .fusion_types import Shape, count, dtype_of, shape_of
 
 ALIGNMENT = 64
@@ -117,10 +119,8 @@ class _Plan:
                 self.tensors[op.res] = Tensor(block, identity(1))
             case ViewOp():
                 source = self.tensors[op.source]
-                link = weighted(axes_of(shape_of(op.view)), op.steps, op.start.value.data)
-                whole = compose(source.index, link)
-                assert whole is not None, "a view of memory that has no strides"
-                self.tensors[op.view] = Tensor(source.block, whole)
+                index = weighted(axes_of(shape_of(op.view)), op.steps, op.start.value.data)
+                self.tensors[op.view] = Tensor(source.block, index)
                 source.block.values.append(op.view)
             case _:
                 pass
@@ -171,8 +171,10 @@ class _Plan:
         taken: set[Block] = set()
         for given, made in op.reusable:
             old = self.tensors[op.arguments[given]].block
+            if old.kind != "arena" or old.end != i:
+                continue
             new = self.tensors[op.outputs[made - len(op.arguments)]].block
-            dies = old.kind == new.kind == "arena" and old.end == i and new.start == i
+            dies = new.kind == "arena" and new.start == i
             alone = sum(self.tensors[v].block is old for v in op.arguments) == 1
             if not dies or not alone or old in taken or new in taken or old.size != new.size:
                 continue
@@ -201,16 +203,14 @@ def place(blocks: Iterable[Block]) -> int:
     Greedy by size (Pisarchyk and Lee 2020): the largest first, each into the smallest gap that
     holds it among those placed that live at the same time.
     """
-    done: list[Block] = []
+    done: list[tuple[int, int, int, int]] = []
     top = 0
     for block in sorted(blocks, key=lambda b: (-b.size, b.start)):
-        taken = sorted(
-            (b.number, b.number + _aligned(b.size)) for b in done
-            if b.start <= block.end and block.start <= b.end
-        )  # fmt: skip
-        block.number = _best_gap(taken, _aligned(block.size))
-        top = max(top, block.number + _aligned(block.size))
-        done.append(block)
+        start, end, size = block.start, block.end, _aligned(block.size)
+        taken = [(first, last) for first, last, s, e in done if s <= end and start <= e]
+        block.number = _best_gap(taken, size)
+        top = max(top, block.number + size)
+        insort(done, (block.number, block.number + size, start, end))
     return top
 
 
@@ -287,24 +287,22 @@ class _Emitting:
         arguments = [self._ref(v, op.location) for v in op.arguments]
         into = [self._ref(v, op.location) for v in op.outputs]
         if isinstance(op, LaunchOp):
-            new = LaunchOp(op.kernel_name, arguments, [], into=into)
+            new = LaunchOp.of(op.kernel_name, arguments, [], into=into)
         else:
-            new = CallOp(op.callee.data, arguments, op.counts, op.given, [], into)
+            new = CallOp.of(op.callee.data, arguments, op.counts, op.given, [], into)
         self._add(new, op.location)
 
     def _copy(self, value: SSAValue, argument: int, end: Operation) -> None:
         location = value.owner.location if isinstance(value.owner, Operation) else end.location
         source = self._ref(value, location)
         target = self._ref(self.func.args[argument], location)
-        from xdsl.dialects.builtin import DictionaryAttr
-
-        self._add(CallOp("clone", [source], [1], DictionaryAttr({}), [], [target]), location)
+        self._add(CallOp.of("clone", [source], [1], DictionaryAttr({}), [], [target]), location)
 
     def _result(self, number: int, value: SSAValue, end: Operation) -> SSAValue:
-        copied = dict((v, a) for v, a in self.plan.copies)
         if isinstance(value, BlockArgument):
             return value
-        place = self.func.args[copied[value]] if value in copied else value
+        target = next((a for v, a in self.plan.copies if v is value), None)
+        place = value if target is None else self.func.args[target]
         source = self._ref(place, end.location)
         op = ResultOp(source, value.type)
         self._add(op, end.location)

@@ -6,10 +6,10 @@ At stage `kernels` values are tensors:
     %3 = program.view %2 strides [1, 8] start 0 : tensor<4x8xf32> -> tensor<8x4xf32>
     %4 = program.call matmul(%2, %3) {} : (tensor<4x8xf32>, tensor<8x4xf32>) -> tensor<4x4xf32>
 
-Element (i, j, ...) of a view is element `start + i * strides[0] + ...` of the viewed tensor in
-row-major order. A kernel's buffers are the operands of its launch, then the results; `reuse` holds
+Element (i, j, ...) of a view is element `start + i * strides[0] + ...` of the memory of the viewed
+tensor, which is row-major unless `layouts` say otherwise, and no view. A kernel's buffers are the operands of its launch, then the results; `reuse` holds
 (buffer, buffer) pairs that may be one. An absent operand of a call is `none`, a list operand stands
-in brackets. `layouts` gives the strides in memory of results that are not row-major.
+in brackets. `layouts` gives the strides in memory of each result of a call, () for row-major.
 
 At stage `planned` memory is explicit. Each tensor in memory is a `memref` made by one of
 `program.input` (the memory of an argument), `program.arena` (at a byte offset of the region's one
@@ -21,6 +21,7 @@ holds a result of the region.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from xdsl.dialects.builtin import (
     I64,
@@ -69,8 +70,21 @@ __all__ = ["ArenaOp", "CallOp", "ConstantOp", "InputOp", "LaunchOp", "OutputOp",
            "ResultOp", "ViewOp"]
 
 
+SEGMENTS = "operandSegmentSizes"
+
+
 def _numbers(values: Sequence[int]) -> DenseArrayBase:
     return DenseArrayBase.from_list(i64, list(values))
+
+
+@lru_cache(1 << 10)
+def _sizes(values: tuple[int, ...]) -> DenseArrayBase:
+    return DenseArrayBase.from_list(i32, list(values))
+
+
+@lru_cache(1 << 10)
+def _pair_array(pairs: tuple[tuple[int, int], ...]) -> ArrayAttr[DenseArrayBase]:
+    return ArrayAttr([_numbers(p) for p in pairs])
 
 
 @irdl_op_definition
@@ -86,11 +100,16 @@ class LaunchOp(IRDLOperation):
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
-    def __init__(self, kernel: str, arguments: Sequence[SSAValue], results: Sequence[Attribute],
-                 reuse: Sequence[tuple[int, int]] = (), into: Sequence[SSAValue] = ()) -> None:
-        pairs = ArrayAttr([_numbers(p) for p in reuse]) if reuse else None
-        super().__init__(operands=[arguments, into], result_types=[results],
-                         properties={"kernel": SymbolRefAttr(kernel), "reuse": pairs})
+    @classmethod
+    def of(cls, kernel: str, arguments: Sequence[SSAValue], results: Sequence[Attribute],
+           reuse: Sequence[tuple[int, int]] = (), into: Sequence[SSAValue] = ()) -> LaunchOp:
+        """A launch of `kernel`; planned ones have no results but memory to write `into`."""
+        properties: dict[str, Attribute] = {
+            "kernel": SymbolRefAttr(kernel), SEGMENTS: _sizes((len(arguments), len(into)))}
+        if reuse:
+            properties["reuse"] = _pair_array(tuple(reuse))
+        return cls.create(
+            operands=[*arguments, *into], result_types=results, properties=properties)
 
     @property
     def kernel_name(self) -> str:
@@ -100,7 +119,7 @@ class LaunchOp(IRDLOperation):
     @property
     def reusable(self) -> list[tuple[int, int]]:
         """(buffer of an operand, buffer of a result) pairs that may be one."""
-        return [(p[0], p[1]) for p in _pairs(self.reuse)]
+        return [] if self.reuse is None else _pairs_of(self.reuse)
 
     def print(self, printer: Printer) -> None:
         print_launch(printer, self)
@@ -108,10 +127,15 @@ class LaunchOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> LaunchOp:
         found = parse_launch(parser)
-        op = cls(found.name, found.arguments, found.results, into=found.into)
+        op = cls.of(found.name, found.arguments, found.results, into=found.into)
         op.properties |= found.properties
         op.attributes |= found.attributes
         return op
+
+
+@lru_cache(1 << 10)
+def _pairs_of(array: ArrayAttr[DenseArrayBase]) -> list[tuple[int, int]]:
+    return [(p[0], p[1]) for p in _pairs(array)]
 
 
 def _pairs(array: ArrayAttr[DenseArrayBase] | None) -> list[tuple[int, ...]]:
@@ -133,12 +157,14 @@ class CallOp(IRDLOperation):
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
-    def __init__(self, callee: str, arguments: Sequence[SSAValue], segments: Sequence[int],
-                 given: DictionaryAttr, results: Sequence[Attribute],
-                 into: Sequence[SSAValue] = ()) -> None:
-        super().__init__(operands=[arguments, into], result_types=[results], properties={
-            "callee": StringAttr(callee), "given": given,
-            "segments": DenseArrayBase.from_list(i32, list(segments))})
+    @classmethod
+    def of(cls, callee: str, arguments: Sequence[SSAValue], segments: Sequence[int],
+           given: DictionaryAttr, results: Sequence[Attribute],
+           into: Sequence[SSAValue] = ()) -> CallOp:
+        """A call of the op `callee`; planned ones have no results but memory to write `into`."""
+        return cls.create(operands=[*arguments, *into], result_types=results, properties={
+            "callee": StringAttr(callee), "given": given, "segments": _sizes(tuple(segments)),
+            SEGMENTS: _sizes((len(arguments), len(into)))})
 
     @property
     def grouped(self) -> list[SSAValue | None | list[SSAValue]]:
@@ -173,8 +199,8 @@ class CallOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> CallOp:
         found = parse_call(parser)
-        op = cls(found.name, found.arguments, found.segments, found.given, found.results,
-                 found.into)
+        op = cls.of(found.name, found.arguments, found.segments, found.given, found.results,
+                    found.into)
         op.properties |= found.properties
         op.attributes |= found.attributes
         return op
@@ -191,7 +217,7 @@ class CallOp(IRDLOperation):
 
 @irdl_op_definition
 class ViewOp(IRDLOperation):
-    """Elements of a tensor under another shape; nothing is copied."""
+    """Elements of a tensor's memory under another shape; nothing is copied."""
 
     name = "program.view"
     strides = prop_def(DenseArrayBase)
@@ -209,6 +235,10 @@ class ViewOp(IRDLOperation):
     def steps(self) -> tuple[int, ...]:
         """The stride along each axis, in elements."""
         return tuple(int(s) for s in self.strides.get_values())
+
+    def verify_(self) -> None:
+        if isinstance(self.source.owner, ViewOp):
+            raise VerifyException(f"{self.name}: a view of a view; view the memory itself")
 
     def print(self, printer: Printer) -> None:
         print_view(printer, self)
