@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import scalar as s
 from .dtypes import BY_NAME, DType, bool_, float32, float64, int64
-from .op import Builder, Op, Tensor, Type, building
+from .op import Builder, Op, Type, Value, building
 from .scalar_numpy import evaluate, numpy_dtype
 
 Array = NDArray[Any]
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 _NUMBERS = {bool: bool_, int: int64, float: float64}
 
 
-class ArrayTensor(Tensor):
+class ArrayTensor(Value):
     """A value: `array` holds its elements, those of bfloat16 as the float32 numbers they are."""
 
     def __init__(self, array: Array, dtype: DType, wrapped: bool = False) -> None:
@@ -51,7 +51,7 @@ def tensor(value: Any, dtype: DType | None = None) -> ArrayTensor:
     """A number (then wrapped) or an array as a value, converted where `dtype` is given."""
     if isinstance(value, ArrayTensor):
         return value if dtype is None else ArrayTensor(convert(value.array, dtype), dtype)
-    if dtype is None and isinstance(value, (bool, int, float)):
+    if dtype is None and type(value) in _NUMBERS:
         of = _NUMBERS[type(value)]
         return ArrayTensor(np.asarray(value, of.numpy), of, wrapped=True)
     array = np.asarray(value)
@@ -78,7 +78,8 @@ def apply(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> list[ArrayT
     if op.is_pointwise:
         arrays = [_pointwise(op, given, attrs, types[0])]
     elif op.kind == "primitive":
-        arrays = _results(op.body(**_named(op, [_plain(o) for o in given]), **attrs))
+        with np.errstate(all="ignore"):
+            arrays = _results(op.body(**_named(op, [_plain(o) for o in given]), **attrs))
     else:
         with building(ArrayBuilder()):
             arrays = _results(op.body(**_named(op, given), **attrs))
@@ -111,8 +112,8 @@ def _is_half(dtype: DType) -> bool:
 
 
 def _results(result: Any) -> list[Any]:
-    values = list(result) if isinstance(result, tuple) else [result]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    return [v.array if isinstance(v, ArrayTensor) else np.asarray(v) for v in values]  # pyright: ignore[reportUnknownVariableType]
+    values: list[Any] = list(result) if isinstance(result, tuple) else [result]  # pyright: ignore[reportUnknownArgumentType]
+    return [v.array if isinstance(v, ArrayTensor) else np.asarray(v) for v in values]
 
 
 def _pointwise(op: Op, operands: Sequence[Any], attrs: dict[str, Any], of: Type) -> Array:
@@ -122,7 +123,8 @@ def _pointwise(op: Op, operands: Sequence[Any], attrs: dict[str, Any], of: Type)
     arguments = [s.argument(i, d) for i, d in enumerate(dtypes)]
     root = s.cast(op.scalar_body(*arguments, **attrs), of.dtype)
     arrays = [convert(t.array, d) for t, d in zip(operands, dtypes, strict=True)]
-    return np.broadcast_to(evaluate([root], arrays)[0], of.shape)
+    shape: Any = of.shape
+    return np.broadcast_to(evaluate([root], arrays)[0], shape)
 
 
 def _checked(op: Op, array: Array, of: Type) -> ArrayTensor:

@@ -186,7 +186,7 @@ class Scattered:
 
 def _check_index(name: str, what: str, shape: Shape, index: Shape, free_axis: int) -> None:
     fits = len(index) == len(shape) and all(
-        i == free_axis or not is_known((a, b)) or a <= b
+        i == free_axis or dim_min(a, b) == a or not is_known((a, b))
         for i, (a, b) in enumerate(zip(index, shape, strict=True))
     )
     if not fits:

@@ -1,6 +1,8 @@
 """Gradient rules against torch in float64, and on the forms that a rule takes elsewhere."""
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -113,7 +115,7 @@ def test_rule_agrees_with_torch(case: Case) -> None:
         if w is not None and r.requires_grad
     ]
     if total:
-        sum(total).backward()  # pyright: ignore[reportAttributeAccessIssue]
+        reduce(operator.add, total).backward()
     found = gradients(case.op, operands, case.attrs, weights)
     for leaf, g in zip(flat(leaves), found, strict=True):
         if isinstance(leaf, torch.Tensor) and leaf.is_floating_point():
@@ -145,13 +147,13 @@ def test_eager_gradient_agrees_with_the_rule(case: Case) -> None:
     named = {p.name: v for p, v in zip(case.op.operands, leaves, strict=True)}
     results = flat(_C.call(case.op.name, **named, **case.attrs))
     weights = cotangents_of(case, flat(called(case.op, operands, case.attrs)))
-    parts = [
+    parts: list[Any] = [
         (r * ot.from_numpy(w)).sum()
         for r, w in zip(results, weights, strict=True)
         if w is not None and r.requires_grad
     ]
     if parts:
-        sum(parts[1:], parts[0]).backward()
+        reduce(operator.add, parts).backward()
     found = gradients(case.op, operands, case.attrs, weights)
     for leaf, x, g in zip(flat(leaves), flat(operands), found, strict=True):
         if is_float(x):

@@ -247,7 +247,7 @@ def _() -> Iterator[Sample]:
 
 
 @pointwise(dtype=_NUMBERS)
-def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, value: Tensor = 1) -> Tensor:  # pyright: ignore[reportArgumentType]
+def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, value: Tensor = 1) -> Tensor:
     """x + value * tensor1 * tensor2."""
     return x + value * tensor1 * tensor2
 
@@ -266,7 +266,7 @@ def _() -> Iterator[Sample]:
 
 
 @pointwise(dtype=_FLOATS)
-def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, value: Tensor = 1) -> Tensor:  # pyright: ignore[reportArgumentType]
+def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, value: Tensor = 1) -> Tensor:
     """x + value * tensor1 / tensor2, in floating point."""
     return x + value * tensor1 / tensor2
 

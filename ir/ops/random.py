@@ -141,7 +141,7 @@ def _() -> Iterator[Sample]:
            namespace="nn.functional")  # fmt: skip
 def dropout(
     input: Tensor,
-    p: Tensor = 0.5,  # pyright: ignore[reportArgumentType]
+    p: Tensor = 0.5,
     training: bool = True,
     *,
     rng: Rng,
