@@ -228,6 +228,37 @@ def test_a_new_shape_is_a_new_variant_and_a_captured_function_inlines() -> None:
     assert not inner.variants
 
 
+def test_train_and_eval_are_variants_and_dropout_draws_anew() -> None:
+    from ostinato import nn
+
+    drop = nn.Dropout(0.5)
+    compiled = ot.compile(lambda x: drop(x))
+    x = ot.ones(1000)
+    first, second = compiled(x), compiled(x)
+    assert 300 < (first == 0).sum().item() < 700
+    assert (first != second).any().item()
+    drop.p = 0.9
+    assert (compiled(x) == 0).sum().item() > 800
+    drop.eval()
+    same(compiled(x), x)
+    drop.train()
+    assert (compiled(x) == 0).any().item()
+    assert sum(map(len, compiled.variants.values())) == 2
+
+
+def test_random_numbers_are_those_of_eager_calls() -> None:
+    def fn(x: Any) -> Any:
+        return ot.dropout(x, 0.3, True) + ot.rand(1000)
+
+    x = values(1000)
+    ot.manual_seed(7)
+    eager = [fn(x) for _ in range(3)]
+    ot.manual_seed(7)
+    compiled = ot.compile(fn)
+    for want in eager:
+        same(compiled(x), want)
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b"junk", lambda b: b[:-1] + b"!"])
 def test_a_damaged_cache_entry_is_rebuilt(
     damage: Callable[[bytes], bytes], tmp_path: Any, monkeypatch: pytest.MonkeyPatch

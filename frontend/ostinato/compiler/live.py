@@ -65,7 +65,7 @@ class LiveNumber:
         if not isinstance(other, (bool, int, float, LiveNumber)):
             return NotImplemented
         read, value = self.read, other.value if isinstance(other, LiveNumber) else other
-        given = other.read if isinstance(other, LiveNumber) else lambda leaves: value
+        given: Read = other.read if isinstance(other, LiveNumber) else lambda leaves: value
         if swapped:
             return LiveNumber(
                 self.session, fn(value, self.value), lambda leaves: fn(given(leaves), read(leaves))
@@ -85,7 +85,7 @@ class LiveNumber:
         return self.settle(int)
 
     def __index__(self) -> int:
-        return self.settle(operator.index)
+        return self.settle(operator.index)  # pyright: ignore[reportArgumentType]
 
     def __bool__(self) -> bool:
         return self.settle(bool)
@@ -101,11 +101,17 @@ class LiveNumber:
 
 
 def _binary(fn: Callable[[Any, Any], Value], swapped: bool) -> Any:
-    return lambda self, other: self._combine(fn, other, swapped)
+    def method(self: LiveNumber, other: Any) -> Any:
+        return self._combine(fn, other, swapped)
+
+    return method
 
 
 def _unary(fn: Callable[[Any], Value]) -> Any:
-    return lambda self: self._apply(fn)
+    def method(self: LiveNumber) -> LiveNumber:
+        return self._apply(fn)
+
+    return method
 
 
 def _comparison(fn: Callable[[Any, Any], bool]) -> Any:
@@ -137,3 +143,11 @@ def live_number(key: Any, read: Callable[[], Value]) -> Any:
     if key not in session.by_key:
         session.by_key[key] = LiveNumber(session, read(), lambda leaves: read())
     return session.by_key[key]
+
+
+def guard_flag(key: Any, read: Callable[[], bool]) -> None:
+    """Inside a capture: the variant holds only while `read()` gives what it gives now."""
+    session = current_session()
+    if session is not None and key not in session.by_key:
+        number = session.by_key[key] = LiveNumber(session, read(), lambda leaves: read())
+        number.settle(bool)

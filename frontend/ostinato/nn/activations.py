@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from .. import Tensor, sigmoid, softmax, tanh
+from ..compiler.live import live_number
 from . import functional as F
 from .module import Module
 
@@ -93,7 +94,8 @@ class Dropout(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same."""
-        return F.dropout(x, self.p, self.training)
+        p = live_number((id(self), "p"), lambda: self.p)
+        return F.dropout(x, p, self.training)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

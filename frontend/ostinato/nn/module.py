@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from .. import DType, Tensor, bfloat16, float16, float32, float64, no_grad
+from ..compiler.live import guard_flag
+from ..runtime import _C
 from .parameter import Parameter
 from .state import IncompatibleKeys, load, shown_name
 
@@ -27,6 +29,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__}: forward is missing; define it")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _C.is_capturing():
+            guard_flag((id(self), "training"), lambda: self.training)
         return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -33,12 +33,11 @@ class Generator {
   }
 
   Tensor draw(int64_t count) {
-    int64_t counters = (count + 3) / 4;
-    if (Tracer::active()) return draw_traced(counters);
+    if (Tracer::active()) return draw_traced(count);
     std::lock_guard lock(mutex_);
     int64_t* s = state_.data<int64_t>();
     Tensor now = rng_state(s[0], s[1]);
-    s[1] += counters;
+    s[1] += (count + 3) / 4;
     return now;
   }
 
@@ -50,9 +49,9 @@ class Generator {
     return t;
   }
 
-  Tensor draw_traced(int64_t counters) {
+  Tensor draw_traced(int64_t elements) {
     Tensor now = call_op(op_info(op::clone), {&state_, 1});
-    Attr count[] = {Attr(counters)};
+    Attr count[] = {Attr(elements)};
     Tensor next = call_op(op_info(op::rng_advance), {&now, 1}, count);
     Tensor pair[] = {state_, next};
     call_op_inplace(op_info(op::copy), pair, {});
