@@ -2,12 +2,26 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from op_cases import Case, all_cases, assert_same, called, dtype_name, expected, flat
+from op_cases import (
+    TOLERANCE,
+    Case,
+    all_cases,
+    assert_same,
+    called,
+    dtype_name,
+    expected,
+    flat,
+    to_array,
+)
 from oracles import ORACLE
 from oracles_random import philox
+from oracles_torch import to_torch, torch_dtype
 from ostinato.ir.dims import Dim
+from ostinato.ir.dtypes import DType, bfloat16, float16
 from ostinato.ir.interpret_arrays import tensor
 from ostinato.ir.op import OPS, Op, Type
 
@@ -120,3 +134,67 @@ PHILOX_VECTORS = [
 def test_the_oracle_of_random_ops_is_philox(counter: str, key: str, result: str) -> None:
     first, second = (tuple(int(w, 16) for w in text.split()) for text in (counter, key))
     assert philox(first, second) == tuple(int(w, 16) for w in result.split())  # pyright: ignore[reportArgumentType]
+
+
+def is_single(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.float32
+
+
+# Their oracles compute in plain Python, or their operands are results that halves would round.
+NOT_IN_HALF = {"multinomial", "bernoulli", "dropout"}
+
+
+def half_cases() -> list[Any]:
+    """Samples whose float operands are all float32."""
+    return [
+        case
+        for case in all_cases(is_table_op)
+        if any(is_single(o) for o in flat(case.values[0].operands))
+        and all(is_single(o) or _kind(o) != "f" for o in flat(case.values[0].operands))
+        and case.values[0].op.name not in NOT_IN_HALF
+        and not case.values[0].op.name.endswith("_backward")
+    ]
+
+
+def _kind(value: Any) -> str:
+    return value.dtype.kind if isinstance(value, np.ndarray) else ""
+
+
+@pytest.mark.parametrize("dtype", [bfloat16, float16], ids=str)
+@pytest.mark.parametrize("case", half_cases())
+def test_half_types_are_no_worse_than_torchs(case: Case, dtype: DType) -> None:
+    """As near to the float64 result of the same operands as torch comes, or within a rounding."""
+    halves = mapped(case.operands, lambda x: to_torch(x).to(torch_dtype(dtype)))
+    exact = mapped(halves, lambda x: x.double())
+    ours = flat(called(case.op, halves, case.attrs, wrap=lambda x: from_torch(x, dtype)))
+    theirs = flat(ORACLE[case.op.name](*halves, **case.attrs))
+    truths = flat(ORACLE[case.op.name](*exact, **case.attrs))
+    for found, wanted, truth in zip(ours, theirs, truths, strict=True):
+        assert (found.shape, dtype_name(found)) == (tuple(wanted.shape), dtype_name(wanted))
+        exactly, nearly = to_array(truth), to_array(wanted)
+        if exactly.dtype.kind != "f":
+            np.testing.assert_array_equal(to_array(found), nearly)
+            continue
+        with np.errstate(invalid="ignore"):
+            off = np.abs(nearly - exactly)
+        largest = np.abs(exactly[np.isfinite(exactly)]).max(initial=1.0)
+        allowed = off[np.isfinite(off)].max(initial=TOLERANCE[dtype.name] * largest)
+        np.testing.assert_allclose(to_array(found), exactly, rtol=0, atol=allowed)
+
+
+def mapped(values: Any, change: Any) -> Any:
+    """`values` with float32 arrays and float tensors changed."""
+    return tuple(
+        mapped(v, change)
+        if isinstance(v, tuple)
+        else change(v)
+        if is_single(v) or (isinstance(v, torch.Tensor) and v.is_floating_point())
+        else v
+        for v in values
+    )
+
+
+def from_torch(value: Any, dtype: DType) -> Any:
+    """A half tensor as one of our values; all else as it is."""
+    halves = isinstance(value, torch.Tensor)
+    return tensor(value.float().numpy(), dtype) if halves else tensor(value)
