@@ -17,7 +17,7 @@ sanitizer_library = $(or $(if $(filter address,$(SANITIZER)),asan),$(if \
 editable := --no-build-isolation --config-settings=wheel.cmake=false \
   --config-settings=editable.mode=inplace
 
-.PHONY: dev test lint format demo bench wheel-test sanitize clean
+.PHONY: dev test stubs lint format demo bench wheel-test sanitize clean
 .DELETE_ON_ERROR:
 
 dev: $(stamps)/base $(BUILD)/build.ninja
@@ -37,6 +37,10 @@ format: $(stamps)/lint
 	$(bin)/ruff format
 	$(bin)/ruff check --fix
 	$(bin)/clang-format -i $(native_sources)
+
+# The .pyi files, which type checkers read, from the op table.
+stubs: dev
+	$(bin)/python runtime/native/generate/stubs.py
 
 demo: dev $(stamps)/demo
 	$(bin)/python examples/minigpt.py

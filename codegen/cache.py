@@ -1,4 +1,4 @@
-"""Compiled Programs on disk: no pickle, atomic writes, digests checked, safe for several processes."""
+"""Compiled Programs on disk: no pickle, atomic writes, digests checked, safe across processes."""
 
 from __future__ import annotations
 

@@ -31,12 +31,12 @@ class Images(NamedTuple):
 def digits(seed: int) -> tuple[Images, Images]:
     """The 1,797 digits of scikit-learn, 8x8 in grey: a training set, and 300 to test on."""
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # pyright: ignore[reportMissingTypeStubs]
     except ImportError as error:
         raise click.ClickException(
             "scikit-learn is missing; `pip install ostinato[demo]` brings it, or give --data DIR"
         ) from error
-    found: Any = load_digits()
+    found: Any = load_digits()  # pyright: ignore[reportUnknownVariableType]
     order = np.random.default_rng(seed).permutation(len(found.target))
     pixels = found.images[order, None] * (255 / 16)
     labels = found.target[order]

@@ -1,5 +1,8 @@
 """What the examples share: options, one training step, progress bar and plot."""
 
+# matplotlib is partly typed.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import time

@@ -1,1 +1,1 @@
-"""The op table, the scalar language, the dialects, their text form and the reference interpreter."""
+"""The op table, the scalar language, the dialects, their text form, the reference interpreter."""

@@ -1,4 +1,4 @@
-"""Element types, PyTorch's promotion lattice, and the combinators in which dtype rules are written."""
+"""Element types, PyTorch's promotion lattice, and the combinators that make dtype rules."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from .dialects.ot import (
     segment_sizes,
 )
 from .dialects.ot_types import to_ir_type, to_property, to_table_type
-from .op import Builder, Op, Tensor, Type, is_list
+from .op import Builder, Op, Type, Value, is_list
 
 NAME, WRITES = "ot.name", "ot.writes"
 """The argument attribute with a tensor's name; the function attribute with what is written back."""
@@ -45,7 +45,7 @@ def type_of(value: SSAValue) -> Type:
     return to_table_type(value.type)
 
 
-class GraphTensor(Tensor):
+class GraphTensor(Value):
     """An IR value; ops on it are inserted where its builder stands. Equal if the value is."""
 
     __slots__ = ("builder", "dtype", "shape", "value", "wrapped")

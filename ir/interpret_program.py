@@ -40,7 +40,7 @@ _POISON = 0xA5
 
 
 def run_program(module: ModuleOp, inputs: Sequence[Any]) -> list[Array]:
-    """The results of `@main`; see `interpret.run`. Memory that nothing was written to holds junk."""
+    """The results of `@main`; see `interpret.run`. Memory that nothing wrote to holds junk."""
     return _Run(module, inputs).results()
 
 
@@ -189,8 +189,13 @@ def _flat(array: Array) -> Array:
     """The memory of a tensor from its first element on."""
     if array.flags.c_contiguous:
         return array.reshape(-1)
-    length = sum(abs(s) // array.itemsize * (n - 1)
-                 for s, n in zip(array.strides, array.shape, strict=True)) + 1
+    length = (
+        sum(
+            abs(s) // array.itemsize * (n - 1)
+            for s, n in zip(array.strides, array.shape, strict=True)
+        )
+        + 1
+    )
     return np.lib.stride_tricks.as_strided(array, (length,), (array.itemsize,))
 
 
@@ -207,8 +212,9 @@ def _memory_dtype(dtype: DType) -> np.dtype[Any]:
 
 def _fresh(type_: Any) -> Array:
     memory = _memory_dtype(type_.dtype)
-    count = int(np.prod(type_.shape, dtype=np.int64)) * memory.itemsize
-    return np.full(count, _POISON, np.uint8).view(memory).reshape(type_.shape)
+    shape: tuple[int, ...] = type_.shape
+    count = int(np.prod(shape, dtype=np.int64)) * memory.itemsize
+    return np.full(count, _POISON, np.uint8).view(memory).reshape(shape)
 
 
 def _stored(array: Array, dtype: DType) -> Array:

@@ -1,9 +1,9 @@
-"""The one way to declare an op: a typed function whose signature is the schema and whose body is the meaning."""
+"""The way to declare an op: a typed function, its signature the schema, its body the meaning."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -69,7 +69,7 @@ class Type:
         return len(self.shape)
 
 
-class Tensor:
+class Value:
     """A value inside a body or a gradient rule; subclasses say what applying an op means."""
 
     shape: tuple[Any, ...]
@@ -112,6 +112,8 @@ class Tensor:
         return OPS["neg"](self)
 
 
+# A body is read over values, scalars or arrays: which, its kind says and no type.
+Tensor = Any
 Rng = Tensor
 Ints = tuple[int, ...]
 Sizes = tuple[Any, ...]
@@ -157,6 +159,11 @@ class Op:
     def attrs(self) -> tuple[Param, ...]:
         """The other parameters, in order."""
         return tuple(p for p in self.params if not p.is_operand)
+
+    @property
+    def creates(self) -> bool:
+        """True for functions that make a tensor of a dtype that the caller names."""
+        return not self.method and any(p.name == "dtype" for p in self.params)
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Operands in order, and every attribute by name with its default filled in."""
@@ -223,7 +230,7 @@ def set_eager(builder: Builder) -> None:
 
 
 @contextmanager
-def building(builder: Builder) -> Iterator[Builder]:
+def building(builder: Builder) -> Generator[Builder]:
     """Ops without operands called inside are applied by `builder`."""
     _builders.append(builder)
     try:
@@ -244,7 +251,7 @@ def is_list(operand: Any) -> TypeGuard[Sequence[Any]]:
 
 def _target(operands: Sequence[Any]) -> Any:
     for o in operands:
-        for v in o if isinstance(o, (list, tuple)) else (o,):
+        for v in o if is_list(o) else (o,):
             if hasattr(v, "apply_op"):
                 return v
     if _builders or _eager:
@@ -271,7 +278,7 @@ def _result_count(fn: Callable[..., Any]) -> int:
 
 
 def _as_tuple(rule: Any, count: int) -> tuple[Any, ...]:
-    return rule if isinstance(rule, tuple) else (rule,) * count
+    return tuple(rule) if isinstance(rule, tuple) else (rule,) * count  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def declare(

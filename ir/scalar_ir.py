@@ -265,11 +265,8 @@ def _converted(e: _Emitter, x: SSAValue, source: DType, target: DType) -> SSAVal
         return e.op(arith.FPToSIOp(x, whole) if target.signed else arith.FPToUIOp(x, whole))
     signed = source is not bool_ and source.signed
     if target.is_floating_point:
-        return e.op(
-            arith.SIToFPOp(x, type_)
-            if signed  # pyright: ignore[reportArgumentType]
-            else arith.UIToFPOp(x, type_)
-        )  # pyright: ignore[reportArgumentType]
+        convert = arith.SIToFPOp if signed else arith.UIToFPOp
+        return e.op(convert(x, type_))  # pyright: ignore[reportArgumentType]
     return _resized(e, x, source.bits, IntegerType(target.bits), signed)
 
 

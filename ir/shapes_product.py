@@ -106,13 +106,21 @@ class Normalized:
         return f"shape_rule::normalized(call, {attr_index['normalized_shape']}, {{{which}}})"
 
 
+def _is_reduced(name: str, reduction: str) -> bool:
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(
+            f"{name}: '{reduction}' is not known for reduction; give 'none', 'mean' or 'sum'"
+        )
+    return reduction != "none"
+
+
 @dataclass(frozen=True)
 class Loss:
     """The broadcast of operands 0 and 1 where attribute `reduction` is "none", else ()."""
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
         each = broadcast_shapes(name, [operands[0].shape, operands[1].shape])
-        return each if attrs["reduction"] == "none" else ()
+        return () if _is_reduced(name, attrs["reduction"]) else each
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
         return f"shape_rule::loss(call, {attr_index['reduction']})"
@@ -132,7 +140,7 @@ class ClassLoss:
                 f"{name}: input {show(shape)} does not fit target {show(target)}; "
                 "give (N, C, ...) and (N, ...), or (C,) and ()"
             )
-        return target if attrs["reduction"] == "none" else ()
+        return () if _is_reduced(name, attrs["reduction"]) else target
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
         return f"shape_rule::class_loss(call, {attr_index['reduction']})"

@@ -13,7 +13,7 @@ from typing import Any
 
 from .dims import Dim
 from .dtypes import DType, bool_, float64, int64
-from .op import OPS, Builder, Op, Tensor, Type, building
+from .op import OPS, Builder, Op, Type, Value, building
 from .vjp import Applied, pull_back, record_body
 
 Description = tuple[DType, int, int, bool] | None
@@ -23,7 +23,7 @@ _NUMBER_DTYPES = {bool: bool_, int: int64, float: float64}
 _STEPS = ("constant", "operand", "result", "attr", "add", "sub", "mul", "div", "max", "min")
 
 
-class SymbolicTensor(Tensor):
+class SymbolicTensor(Value):
     """A value of a symbolic trace."""
 
     def __init__(self, trace: SymbolicTrace, of: Type) -> None:
@@ -90,7 +90,7 @@ def derive(
     grouped = _grouped(op, given)
     with building(trace):
         if what == "forward":
-            nodes, outputs = record_body(op, grouped, named)
+            _, outputs = record_body(op, grouped, named)
             return _program(trace, op, given, outputs)
         seeds = [_value(trace, d, "result", i) for i, d in enumerate(results)]
         inputs = [v for i, v in enumerate(given) if wanted >> i & 1]
@@ -198,7 +198,7 @@ def _attr_template(kind: str, value: Any) -> tuple[str, Any]:
         return ("sizes", [_size_code(v) for v in value])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if kind == "float" and isinstance(value, int):
         return ("constant", float(value))
-    return ("constant", value)
+    return ("constant", value)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _size_code(size: int | Dim) -> list[tuple[int, int, int]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import GradientError
-from .op import OPS, Builder, Op, Tensor, building, current_builder, is_list
+from .op import OPS, Builder, Op, Value, building, current_builder, is_list
 
 
 class Node(Protocol):
@@ -96,8 +96,8 @@ def flatten(operands: Iterable[Any]) -> list[Any]:
     flat: list[Any] = []
     for o in operands:
         if is_list(o):
-            flat += [v for v in o if isinstance(v, Tensor)]
-        elif isinstance(o, Tensor):
+            flat += [v for v in o if isinstance(v, Value)]
+        elif isinstance(o, Value):
             flat.append(o)
     return flat
 
@@ -132,7 +132,7 @@ def _operand_cotangents(
             zip(operand, answer or (), strict=False) if is_list(operand) else ((operand, answer),)
         )
         for value, g in pairs:
-            if g is not None and isinstance(value, Tensor) and value in active:
+            if g is not None and isinstance(value, Value) and value in active:
                 yield value, _fitted(op, g, value)
 
 
@@ -186,7 +186,7 @@ def record_body(
     return nodes, list(results) if is_list(results) else [results]
 
 
-class _Recording(Tensor):
+class _Recording(Value):
     """A value that has ops applied by the value inside and notes each in a list."""
 
     def __init__(self, value: Any, nodes: list[Applied]) -> None:
@@ -218,7 +218,7 @@ class _RecordingBuilder(Builder):
 def _recorded(value: Any, nodes: list[Applied]) -> Any:
     if is_list(value):
         return tuple(_recorded(v, nodes) for v in value)
-    return _Recording(value, nodes) if isinstance(value, Tensor) else value
+    return _Recording(value, nodes) if isinstance(value, Value) else value
 
 
 def _plain(value: Any) -> Any:

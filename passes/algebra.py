@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from ..ir.dtypes import DType, bool_
-from ..ir.op import OPS, Op, Tensor
+from ..ir.op import OPS, Op, Value
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Pair:
         return _traced(self)
 
 
-class _Symbolic(Tensor):
+class _Symbolic(Value):
     """A value in a pattern; applying an op to it makes a larger pattern."""
 
     dtype: Any = None

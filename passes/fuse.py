@@ -30,7 +30,7 @@ from .target import Target
 KIND, LENGTH, OUTER = "kind", "length", "outer"
 POINTWISE, ROWS, COLUMNS = "pointwise", "rows", "columns"
 
-_WORTH_SHARING = 1 << 14
+_WORTH_SHARING = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,9 @@ class _Rebuilding:
         node = self.region.of.get(value)
         if node is None:
             return isinstance(value, BlockArgument)
-        return node.is_opaque or (node in self.storage.stored and self.grouping.of[node] is not group)
+        return node.is_opaque or (
+            node in self.storage.stored and self.grouping.of[node] is not group
+        )
 
     def _outside(self, value: SSAValue) -> SSAValue:
         """`value` in the rebuilt block; views and literals come to be where they are used."""
@@ -202,7 +204,8 @@ class _Body:
         self.first = min(n.position for n in inside)
         classes = {group.classes[n] for n in inside}
         self.by_row = group.has_rows and (
-            any(n.is_reduction and n.inner == 1 for n in inside) or len(classes) > 1)
+            any(n.is_reduction and n.inner == 1 for n in inside) or len(classes) > 1
+        )
         self.has_columns = any(n.is_reduction and n.inner > 1 for n in inside)
 
     def build(self, inputs: list[SSAValue]) -> FusionOp:
@@ -211,7 +214,9 @@ class _Body:
         values: dict[SSAValue, SSAValue] = {}
         for old, new, argument in zip(self.inputs, inputs, block.args, strict=True):
             values[old] = argument
-            argument.location = new.location if isinstance(new, BlockArgument) else new.owner.location
+            source = new if isinstance(new, BlockArgument) else new.owner
+            assert not isinstance(source, Block)
+            argument.location = source.location
         for op in self.ops:
             copy = _copied(op, [values[v] for v in op.operands])
             block.add_op(copy)

@@ -79,9 +79,14 @@ def span(e: Linear, bounds: Bounds = ()) -> tuple[int, int]:
     for weight, size, c in e.terms:
         first, last = 0, size - 1
         for w, s, start, stop in bounds:
-            if w >= weight and w * s == weight * size:
+            if w * s != weight * size:
+                continue
+            if w >= weight:
                 first = max(first, start * (w // weight))
                 last = min(last, stop * (w // weight) - 1)
+            else:
+                first = max(first, start // (weight // w))
+                last = min(last, (stop - 1) // (weight // w))
         low += min(c * first, c * last)
         high += max(c * first, c * last)
     return low, high

@@ -28,8 +28,9 @@ def choose_layouts(block: Block, strided_results: frozenset[str]) -> None:
         if isinstance(op, TableOp) and op.SCHEMA.name in strided_results:
             strides = [None if r in returned else _wanted(r) for r in op.results]
             if any(strides):
-                op.attributes[LAYOUTS] = ArrayAttr([
-                    DenseArrayBase.from_list(i64, list(s or ())) for s in strides])
+                op.attributes[LAYOUTS] = ArrayAttr(
+                    [DenseArrayBase.from_list(i64, list(s or ())) for s in strides]
+                )
 
 
 def strides_in_memory(op: Operation) -> list[Sequence[int]]:
@@ -51,7 +52,7 @@ def layouts_of(block: Block) -> dict[SSAValue, Linear]:
 
 def _viewed(value: SSAValue) -> SSAValue:
     while is_view(value.owner):
-        value = value.owner.operands[0]  # pyright: ignore
+        value = value.owner.operands[0]
     return value
 
 
@@ -74,5 +75,7 @@ def _is_reshaped(value: SSAValue) -> bool:
 def _inverse(shape: Shape, shown: Shape, strides: Sequence[int]) -> tuple[int, ...] | None:
     """The strides of a tensor of `shape` of which the view of shape `shown` is row-major."""
     places = dict(zip(strides, strides_of(shown), strict=True))
-    wanted = [places.get(s, 0) if n > 1 else 1 for s, n in zip(strides_of(shape), shape, strict=True)]
+    wanted = [
+        places.get(s, 0) if n > 1 else 1 for s, n in zip(strides_of(shape), shape, strict=True)
+    ]
     return tuple(wanted) if all(wanted) else None

@@ -27,7 +27,7 @@ COMBINERS = {
 class Condition(NamedTuple):
     """Holds where low <= index < high."""
 
-    index: Linear
+    index: Linear  # pyright: ignore[reportIncompatibleMethodOverride]
     low: int
     high: int
 
@@ -227,8 +227,10 @@ def is_call(op: Operation) -> bool:
     schema = op.SCHEMA
     if not (schema.is_pointwise or schema.name in COMBINERS or schema.name in SPECIAL):
         return True
-    if schema.is_pointwise and _takes_remainder(schema.name) and any(
-        dtype_of(v).is_floating_point for v in op.operands
+    if (
+        schema.is_pointwise
+        and _takes_remainder(schema.name)
+        and any(dtype_of(v).is_floating_point for v in op.operands)
     ):
         return True
     return any(0 in shape_of(v) for v in (*op.operands, *op.results))
@@ -331,7 +333,8 @@ class Extraction:
             keys.append((t.dtype, t.ndim == 0, t.wrapped))
         attrs = tuple(op.attribute_values().items()) if op.SCHEMA.attrs else ()
         whole = _pointwise_expression(
-            op.SCHEMA.name, tuple(keys), constants, attrs, dtype_of(op.results[0]))
+            op.SCHEMA.name, tuple(keys), constants, attrs, dtype_of(op.results[0])
+        )
         expression, kept = compact(whole, len(operands))
         args: list[Arg] = []
         for i in kept:

@@ -71,8 +71,14 @@ def _depends(unit: Unit, on: Unit) -> bool:
 class _Scheduling:
     """List scheduling with the sizes of live values in view."""
 
-    def __init__(self, units: Sequence[Unit], kept: set[SSAValue], returned: set[SSAValue],
-                 maker: Mapping[SSAValue, Unit], readers: Mapping[SSAValue, list[Unit]]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        kept: set[SSAValue],
+        returned: set[SSAValue],
+        maker: Mapping[SSAValue, Unit],
+        readers: Mapping[SSAValue, list[Unit]],
+    ) -> None:
         self.left = {v: len(r) for v, r in readers.items()}
         self.sizes = {
             u: (

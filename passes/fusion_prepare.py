@@ -147,8 +147,11 @@ def _own_results(block: Block, writes: dict[int, int]) -> None:
         base, plain = _shown(value)
         given = base.owner is block
         target = block.args[writes[i]] if i in writes else None
-        as_is = given and base is value and (
-            target is value or (target is None and value not in overwritten))
+        as_is = (
+            given
+            and base is value
+            and (target is value or (target is None and value not in overwritten))
+        )
         if as_is or (not given and plain and base not in seen and _is_computed(base)):
             if not given:
                 seen.add(base)
@@ -168,7 +171,7 @@ def _shown(value: SSAValue) -> tuple[SSAValue, bool]:
     plain = True
     while is_view(value.owner):
         op = value.owner
-        plain = plain and index_of(op) == identity(count(shape_of(value)))  # pyright: ignore
-        plain = plain and count(shape_of(op.operands[0])) == count(shape_of(value))  # pyright: ignore
-        value = op.operands[0]  # pyright: ignore
+        plain = plain and index_of(op) == identity(count(shape_of(value)))
+        plain = plain and count(shape_of(op.operands[0])) == count(shape_of(value))
+        value = op.operands[0]
     return value, plain

@@ -12,7 +12,16 @@ from ..ir.dtypes import DType, bool_, float64, int64
 from ..ir.scalar import Scalar, argument, cast, constant, select
 from ..ir.shapes import axis_of
 from ..ir.shapes_index import slice_bounds
-from .fusion_index import ZERO, Linear, axes_of, broadcast, identity, strides_for, strides_of, weighted
+from .fusion_index import (
+    ZERO,
+    Linear,
+    axes_of,
+    broadcast,
+    identity,
+    strides_for,
+    strides_of,
+    weighted,
+)
 from .fusion_nodes import Arg, Condition, Extraction, Gathered, Node, as_wide, constant_of, wide
 from .fusion_random import rand, randint, randn, rng_advance
 from .fusion_types import count, dtype_of, shape_of
@@ -105,8 +114,11 @@ def _pad(x: Extraction, op: TableOp) -> Node:
         axes[axis] = _moved(axes[axis], -before)
     arg = _element_at(x, op.operands[0], axes, tuple(conditions))
     whole = argument(0, wide(dtype))
-    outside = constant(attrs["value"], wide(dtype)) if dtype.is_floating_point else constant(
-        bool(attrs["value"]) if dtype is bool_ else int(attrs["value"]), dtype)
+    outside = (
+        constant(attrs["value"], wide(dtype))
+        if dtype.is_floating_point
+        else constant(bool(attrs["value"]) if dtype is bool_ else int(attrs["value"]), dtype)
+    )
     for i in range(len(conditions)):
         whole = select(argument(1 + i, bool_), whole, outside)
     return x.pointwise(op, whole, [arg], conditions=conditions)
@@ -184,7 +196,6 @@ def _gather(x: Extraction, op: TableOp) -> Node:
     kept = [ZERO if i == at else a for i, a in enumerate(axes)]
     whole = identity(count(shape_of(index)))
     return _gathering(x, op, table, index, weighted(kept, strides_of(sizes)), whole, at)
-
 
 
 SPECIAL: dict[str, Maker] = {

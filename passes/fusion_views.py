@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from xdsl.ir import Block, Operation, SSAValue
 
@@ -71,7 +71,7 @@ def _select(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
 def _flip(source: Shape, result: Shape, attrs: dict[str, Any]) -> Linear:
     steps, start = list(strides_of(source)), 0
     for d in attrs["dims"]:
-        axis = d % max(len(source), 1)
+        axis: int = d % max(len(source), 1)
         if source:
             start += steps[axis] * (source[axis] - 1)
             steps[axis] = -steps[axis]
@@ -91,7 +91,7 @@ _RULES: dict[str, Rule] = {
 """Ops that only rename elements of their first operand."""
 
 
-def is_view(op: object) -> bool:
+def is_view(op: object) -> TypeGuard[TableOp]:
     """True for ops that only rename elements of their one operand."""
     return isinstance(op, TableOp) and op.SCHEMA.name in _RULES
 
@@ -181,10 +181,10 @@ class Views:
         while is_view(value.owner):
             if not self._has_strides(value):
                 first = value
-            value = value.owner.operands[0]  # pyright: ignore
+            value = value.owner.operands[0]
         return first
 
-    def _cut(self, views: list[Operation]) -> None:
+    def _cut(self, views: Sequence[Operation]) -> None:
         """Follows every view again; of copies that show the same only the first stays one."""
         copies, self.copies = self.copies, set()
         self._sources.clear()

@@ -92,8 +92,9 @@ class _Lowering:
             len(o) if isinstance(o, list) else int(o is not None)  # pyright: ignore
             for o in op.grouped_operands()
         ]
-        given = DictionaryAttr({
-            k: v for k, v in op.properties.items() if k in {p.name for p in op.SCHEMA.attrs}})
+        given = DictionaryAttr(
+            {k: v for k, v in op.properties.items() if k in {p.name for p in op.SCHEMA.attrs}}
+        )
         call = CallOp.of(op.SCHEMA.name, [self.values[v] for v in op.operands], counts, given,
                       [r.type for r in op.results])  # fmt: skip
         if LAYOUTS in op.attributes:
@@ -101,7 +102,7 @@ class _Lowering:
         self._add(op, call)
 
     def _launch(self, op: FusionOp) -> None:
-        layouts = {
+        layouts: dict[SSAValue, Linear] = {
             a: self.layouts[v]
             for a, v in zip(op.body.block.args, op.inputs, strict=True) if v in self.layouts
         }  # fmt: skip

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from xdsl.builder import InsertPoint
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IndexType, IntegerAttr, i1, i64
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.rewriter import InsertPoint
 
 from ..ir.dialects.kernel import LoadOp, StoreOp
 from ..ir.dialects.kernel_types import value_type
@@ -152,7 +152,8 @@ class Emission:
         expression = node.expression
         assert expression is not None
         if expression.kind == "argument":
-            return values[expression.payload]
+            position: int = expression.payload
+            return values[position]
         return emit([expression], values, _Pooled(self, depth), self.b.location)[0]  # pyright: ignore
 
     def element(self, node: Node, e: Linear) -> SSAValue:
@@ -296,7 +297,7 @@ class Emission:
 
     def _reload(self, place: Any, at: Linear, dtype: DType) -> SSAValue:
         if isinstance(place, SSAValue):
-            return self._read(place, at, self.depth, wide(dtype))
+            return self._read(place, at, self.depth, wide(dtype))  # pyright: ignore[reportUnknownArgumentType]
         return self.read(place, at, dtype)
 
     def read(self, output: Any, at: Linear, dtype: DType) -> SSAValue:

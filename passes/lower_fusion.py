@@ -23,7 +23,7 @@ COSTLY_NAMES = 3
 
 @dataclass(frozen=True)
 class Output:
-    """Result number `number` of a fusion: element `e` of its domain is element `link` of `value`."""
+    """Result `number` of a fusion: element `e` of its domain is element `link` of `value`."""
 
     number: int
     result: SSAValue
@@ -89,8 +89,16 @@ class Fused:
         """An empty set of items for rows of `length`."""
         return Items(self.region, self.layouts, length)
 
-    def open(self, name: str, items: Items, extent: int, *, vector: bool = False,
-             unroll: int | None = None, grain: int = 1) -> tuple[KernelBuilder, Emission]:  # fmt: skip
+    def open(
+        self,
+        name: str,
+        items: Items,
+        extent: int,
+        *,
+        vector: bool = False,
+        unroll: int | None = None,
+        grain: int = 1,
+    ) -> tuple[KernelBuilder, Emission]:
         """A builder for the kernel, with a buffer for each input that `items` load and each
         output, and the emission of this fusion into it."""
         arguments = self.op.body.block.args

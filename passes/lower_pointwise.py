@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .fusion_index import identity
+from .fusion_index import Linear, identity
+from .lower_emit import Emission
 from .lower_fusion import Fused, Kernel, divisor_near, through, unroll_for
 from .lower_items import Items
 from .lower_space import Axis, breaks
@@ -35,10 +36,10 @@ def lower_pointwise(fused: Fused, name: str) -> Kernel:
     return fused.close(b, emission)
 
 
-def _store_all(fused: Fused, emission: object, whole: object) -> None:
-    values = [emission.value(o.value, through(o.link, whole))[0] for o in fused.outputs]  # pyright: ignore
+def _store_all(fused: Fused, emission: Emission, whole: Linear) -> None:
+    values = [emission.value(o.value, through(o.link, whole))[0] for o in fused.outputs]
     for o, ssa in zip(fused.outputs, values, strict=True):
-        emission.store(o.result, ssa, whole, ("out", o.number))  # pyright: ignore
+        emission.store(o.result, ssa, whole, ("out", o.number))
 
 
 def _row_length(items: Items, size: int) -> int:

@@ -1,8 +1,8 @@
 """Row fusions: several passes over each row, which lies in the nearest cache meanwhile.
 
-Pass k computes the reductions whose operand needs the results of pass k - 1. What a later pass needs
-of an earlier one is computed again or, where that costs more, kept: in an output that holds it
-anyway, or in scratch. Column reductions add to one row of results for each run of rows.
+Pass k computes the reductions whose operand needs the results of pass k - 1. What a later pass
+needs of an earlier one is computed again or, where that costs more, kept: in an output that holds
+it anyway, or in scratch. Column reductions add to one row of results for each run of rows.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ class _Rows:
         self.columns = [o for o in fused.outputs if _is_column(o)]
         self.runs = fused.attribute("outer") if self.columns else self.rows
         self.full_outputs = [o for o in fused.outputs if o.size == self.size and not _is_column(o)]
-        self.row_outputs = [
-            o for o in fused.outputs if o.size != self.size and not _is_column(o)]
+        self.row_outputs = [o for o in fused.outputs if o.size != self.size and not _is_column(o)]
         self.column = normal(0, [
             (1, self.length, 1), (self.size // self.runs, self.runs, self.length)])  # fmt: skip
         self.passes: dict[int, Pass] = {}
@@ -72,8 +71,11 @@ class _Rows:
         self._collect()
         self._choose_kept()
         inner = self._inner_length()
-        self.loops = [(self.length // inner, inner), (inner, 1)] if inner < self.length else [
-            (self.length, 1)]
+        self.loops = (
+            [(self.length // inner, inner), (inner, 1)]
+            if inner < self.length
+            else [(self.length, 1)]
+        )
 
     def _pass(self, level: int) -> Pass:
         return self.passes.setdefault(level, Pass())
@@ -210,8 +212,7 @@ class _Rows:
         """One element of a pass; returns what the row reductions take in."""
         folded = [emission.element(n, self.full) for n in work.folds]
         columns = [emission.element(n, self.full) for n in work.columns]
-        values = [
-            emission.value(o.value, through(o.link, self.full))[0] for o in work.outputs]
+        values = [emission.value(o.value, through(o.link, self.full))[0] for o in work.outputs]
         kept = [emission.value(i.value, i.e)[0] for i in work.kept]
         for o, ssa in zip(work.outputs, values, strict=True):
             emission.store(o.result, ssa, self.full, ("out", o.number))

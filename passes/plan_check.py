@@ -19,6 +19,7 @@ from ..ir.dialects.program import (
     OutputOp,
     ResultOp,
     ViewOp,
+    integers,
 )
 from ..ir.errors import IRError
 from ..ir.graph import main_of, writes_of
@@ -109,7 +110,7 @@ class _Check:
         aliased: set[int] = set()
         if isinstance(step, LaunchOp):
             given = self.kernels[step.kernel_name].aliased
-            aliased = set() if given is None else {int(n) for n in given.get_values()}
+            aliased = set() if given is None else set(integers(given))
         spans = [*reads, *writes]
         for j in range(len(reads), len(spans)):
             for i in range(j):

@@ -36,6 +36,7 @@ from ..ir.dialects.program import (
     OutputOp,
     ResultOp,
     ViewOp,
+    integers,
 )
 from ..ir.dtypes import DType
 from ..ir.graph import main_of, writes_of
@@ -188,8 +189,8 @@ class _Plan:
 
     def _alias(self, op: LaunchOp, *buffers: int) -> None:
         kernel = self.kernels[op.kernel_name]
-        known = () if kernel.aliased is None else kernel.aliased.get_values()
-        numbers = sorted({*(int(n) for n in known), *buffers})
+        known = () if kernel.aliased is None else integers(kernel.aliased)
+        numbers = sorted({*known, *buffers})
         kernel.aliased = DenseArrayBase.from_list(i64, numbers)
 
 
@@ -266,8 +267,7 @@ class _Emitting:
         if known is not None:
             return known
         tensor = self.plan.tensors[value]
-        block, type_ = tensor.block, memory_type(
-            dtype_of(value), shape_of(value), tensor.index)
+        block, type_ = tensor.block, memory_type(dtype_of(value), shape_of(value), tensor.index)
         match block.kind:
             case "input":
                 op = InputOp(self.func.args[block.number], type_)

@@ -30,7 +30,7 @@ from ostinato.ir.errors import GradientError
 from ostinato.ir.graph import main_of, type_of
 from ostinato.ir.interpret_arrays import ArrayTensor, tensor
 from ostinato.ir.locations import lines_of
-from ostinato.ir.op import OPS, Op, Tensor, Type
+from ostinato.ir.op import OPS, Op, Type, Value
 from ostinato.ir.stages import verify
 from ostinato.ir.vjp import Applied, pull_back, record_body, unbroadcast
 from ostinato.passes.autodiff import autodiff
@@ -290,7 +290,7 @@ def test_bodies_are_recorded_as_they_are_built() -> None:
     nodes, (y,) = record_body(OPS["softmax"], [x], {"dim": 1})
     assert [n.op.name for n in nodes] == ["amax", "sub", "exp", "sum", "div"]
     assert nodes[0].operands[0] is x and nodes[-1].results[0] is y
-    assert all(isinstance(v, Tensor) for n in nodes for v in n.results)
+    assert all(isinstance(v, Value) for n in nodes for v in n.results)
 
 
 def is_smooth(g: Any) -> bool:

@@ -215,7 +215,8 @@ REFUSED = [
             "kernel.yield %v : f32\n}",
             HEAD,
         ),
-        "kernel.reduce: combiner `mean`; it must be one of sum, prod, max, min, umax, umin, any, all",
+        "kernel.reduce: combiner `mean`; it must be one of sum, prod, max, min, umax, umin, any, "
+        "all",
     ),
     (
         kernel(

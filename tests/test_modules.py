@@ -108,7 +108,7 @@ def test_loading_loosely_says_what_differs() -> None:
 
 
 def test_conversion_keeps_parameters_and_converts_gradients() -> None:
-    m = nn.Sequential(nn.Linear(2, 2))
+    m: Any = nn.Sequential(nn.Linear(2, 2))
     m.register_buffer("count", ot.zeros(1, dtype=ot.int64))
     m.register_buffer("mean", ot.zeros(1))
     p = m[0].weight
@@ -158,7 +158,7 @@ def test_submodules_by_name() -> None:
 
 
 def replaced_parameter() -> None:
-    nn.Linear(2, 1).weight = ot.zeros(1, 2)
+    nn.Linear(2, 1).weight = ot.zeros(1, 2)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 ERRORS: dict[str, tuple[Any, type[Exception], str]] = {

@@ -116,7 +116,11 @@ def test_embedding_adds_up_gradients_of_equal_rows() -> None:
 def test_cross_entropy_loss(reduction: str, smoothing: float) -> None:
     x, y = leaves((4, 5))
     target = np.array([0, 4, 2, 4])
-    options = {"ignore_index": 2, "reduction": reduction, "label_smoothing": smoothing}
+    options: dict[str, Any] = {
+        "ignore_index": 2,
+        "reduction": reduction,
+        "label_smoothing": smoothing,
+    }
     a = nn.CrossEntropyLoss(**options)(x, ot.tensor(target))
     b = torch.nn.CrossEntropyLoss(**options)(y, torch.tensor(target))
     np.testing.assert_allclose(numpy_of(a), numpy_of(b), rtol=1e-5)
@@ -126,7 +130,7 @@ def test_cross_entropy_loss(reduction: str, smoothing: float) -> None:
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_mse_loss(reduction: str) -> None:
+def test_mse_loss(reduction: Any) -> None:
     (x, y), (t, u) = leaves((4, 5)), leaves((4, 5), seed=2)
     a = nn.MSELoss(reduction)(x, t)
     b = torch.nn.MSELoss(reduction=reduction)(y, u)
@@ -295,4 +299,4 @@ def test_functional_has_the_tables_namespace() -> None:
     assert names and names <= set(dir(F))
     assert all(hasattr(torch.nn.functional, name) for name in dir(F))
     with pytest.raises(AttributeError, match=r"^nn\.functional has no 'conv2d'; it has "):
-        _ = F.conv2d
+        _ = F.conv2d  # pyright: ignore[reportAttributeAccessIssue]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import ostinato as ot
 from op_cases import (
     TOLERANCE,
     Case,
@@ -22,8 +23,10 @@ from oracles_random import philox
 from oracles_torch import to_torch, torch_dtype
 from ostinato.ir.dims import Dim
 from ostinato.ir.dtypes import DType, bfloat16, float16
+from ostinato.ir.errors import DTypeError, ShapeError
 from ostinato.ir.interpret_arrays import tensor
 from ostinato.ir.op import OPS, Op, Type
+from ostinato.runtime import _C
 
 
 def test_every_op_has_an_oracle_and_samples() -> None:
@@ -198,3 +201,63 @@ def from_torch(value: Any, dtype: DType) -> Any:
     """A half tensor as one of our values; all else as it is."""
     halves = isinstance(value, torch.Tensor)
     return tensor(value.float().numpy(), dtype) if halves else tensor(value)
+
+
+X23 = np.zeros((2, 3), "float32")
+REFUSED = [
+    # op, operands, attributes, what is said
+    ("add", (X23, np.zeros(2)), {},
+     "add: shapes (2, 3) and (2,) do not broadcast; sizes must be equal or 1, counted from the last"),
+    ("sub", (X23 > 0, True), {},
+     "sub: input has dtype bool; give an integer or floating-point dtype"),
+    ("where", (X23, X23, X23), {}, "where: condition has dtype float32; give bool"),
+    ("bitwise_and", (X23, X23), {},
+     "bitwise_and: input has dtype float32; give bool or an integer dtype"),
+    ("matmul", (X23, X23.astype("float64").T), {},
+     "matmul: dtypes float32 and float64 differ; convert one of the operands with `.to(dtype)`"),
+    ("gather", (X23, X23), {"dim": 0}, "gather: index has dtype float32; give an integer dtype"),
+    ("gather", (X23, np.zeros((3, 3), "int64")), {"dim": 1},
+     "gather: index (3, 3) does not fit input (2, 3); give an index of the same rank, no longer "
+     "along any other axis"),
+    ("scatter_add", (X23, np.zeros((2, 3), "int64"), X23[:1]), {"dim": 1},
+     "scatter_add: index (2, 3) does not fit src (1, 3); give an index of the same rank, no longer "
+     "along any other axis"),
+    ("select", (X23,), {"dim": 1, "index": 3},
+     "select: index 3 is out of range for dim 1 of shape (2, 3); give an index from -3 to 2"),
+    ("select", (X23[0, 0],), {"dim": 0, "index": 0},
+     "select: shape () has no axis to index; give a tensor with axes"),
+    ("softmax", (X23,), {"dim": 2},
+     "softmax: dim 2 is out of range for shape (2, 3); give a dim from -2 to 1"),
+    ("tril", (X23[0],), {},
+     "tril: shape (3,) has too few axes; give a tensor with at least 2"),
+    ("one_hot", (np.zeros(2, "int64"),), {"num_classes": -1},
+     "one_hot: size -1 is negative; give a size from 0"),
+    ("layer_norm", (X23, None, None), {"normalized_shape": (2,)},
+     "layer_norm: shape (3,) is not the normalized shape (2,); give the last sizes of the input, "
+     "and weight and bias of that shape"),
+    ("layer_norm", (X23, X23, None), {"normalized_shape": (3,)},
+     "layer_norm: shape (2, 3) is not the normalized shape (3,); give the last sizes of the input, "
+     "and weight and bias of that shape"),
+    ("cross_entropy", (X23, np.zeros(3, "int64")), {},
+     "cross_entropy: input (2, 3) does not fit target (3,); give (N, C, ...) and (N, ...), or (C,) "
+     "and ()"),
+    ("cross_entropy", (X23, X23[:, 0]), {},
+     "cross_entropy: target has dtype float32; give an integer dtype"),
+    ("mse_loss", (X23, X23), {"reduction": "avg"},
+     "mse_loss: 'avg' is not known for reduction; give 'none', 'mean' or 'sum'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "operands", "attrs", "text"), REFUSED)
+def test_refusals(name: str, operands: Any, attrs: dict[str, Any], text: str) -> None:
+    """The rules and the native call say the same."""
+    op = OPS[name]
+    attrs = {p.name: attrs.get(p.name, p.default) for p in op.attrs}
+    with pytest.raises((ShapeError, DTypeError, ValueError)) as by_rule:
+        op.infer([_type_of(o) for o in operands], attrs)
+    given = [ot.from_numpy(o) if isinstance(o, np.ndarray) else o for o in operands]
+    named = {p.name: o for p, o in zip(op.operands, given, strict=True)}
+    with pytest.raises((ShapeError, DTypeError, ValueError)) as by_call:
+        _C.call(name, **named, **attrs)
+    assert (str(by_rule.value), str(by_call.value)) == (text, text)
+    assert by_rule.type is by_call.type

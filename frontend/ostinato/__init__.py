@@ -1,4 +1,4 @@
-"""Ostinato: tensors that run at once, and functions captured once and replayed as compiled Programs."""
+"""Ostinato: tensors that run at once, and functions captured once and replayed, compiled."""
 
 from .native import connect as _connect
 
@@ -22,7 +22,6 @@ from .creation import from_numpy as from_numpy  # noqa: E402
 from .creation import tensor as tensor  # noqa: E402
 from .ir.dtypes import DType as DType  # noqa: E402
 from .ir.dtypes import bfloat16 as bfloat16  # noqa: E402
-from .ir.dtypes import bool_ as bool  # noqa: A004, E402
 from .ir.dtypes import bool_ as bool_  # noqa: E402
 from .ir.dtypes import float16 as float16  # noqa: E402
 from .ir.dtypes import float32 as float32  # noqa: E402
@@ -47,6 +46,7 @@ from .tensor import Tensor as Tensor  # noqa: E402
 from .threads import get_num_threads as get_num_threads  # noqa: E402
 from .threads import set_num_threads as set_num_threads  # noqa: E402
 
+bool = bool_
 _names = dict(vars(_ops.functions))
 
 

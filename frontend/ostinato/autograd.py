@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from .ir.errors import GradientError
 from .runtime import _C
@@ -16,8 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Mode:
     """A context manager and decorator that sets a thread's flag and puts it back."""
 
-    get: Callable[[], bool]
-    set: Callable[[bool], None]
+    get: ClassVar[staticmethod[[], bool]]
+    set: ClassVar[staticmethod[[bool], None]]
 
     def __init__(self, on: bool) -> None:
         self.on = on
@@ -107,9 +107,7 @@ def value_and_grad(
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         given = list(args)
-        outer = _C.grad_enabled() and any(
-            isinstance(a, Tensor) and a.requires_grad for a in args
-        )
+        outer = _C.grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in args)
         with enable_grad():
             for i in positions:
                 given[i] = _variable(given[i], outer)
@@ -136,7 +134,7 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[.
 
 
 def vjp(fn: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[[Tensor], Any]]:
-    """`fn(*primals)` and a function from a cotangent of it to the tuple of cotangents of primals."""
+    """`fn(*primals)` and a function from a cotangent of it to those of the primals, a tuple."""
     with enable_grad():
         inputs = [x.detach().requires_grad_() for x in primals]
         value = fn(*inputs)

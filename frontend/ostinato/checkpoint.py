@@ -1,5 +1,8 @@
 """Tensors in safetensors files, bfloat16 included."""
 
+# safetensors has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import os

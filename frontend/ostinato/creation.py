@@ -71,5 +71,3 @@ def empty(*size: Any, dtype: DType = float32, requires_grad: bool = False) -> Te
 def empty_like(source: Tensor, *, dtype: DType | None = None) -> Tensor:
     """An uninitialised tensor of the shape and dtype of `source`."""
     return empty(source.shape, dtype=dtype or source.dtype)
-
-

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from .ir import ops as _table  # noqa: F401
+from .ir import ops as _table  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from .ir.op import OPS, Op
 from .runtime import _C
 
@@ -54,8 +54,7 @@ def _creating(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 def _function(op: Op) -> Callable[..., Any]:
     fn = expanded(op) if op.kind == "function" else getattr(_C.ops, op.name)
-    makes = not op.method and any(p.name == "dtype" for p in op.params)
-    return _creating(fn) if makes else fn
+    return _creating(fn) if op.creates else fn
 
 
 functions = SimpleNamespace(**{name: _function(op) for name, op in OPS.items()})

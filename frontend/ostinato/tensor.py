@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .ir.dtypes import DType, bool_, float16, float32, float64, int32, int64
+from .ir.errors import CaptureError
 from .ir.op import OPS, Builder, Op, set_eager
 from .ops import check_device, expanded, functions
 from .runtime import _C
 
-Tensor: Any = _C.Tensor
+Tensor = _C.Tensor
 
 
-def _apply_op(self: Any, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+def _apply_op(self: Tensor | None, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     """What lets the bodies and functions of the table run on native tensors."""
     order = iter(operands)
     values = iter(attrs.values())
@@ -28,14 +29,14 @@ class _Eager(Builder):
         return _apply_op(None, op, operands, attrs)
 
 
-def numpy(self: Any) -> Any:
+def numpy(self: Tensor) -> Any:
     """A NumPy array on the same memory. TypeError for bfloat16, RuntimeError with requires_grad."""
     if self.requires_grad:
         raise RuntimeError("numpy: the tensor requires grad; use .detach().numpy()")
     return _C.to_numpy(self)
 
 
-def tolist(self: Any) -> Any:
+def tolist(self: Tensor) -> Any:
     """Nested Python lists of the elements, or a number for a 0-d tensor."""
     source = self.detach()
     return _C.to_numpy(source.to(float32) if _is_bfloat16(source) else source).tolist()
@@ -46,7 +47,7 @@ def _is_bfloat16(t: Any) -> bool:
 
 
 def backward(
-    self: Any,
+    self: Tensor,
     gradient: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -59,18 +60,18 @@ def backward(
     _C.backward(self, gradient, bool(retain_graph), create_graph)
 
 
-def requires_grad_(self: Any, requires_grad: bool = True) -> Any:
+def requires_grad_(self: Tensor, requires_grad: bool = True) -> Any:
     """Set `requires_grad` and return the tensor."""
     self.requires_grad = requires_grad
     return self
 
 
-def size(self: Any, dim: int | None = None) -> Any:
+def size(self: Tensor, dim: int | None = None) -> Any:
     """The shape, or the size of axis `dim`."""
     return self.shape if dim is None else self.shape[dim]
 
 
-def numel(self: Any) -> int:
+def numel(self: Tensor) -> int:
     """The number of elements."""
     total = 1
     for s in self.shape:
@@ -78,7 +79,7 @@ def numel(self: Any) -> int:
     return total
 
 
-def _repr(self: Any) -> str:
+def _repr(self: Tensor) -> str:
     if _C.is_traced(self):
         return f"tensor(<captured>, shape={self.shape}, dtype={self.dtype})"
     import numpy as np
@@ -94,35 +95,38 @@ def _repr(self: Any) -> str:
     return f"tensor({', '.join(parts)})"
 
 
-def _iter(self: Any) -> Iterator[Any]:
+def _iter(self: Tensor) -> Iterator[Any]:
     if self.ndim == 0:
         raise TypeError("iteration: a 0-d tensor has no elements to iterate over; use .item()")
     return (self[i] for i in range(len(self)))
 
 
 def _item_as(kind: type) -> Any:
-    return lambda self: kind(_C.item(self))
+    def convert(self: Tensor) -> Any:
+        return kind(_C.item(self))
+
+    return convert
 
 
-def _index(self: Any) -> int:
+def _index(self: Tensor) -> int:
     value = _C.item(self)
     if isinstance(value, float):
         raise TypeError("index: a floating-point tensor came; give an integer tensor")
     return int(value)
 
 
-def _array(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
+def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
     array = numpy(self.detach())
     if dtype is not None and array.dtype != dtype:
         return array.astype(dtype)
     return array.copy() if copy else array
 
 
-def _bool(self: Any) -> bool:
+def _bool(self: Tensor) -> bool:
     return bool(_C.item(self))
 
 
-def to(self: Any, *args: Any, dtype: DType | None = None, device: str | None = None) -> Any:
+def to(self: Tensor, *args: Any, dtype: DType | None = None, device: str | None = None) -> Any:
     """The tensor in another dtype and on another device ("cpu" is the one there is)."""
     for a in args:
         dtype, device = (a, device) if isinstance(a, DType) else (dtype, a)
@@ -132,13 +136,16 @@ def to(self: Any, *args: Any, dtype: DType | None = None, device: str | None = N
     return self if dtype is None or dtype is self.dtype else functions.to(self, dtype)
 
 
-def _dlpack(self: Any, **_: Any) -> Any:
+def _dlpack(self: Tensor, **_: Any) -> Any:
     """A DLPack capsule on the same memory."""
     return _C.to_dlpack(self.detach()).__dlpack__()
 
 
 def _cast(dtype: DType) -> Any:
-    return lambda self: to(self, dtype)
+    def cast(self: Tensor) -> Tensor:
+        return to(self, dtype)
+
+    return cast
 
 
 def _attach() -> None:
@@ -151,15 +158,14 @@ def _attach() -> None:
     more: dict[str, Any] = {
         "apply_op": _apply_op, "__repr__": _repr, "__iter__": _iter, "__array__": _array,
         "__bool__": _bool, "__float__": _item_as(float), "__int__": _item_as(int),
-        "__index__": _index, "item": _C.item, "__dlpack__": _dlpack, "dim": lambda self: self.ndim,
-        "__dlpack_device__": lambda self: (1, 0), "stride": stride,
-        "is_contiguous": _C.is_contiguous, "data_ptr": _C.data_ptr, "cpu": lambda self: self,
-        "storage_offset": _C.storage_offset, "element_size": lambda self: self.dtype.itemsize,
+        "__index__": _index, "item": _C.item, "__dlpack__": _dlpack, "dim": _dim,
+        "__dlpack_device__": _dlpack_device, "stride": stride,
+        "is_contiguous": _C.is_contiguous, "data_ptr": _C.data_ptr, "cpu": _cpu,
+        "storage_offset": _C.storage_offset, "element_size": _element_size,
         "float": _cast(float32), "double": _cast(float64), "half": _cast(float16),
         "long": _cast(int64), "int": _cast(int32), "bool": _cast(bool_),
-        "device": property(lambda self: "cpu"), "T": property(lambda self: self.t()),
-        "data": property(lambda self: self.detach()), "type_as": lambda self, o: to(self, o.dtype),
-        "zero_": lambda self: self.fill_(0), "is_floating_point": _is_floating_point,
+        "device": property(_device), "T": property(Tensor.t), "data": property(_data, _set_data),
+        "type_as": _type_as, "zero_": _zero_, "is_floating_point": _is_floating_point,
         "__deepcopy__": _deepcopy,
     }  # fmt: skip
     for name, value in more.items():
@@ -170,21 +176,65 @@ def _method(value: Any) -> Any:
     """Native functions have no binding to `self`; wrap them in ones that do."""
     if isinstance(value, property) or hasattr(value, "__get__"):
         return value
-    return lambda self, *args: value(self, *args)
+
+    def method(self: Tensor, *args: Any) -> Any:
+        return value(self, *args)
+
+    return method
 
 
-def _is_floating_point(self: Any) -> bool:
+def _dim(self: Tensor) -> int:
+    return self.ndim
+
+
+def _cpu(self: Tensor) -> Tensor:
+    return self
+
+
+def _device(self: Tensor) -> str:
+    return "cpu"
+
+
+def _dlpack_device(self: Tensor) -> tuple[int, int]:
+    return (1, 0)
+
+
+def _element_size(self: Tensor) -> int:
+    return self.dtype.itemsize
+
+
+def _type_as(self: Tensor, other: Tensor) -> Tensor:
+    return to(self, other.dtype)
+
+
+def _zero_(self: Tensor) -> Tensor:
+    return self.fill_(0)
+
+
+def _data(self: Tensor) -> Tensor:
+    return self.detach()
+
+
+def _set_data(self: Tensor, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"data: a {type(value).__name__} came; give a Tensor")
+    if _C.is_capturing():
+        raise CaptureError("data: a tensor changed its memory in a capture; use copy_")
+    _C.give_value(self, value)
+
+
+def _is_floating_point(self: Tensor) -> bool:
     return self.dtype.is_floating_point
 
 
-def _deepcopy(self: Any, memo: dict[int, Any]) -> Any:
+def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Any:
     made = type(self)(functions.clone(self.detach()))
     made.requires_grad = self.requires_grad
     memo[id(self)] = made
     return made
 
 
-def stride(self: Any, dim: int | None = None) -> Any:
+def stride(self: Tensor, dim: int | None = None) -> Any:
     """The strides in elements, or that of axis `dim`."""
     strides = _C.strides(self)
     return strides if dim is None else strides[dim]

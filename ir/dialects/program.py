@@ -7,9 +7,10 @@ At stage `kernels` values are tensors:
     %4 = program.call matmul(%2, %3) {} : (tensor<4x8xf32>, tensor<8x4xf32>) -> tensor<4x4xf32>
 
 Element (i, j, ...) of a view is element `start + i * strides[0] + ...` of the memory of the viewed
-tensor, which is row-major unless `layouts` say otherwise, and no view. A kernel's buffers are the operands of its launch, then the results; `reuse` holds
-(buffer, buffer) pairs that may be one. An absent operand of a call is `none`, a list operand stands
-in brackets. `layouts` gives the strides in memory of each result of a call, () for row-major.
+tensor, which is row-major unless `layouts` say otherwise, and no view. A kernel's buffers are the
+operands of its launch, then the results; `reuse` holds (buffer, buffer) pairs that may be one. An
+absent operand of a call is `none`, a list operand stands in brackets. `layouts` gives the strides
+in memory of each result of a call, () for row-major.
 
 At stage `planned` memory is explicit. Each tensor in memory is a `memref` made by one of
 `program.input` (the memory of an argument), `program.arena` (at a byte offset of the region's one
@@ -20,8 +21,9 @@ holds a result of the region.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import cast
 
 from xdsl.dialects.builtin import (
     I64,
@@ -29,6 +31,7 @@ from xdsl.dialects.builtin import (
     DenseArrayBase,
     DictionaryAttr,
     IntegerAttr,
+    IntegerType,
     MemRefType,
     StringAttr,
     SymbolRefAttr,
@@ -66,8 +69,17 @@ from .program_text import (
     print_view,
 )
 
-__all__ = ["ArenaOp", "CallOp", "ConstantOp", "InputOp", "LaunchOp", "OutputOp", "Program",
-           "ResultOp", "ViewOp"]
+__all__ = [
+    "ArenaOp",
+    "CallOp",
+    "ConstantOp",
+    "InputOp",
+    "LaunchOp",
+    "OutputOp",
+    "Program",
+    "ResultOp",
+    "ViewOp",
+]
 
 
 SEGMENTS = "operandSegmentSizes"
@@ -101,15 +113,22 @@ class LaunchOp(IRDLOperation):
     traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
     @classmethod
-    def of(cls, kernel: str, arguments: Sequence[SSAValue], results: Sequence[Attribute],
-           reuse: Sequence[tuple[int, int]] = (), into: Sequence[SSAValue] = ()) -> LaunchOp:
+    def of(
+        cls,
+        kernel: str,
+        arguments: Sequence[SSAValue],
+        results: Sequence[Attribute],
+        reuse: Sequence[tuple[int, int]] = (),
+        into: Sequence[SSAValue] = (),
+    ) -> LaunchOp:
         """A launch of `kernel`; planned ones have no results but memory to write `into`."""
         properties: dict[str, Attribute] = {
-            "kernel": SymbolRefAttr(kernel), SEGMENTS: _sizes((len(arguments), len(into)))}
+            "kernel": SymbolRefAttr(kernel),
+            SEGMENTS: _sizes((len(arguments), len(into))),
+        }
         if reuse:
             properties["reuse"] = _pair_array(tuple(reuse))
-        return cls.create(
-            operands=[*arguments, *into], result_types=results, properties=properties)
+        return cls.create(operands=[*arguments, *into], result_types=results, properties=properties)
 
     @property
     def kernel_name(self) -> str:
@@ -138,13 +157,18 @@ def _pairs_of(array: ArrayAttr[DenseArrayBase]) -> list[tuple[int, int]]:
     return [(p[0], p[1]) for p in _pairs(array)]
 
 
-def _pairs(array: ArrayAttr[DenseArrayBase] | None) -> list[tuple[int, ...]]:
-    return [tuple(int(x) for x in p.get_values()) for p in array or ()]
+def integers(array: Attribute) -> tuple[int, ...]:
+    """The elements of a dense array of integers."""
+    return cast("DenseArrayBase[IntegerType]", array).get_values()
+
+
+def _pairs(array: Iterable[Attribute] | None) -> list[tuple[int, ...]]:
+    return [integers(p) for p in array or ()]
 
 
 @irdl_op_definition
 class CallOp(IRDLOperation):
-    """Runs the native kernel of an op of the table; `segments` counts the values of each operand."""
+    """Runs the native kernel of an op of the table; `segments` counts values by operand."""
 
     name = "program.call"
     callee = prop_def(StringAttr)
@@ -158,23 +182,36 @@ class CallOp(IRDLOperation):
     traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
     @classmethod
-    def of(cls, callee: str, arguments: Sequence[SSAValue], segments: Sequence[int],
-           given: DictionaryAttr, results: Sequence[Attribute],
-           into: Sequence[SSAValue] = ()) -> CallOp:
+    def of(
+        cls,
+        callee: str,
+        arguments: Sequence[SSAValue],
+        segments: Sequence[int],
+        given: DictionaryAttr,
+        results: Sequence[Attribute],
+        into: Sequence[SSAValue] = (),
+    ) -> CallOp:
         """A call of the op `callee`; planned ones have no results but memory to write `into`."""
-        return cls.create(operands=[*arguments, *into], result_types=results, properties={
-            "callee": StringAttr(callee), "given": given, "segments": _sizes(tuple(segments)),
-            SEGMENTS: _sizes((len(arguments), len(into)))})
+        return cls.create(
+            operands=[*arguments, *into],
+            result_types=results,
+            properties={
+                "callee": StringAttr(callee),
+                "given": given,
+                "segments": _sizes(tuple(segments)),
+                SEGMENTS: _sizes((len(arguments), len(into))),
+            },
+        )
 
     @property
-    def grouped(self) -> list[SSAValue | None | list[SSAValue]]:
+    def grouped(self) -> list[SSAValue | list[SSAValue] | None]:
         """Operands as the op's signature has them: a value, None, or a list for a list operand."""
         from ..op import OPS
 
-        found: list[SSAValue | None | list[SSAValue]] = []
+        found: list[SSAValue | list[SSAValue] | None] = []
         at = 0
         for p, n in zip(OPS[self.callee.data].operands, self.counts, strict=True):
-            part = list(self.arguments[at:at + n])
+            part = list(self.arguments[at : at + n])
             at += n
             found.append(part if p.kind == "tensors" else part[0] if part else None)
         return found
@@ -182,7 +219,7 @@ class CallOp(IRDLOperation):
     @property
     def counts(self) -> list[int]:
         """The number of values of each operand."""
-        return [int(n) for n in self.segments.get_values()]
+        return list(integers(self.segments))
 
     @property
     def strides(self) -> list[tuple[int, ...]] | None:
@@ -199,8 +236,9 @@ class CallOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> CallOp:
         found = parse_call(parser)
-        op = cls.of(found.name, found.arguments, found.segments, found.given, found.results,
-                    found.into)
+        op = cls.of(
+            found.name, found.arguments, found.segments, found.given, found.results, found.into
+        )
         op.properties |= found.properties
         op.attributes |= found.attributes
         return op
@@ -211,8 +249,9 @@ class CallOp(IRDLOperation):
         if self.callee.data not in OPS:
             raise VerifyException(f"{self.name}: no op is called '{self.callee.data}'")
         if len(self.counts) != len(OPS[self.callee.data].operands):
-            raise VerifyException(f"{self.name}: {len(self.counts)} operands for "
-                                  f"'{self.callee.data}'")
+            raise VerifyException(
+                f"{self.name}: {len(self.counts)} operands for '{self.callee.data}'"
+            )
 
 
 @irdl_op_definition
@@ -226,15 +265,19 @@ class ViewOp(IRDLOperation):
     view = result_def(TensorType)
     traits = traits_def(NoMemoryEffect())
 
-    def __init__(self, source: SSAValue, strides: Sequence[int], start: int,
-                 type_: Attribute) -> None:
-        super().__init__(operands=[source], result_types=[type_], properties={
-            "strides": _numbers(strides), "start": IntegerAttr(start, i64)})
+    def __init__(
+        self, source: SSAValue, strides: Sequence[int], start: int, type_: Attribute
+    ) -> None:
+        super().__init__(
+            operands=[source],
+            result_types=[type_],
+            properties={"strides": _numbers(strides), "start": IntegerAttr(start, i64)},
+        )
 
     @property
     def steps(self) -> tuple[int, ...]:
         """The stride along each axis, in elements."""
-        return tuple(int(s) for s in self.strides.get_values())
+        return integers(self.strides)
 
     def verify_(self) -> None:
         if isinstance(self.source.owner, ViewOp):
@@ -330,5 +373,6 @@ class ResultOp(IRDLOperation):
         super().__init__(operands=[memory], result_types=[type_])
 
 
-Program = Dialect("program", [LaunchOp, CallOp, ViewOp, ConstantOp, InputOp, ArenaOp, OutputOp,
-                              ResultOp], [])
+Program = Dialect(
+    "program", [LaunchOp, CallOp, ViewOp, ConstantOp, InputOp, ArenaOp, OutputOp, ResultOp], []
+)

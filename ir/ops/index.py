@@ -151,7 +151,8 @@ def _() -> Iterator[Sample]:
 @composite(shape=Appended("num_classes"), dtype=Only(Fixed(int64), "i", of=Same()),
            native=True, method=False, namespace="nn.functional")  # fmt: skip
 def one_hot(input: Tensor, num_classes: Size) -> Tensor:
-    """1 at the place along a new last axis that the integer names, else 0, as int64."""
+    """1 at the place along a new last axis that the integer names, else 0, as int64; all 0 for an
+    integer that is not from 0 to num_classes - 1."""
     return to(eq(unsqueeze(input, dim=-1), iota(num_classes, 0, 1)), dtype=int64)
 
 

@@ -51,7 +51,8 @@ def capture_and_passes(step: Any, *args: Any) -> float:
     from ostinato.compiler.region import to_module
     from ostinato.passes.pipeline import run_passes
 
-    leaves, structure = optree.tree_flatten((args, {}), none_is_leaf=True)
+    tree: Any = (args, {})
+    leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
     started = time.perf_counter()
     run_passes(to_module(trace(step.fn, leaves, structure)[0]))
     return time.perf_counter() - started

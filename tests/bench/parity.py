@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import click
-import models
 import torch
 from measure import Bar, options, report, use_threads
 from models import MINIGPT, REVERSE, VIT, Config
 from torch_models import batch_of, twins
 
 import ostinato as ot
+import ostinato.nn.functional as F
 from ostinato import optim
 
 MODELS: dict[str, Config] = {
@@ -30,7 +30,7 @@ MODELS: dict[str, Config] = {
 # The gradient of a key's bias is rounding alone; AdamW makes steps of it unless eps is above.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD": {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-3},
-    "AdamW": {"lr": 3e-4, "betas": (0.9, 0.95), "eps": 1e-6, "weight_decay": 0.1},
+    "AdamW": {"lr": 1e-3, "betas": (0.9, 0.95), "eps": 1e-6, "weight_decay": 1.0},
 }
 LOSS_LIMIT = 1e-5
 PARAMETER_LIMIT = 1e-4
@@ -109,12 +109,12 @@ def norm(array: Any) -> float:
 @contextmanager
 def wrong_gelu() -> Iterator[None]:
     """Plants the exact GELU where the model asks for that with tanh."""
-    right = models.F.gelu
-    models.F.gelu = lambda x, approximate: right(x)
+    right = F.gelu
+    F.gelu = lambda x, approximate: right(x)
     try:
         yield
     finally:
-        models.F.gelu = right
+        F.gelu = right
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +89,8 @@ class Compiled:
 
     def ir(self, stage: str = "fused") -> str:
         """The IR of the newest variant after `stage`, as text that parses back."""
-        texts = _build.stages(self._newest().region)
+        built = self._newest().built
+        texts = built.dumps = built.dumps or _build.stages(built.region)
         if stage not in texts:
             raise ValueError(f"ir: stage '{stage}' came; give one of {', '.join(texts)}")
         return texts[stage]
@@ -153,7 +154,7 @@ def trace(fn: Callable[..., Any], leaves: Sequence[Any], structure: Any) -> tupl
 
 
 @contextmanager
-def _capturing(tracer: Any, session: Session) -> Iterator[None]:
+def _capturing(tracer: Any, session: Session) -> Generator[None]:
     _C.set_number_hook(find_source)
     _sessions.append(session)
     tracer.start()
@@ -220,7 +221,7 @@ class Capture:
 
 
 @contextmanager
-def capture() -> Iterator[Capture]:
+def capture() -> Generator[Capture]:
     """Capture what is done inside; at the end it is compiled and run, and every tensor that the
     region wrote or made and that is still held has its value."""
     tracer = _C.Tracer()

@@ -6,10 +6,10 @@ import builtins
 import dis
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, cast
 
 from ..ir.errors import CaptureError
 from ..runtime import _C
@@ -24,7 +24,7 @@ _SAFE_BUILTINS = {
     )
 }  # fmt: skip
 _PURE_MODULES = {"math", "_operator", "cmath", "itertools", "_functools", "optree._C"}
-_PURE_METHODS = {
+_PURE_METHODS: dict[Any, set[str] | None] = {
     dict: {"get", "items", "keys", "values", "copy", "__contains__", "__getitem__"},
     list: {"index", "count", "copy", "__getitem__", "__contains__"},
     tuple: {"index", "count", "__getitem__", "__contains__"},
@@ -37,7 +37,7 @@ _TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "<str
 
 
 @contextmanager
-def watched() -> Iterator[None]:
+def watched() -> Generator[None]:
     """CaptureError for what runs inside and a replay would not repeat, naming its line."""
     watch = _Watch()
     before = sys.getprofile()
@@ -72,10 +72,11 @@ class _Watch:
             self._report(code, frame.f_lineno, f"a call of `{_name(arg)}`")
 
     def _look_at(self, code: CodeType) -> None:
-        line = code.co_firstlineno
-        for step in dis.get_instructions(code):
+        line: int = code.co_firstlineno
+        steps = cast("Iterable[Any]", dis.get_instructions(code))
+        for step in steps:
             if step.starts_line:
-                line = step.starts_line if step.starts_line is not True else step.line_number  # pyright: ignore
+                line = step.starts_line if step.starts_line is not True else step.line_number
             if step.opname not in _STORES or step.argval in _TENSOR_ATTRIBUTES:
                 continue
             if step.opname == "STORE_DEREF" and step.argval not in code.co_freevars:

@@ -147,10 +147,10 @@ def _build(builder: Any, node: Node, given: list[Any]) -> Sequence[Any]:
         return builder.gradient(given[0], given[1], given[2:])
     op = OPS[node.name]
     attrs = {p.name: v for p, v in zip(op.attrs, node.attrs, strict=True)}
-    results = builder.apply_op(op, _grouped(op, given), attrs)
-    results = results if isinstance(results, tuple) else (results,)
+    made = builder.apply_op(op, _grouped(op, given), attrs)
+    results: list[Any] = [*made] if isinstance(made, tuple) else [made]
     if node.no_grad and op.vjp_rule is not None and not op.name.endswith("_step"):
-        results = tuple(OPS["detach"](r) if r.dtype.is_floating_point else r for r in results)
+        results = [OPS["detach"](r) if r.dtype.is_floating_point else r for r in results]
     return results
 
 

@@ -6,7 +6,7 @@ import ast
 import linecache
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -68,7 +68,7 @@ def _holds_numbers(frame: FrameType) -> bool:
         if not isinstance(node, (ast.Name, ast.Attribute)):
             continue
         try:
-            value = eval(compile(ast.Expression(node), "<source>", "eval"),  # noqa: S307
+            value = eval(compile(ast.Expression(node), "<source>", "eval"),
                          frame.f_globals, frame.f_locals)  # fmt: skip
         except Exception:
             return True
@@ -88,7 +88,9 @@ def _reads(read: Callable[[], Any], number: Any) -> bool:
 def _is_literal(number: Any, code: CodeType) -> bool:
     def among(constants: tuple[Any, ...]) -> bool:
         return any(
-            among(c) if isinstance(c, tuple) else type(c) is type(number) and abs(c) == abs(number)
+            among(c)  # pyright: ignore[reportUnknownArgumentType]
+            if isinstance(c, tuple)
+            else type(c) is type(number) and abs(c) == abs(number)
             for c in constants
             if isinstance(c, (tuple, int, float))
         )
@@ -96,7 +98,7 @@ def _is_literal(number: Any, code: CodeType) -> bool:
     return among(code.co_consts) or (isinstance(number, bool))
 
 
-def _paths(frame: FrameType) -> Iterator[tuple[Any, Callable[[], Any]]]:
+def _paths(frame: FrameType) -> Generator[tuple[Any, Callable[[], Any]]]:
     """(key, how to read it) for the names and attribute chains of the running expression."""
     for node in _expression(frame):
         if isinstance(node, ast.Attribute):

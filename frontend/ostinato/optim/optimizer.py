@@ -28,7 +28,7 @@ class Optimizer:
         given = list(params)
         if not given:
             raise ValueError(f"{self._name}: no parameters came; give at least one")
-        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        groups: list[Any] = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
 
@@ -157,7 +157,8 @@ def live(group: Group, *options: str) -> tuple[Any, ...]:
     found: list[Any] = []
     for option in options:
         value = group[option]
-        for i, number in enumerate(value if isinstance(value, tuple) else (value,)):
+        parts: list[Any] = [*value] if isinstance(value, tuple) else [value]
+        for i, number in enumerate(parts):
             if capturing:
                 number = live_number((id(group), option, i), _reader(group, option, i))
             found.append(number)
@@ -167,7 +168,7 @@ def live(group: Group, *options: str) -> tuple[Any, ...]:
 def _reader(group: Group, option: str, index: int) -> Callable[[], Any]:
     def read() -> Any:
         value = group[option]
-        return value[index] if isinstance(value, tuple) else value
+        return value[index] if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType]
 
     return read
 

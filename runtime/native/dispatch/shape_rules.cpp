@@ -370,9 +370,17 @@ Sizes normalized(const OpCall& call, int normalized_shape, std::initializer_list
   return shape;
 }
 
+static bool is_reduced(const OpCall& call, int attr) {
+  const std::string& reduction = call.attr(attr).as_string();
+  if (reduction == "mean" || reduction == "sum") return true;
+  if (reduction == "none") return false;
+  throw Error(ErrorKind::value, std::string(call.op->name) + ": '" + reduction +
+                                    "' is not known for reduction; give 'none', 'mean' or 'sum'");
+}
+
 Sizes loss(const OpCall& call, int reduction) {
   Sizes each = broadcast(call, {0, 1});
-  return call.attr(reduction).as_string() == "none" ? each : Sizes{};
+  return is_reduced(call, reduction) ? Sizes{} : each;
 }
 
 Sizes class_loss(const OpCall& call, int reduction) {
@@ -385,7 +393,7 @@ Sizes class_loss(const OpCall& call, int reduction) {
     fail(call, "input " + show(shape) + " does not fit target " + show(target) +
                    "; give (N, C, ...) and (N, ...), or (C,) and ()");
   }
-  return call.attr(reduction).as_string() == "none" ? target : Sizes{};
+  return is_reduced(call, reduction) ? Sizes{} : target;
 }
 
 Sizes selected(const OpCall& call, int dim, int index_attr) {

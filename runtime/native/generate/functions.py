@@ -21,7 +21,7 @@ def _function(name: str, root: s.Scalar, arguments: dict[str, DType]) -> str:
 
 
 def _normal() -> str:
-    drawn = dict.fromkeys(("seed", "offset", "index"), int64)
+    drawn: dict[str, DType] = dict.fromkeys(("seed", "offset", "index"), int64)
     return _function("normal", normal(*(s.argument(i, int64) for i in range(3))), drawn)
 
 

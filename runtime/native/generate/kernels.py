@@ -118,7 +118,8 @@ def _loop(kernel: Kernel) -> str:
     fixed = [frozenset[int]()] + [frozenset({k}) for k, _, _ in loads if len(loads) == 2]
     text = "".join(_dense(out, loads, body, results[0], f) for f in fixed)
     reads = "".join(
-        f"    [[maybe_unused]] const {t} {x} = *reinterpret_cast<const {t}*>(p[{k}] + i * s[{k}]);\n"
+        f"    [[maybe_unused]] const {t} {x} = "
+        f"*reinterpret_cast<const {t}*>(p[{k}] + i * s[{k}]);\n"
         for k, x, t in loads
     )
     return (
@@ -136,8 +137,12 @@ def _dense(
     tests += [f"s[{k}] == {'0' if k in fixed else f'sizeof({t})'}" for k, _, t in loads]
     pointers = "".join(f"    const auto* q{k} = reinterpret_cast<const {t}*>(p[{k}]);\n"
                        for k, _, t in loads)  # fmt: skip
-    hoisted = "".join(f"    [[maybe_unused]] const {t} {x} = *q{k};\n" for k, x, t in loads if k in fixed)
-    reads = "".join(f"    [[maybe_unused]] const {t} {x} = q{k}[i];\n" for k, x, t in loads if k not in fixed)
+    hoisted = "".join(
+        f"    [[maybe_unused]] const {t} {x} = *q{k};\n" for k, x, t in loads if k in fixed
+    )
+    reads = "".join(
+        f"    [[maybe_unused]] const {t} {x} = q{k}[i];\n" for k, x, t in loads if k not in fixed
+    )
     return (
         f"  if ({' && '.join(tests)}) {{\n{pointers}{hoisted}"
         f"    auto* q0 = reinterpret_cast<{out}*>(p[0]);\n#pragma GCC ivdep\n"
@@ -174,7 +179,8 @@ def shards(count: int) -> Iterator[str]:
         yield (
             "// Printed from ir/ops by generate/main.py.\n"
             "#include <bit>\n#include <cmath>\n#include <cstdint>\n#include <span>\n\n"
-            '#include "cpu/integer_power.hpp"\n#include "dispatch/op_table.hpp"\n#include "ops.hpp"\n\n'
+            '#include "cpu/integer_power.hpp"\n#include "dispatch/op_table.hpp"\n'
+            '#include "ops.hpp"\n\n'
             "// NaN is what differs from itself.\n"
             '#pragma GCC diagnostic ignored "-Wtautological-compare"\n'
             "namespace ostinato::OSTINATO_ISA {\n\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kernels import differentiable_operands, variants_of
+
 from ostinato.ir.dtypes import DType
 from ostinato.ir.op import OPS, Op, Param
 
@@ -21,8 +22,13 @@ def identifier(name: str) -> str:
 def header() -> str:
     """ops.hpp: the ids."""
     lines = [BANNER + "#pragma once\n#include <cstdint>\n\nnamespace ostinato::op {\n"]
-    lines += [f"inline constexpr uint16_t {identifier(o.name)} = {i};" for i, o in enumerate(LISTED)]
-    lines += [f"inline constexpr uint16_t count = {len(LISTED)};", "\n}  // namespace ostinato::op\n"]
+    lines += [
+        f"inline constexpr uint16_t {identifier(o.name)} = {i};" for i, o in enumerate(LISTED)
+    ]
+    lines += [
+        f"inline constexpr uint16_t count = {len(LISTED)};",
+        "\n}  // namespace ostinato::op\n",
+    ]
     calls = " ".join(f"X({identifier(o.name)})" for o in LISTED)
     return "\n".join(lines) + f"#define OSTINATO_ALL_OPS(X) {calls}\n"
 
@@ -48,13 +54,13 @@ def default(param: Param) -> str:
     """The default of `param`; a number given for an operand is kept as an attribute."""
     if param.is_operand:
         kinds = {bool: "bool", int: "int", float: "float"}
-        return attr(param.default, kinds.get(type(param.default), "none"))
+        return attr(param.default, kinds.get(param.default.__class__, "none"))
     return attr(param.default, param.kind)
 
 
 def schema(op: Op) -> str:
     """The parameter array of one op."""
-    rows = []
+    rows: list[str] = []
     for p in op.params:
         flags = ", ".join(str(b).lower() for b in (p.required, p.is_operand, p.optional))
         rows.append(f'    {{"{p.name}", "{p.kind}", {default(p)}, {flags}}},')
@@ -84,6 +90,7 @@ def infer(op: Op) -> str:
 
 def row(op: Op, index: int) -> str:
     """The statements that fill one entry of the table."""
+
     def flag(b: bool) -> str:
         return str(b).lower()
 
@@ -91,7 +98,7 @@ def row(op: Op, index: int) -> str:
     variants = variants_of(op)
     names = ", ".join(f'"{v}"' for v in variants[1])
     lines = [
-        f"  t[{index}] = OpInfo{{.name = \"{op.name}\", .id = {index}, .kind = OpKind::{op.kind},",
+        f'  t[{index}] = OpInfo{{.name = "{op.name}", .id = {index}, .kind = OpKind::{op.kind},',
         f"      .results = {op.results}, .view = {flag(op.view)}, .inplace = {flag(op.inplace)},",
         f"      .method = {flag(op.method)}, .native = {flag(op.native)},",
         f"      .has_rule = {flag(op.vjp_rule is not None)},",
@@ -110,8 +117,12 @@ def row(op: Op, index: int) -> str:
 
 def source(shards: int) -> str:
     """ops.cpp: the table."""
-    parts = [BANNER + '#include "ops.hpp"\n', '#include "dispatch/dtype_rules.hpp"',
-             '#include "dispatch/op_table.hpp"', '#include "dispatch/shape_rules.hpp"\n']  # fmt: skip
+    parts = [
+        BANNER + '#include "ops.hpp"\n',
+        '#include "dispatch/dtype_rules.hpp"',
+        '#include "dispatch/op_table.hpp"',
+        '#include "dispatch/shape_rules.hpp"\n',
+    ]
     parts.append("namespace ostinato {\nnamespace {\n")
     for op in LISTED:
         parts += [schema(op), infer(op), ""]
@@ -122,8 +133,10 @@ def source(shards: int) -> str:
             f"extern const std::span<const PointwiseEntry> pointwise_{i};" for i in range(shards)
         )
         chosen = ", ".join(f"{isa}::pointwise_{i}" for i in range(shards))
-        text = f"namespace {isa} {{\n{tables}\n}}\nnamespace {{\nvoid load_{isa}() {{\n" \
-               f"  for (auto shard : {{{chosen}}}) add_pointwise(shard);\n}}\n}}"
+        text = (
+            f"namespace {isa} {{\n{tables}\n}}\nnamespace {{\nvoid load_{isa}() {{\n"
+            f"  for (auto shard : {{{chosen}}}) add_pointwise(shard);\n}}\n}}"
+        )
         parts.append(f"#if defined(__x86_64__)\n{text}\n#endif" if guard else text)
     rows = "\n".join(row(op, i) for i, op in enumerate(LISTED))
     parts.append(f"void fill_op_table(OpInfo* t) {{\n{rows}\n}}\n")

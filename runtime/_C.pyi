@@ -1,0 +1,609 @@
+# Printed from ir/ops by runtime/native/generate/stubs.py (make stubs).
+# The imports are those that any table may need.
+# pyright: reportUnusedImport=false
+"""The native runtime."""
+
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any, Literal, Self, TypeAlias, overload
+
+from numpy.typing import NDArray
+
+from ..ir.dtypes import DType
+
+# Methods of Tensor hide these names inside of it.
+_bool: TypeAlias = bool
+_float: TypeAlias = float
+_int: TypeAlias = int
+_str: TypeAlias = str
+
+ops: ModuleType
+
+class Tensor:
+    """An n-dimensional array of one dtype on one device."""
+
+    def __new__(cls, tensor: Tensor, requires_grad: _bool = False) -> Self: ...
+    requires_grad: _bool
+    grad: Tensor | None
+    data: Tensor
+    @property
+    def shape(self) -> tuple[_int, ...]: ...
+    @property
+    def dtype(self) -> DType: ...
+    @property
+    def ndim(self) -> _int: ...
+    @property
+    def is_leaf(self) -> _bool: ...
+    @property
+    def device(self) -> _str: ...
+    @property
+    def T(self) -> Tensor: ...
+    @property
+    def _version(self) -> _int: ...
+    @overload
+    def size(self, dim: None = None) -> tuple[_int, ...]: ...
+    @overload
+    def size(self, dim: _int) -> _int: ...
+    @overload
+    def stride(self, dim: None = None) -> tuple[_int, ...]: ...
+    @overload
+    def stride(self, dim: _int) -> _int: ...
+    def dim(self) -> _int: ...
+    def numel(self) -> _int: ...
+    def element_size(self) -> _int: ...
+    def storage_offset(self) -> _int: ...
+    def data_ptr(self) -> _int: ...
+    def is_contiguous(self) -> _bool: ...
+    def is_floating_point(self) -> _bool: ...
+    def numpy(self) -> NDArray[Any]: ...
+    def tolist(self) -> Any: ...
+    def item(self) -> _int | _float | _bool: ...
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: _bool | None = None,
+        create_graph: _bool = False,
+    ) -> None: ...
+    def requires_grad_(self, requires_grad: _bool = True) -> Self: ...
+    def zero_(self) -> Self: ...
+    def to(
+        self,
+        *args: DType | Tensor | _str | None,
+        dtype: DType | None = None,
+        device: _str | None = None,
+    ) -> Tensor: ...
+    def cpu(self) -> Tensor: ...
+    def type_as(self, other: Tensor, /) -> Tensor: ...
+    def float(self) -> Tensor: ...
+    def double(self) -> Tensor: ...
+    def half(self) -> Tensor: ...
+    def long(self) -> Tensor: ...
+    def int(self) -> Tensor: ...
+    def bool(self) -> Tensor: ...
+    def apply_op(self, op: Any, operands: Sequence[Any], attrs: dict[_str, Any]) -> Any: ...
+    def __add__(self, other: Tensor | _float) -> Tensor: ...
+    def __radd__(self, other: _float) -> Tensor: ...
+    def __iadd__(self, other: Tensor | _float) -> Self: ...
+    def __sub__(self, other: Tensor | _float) -> Tensor: ...
+    def __rsub__(self, other: _float) -> Tensor: ...
+    def __isub__(self, other: Tensor | _float) -> Self: ...
+    def __mul__(self, other: Tensor | _float) -> Tensor: ...
+    def __rmul__(self, other: _float) -> Tensor: ...
+    def __imul__(self, other: Tensor | _float) -> Self: ...
+    def __truediv__(self, other: Tensor | _float) -> Tensor: ...
+    def __rtruediv__(self, other: _float) -> Tensor: ...
+    def __itruediv__(self, other: Tensor | _float) -> Self: ...
+    def __floordiv__(self, other: Tensor | _float) -> Tensor: ...
+    def __rfloordiv__(self, other: _float) -> Tensor: ...
+    def __mod__(self, other: Tensor | _float) -> Tensor: ...
+    def __rmod__(self, other: _float) -> Tensor: ...
+    def __pow__(self, other: Tensor | _float) -> Tensor: ...
+    def __rpow__(self, other: _float) -> Tensor: ...
+    def __matmul__(self, other: Tensor) -> Tensor: ...
+    def __rmatmul__(self, other: Tensor) -> Tensor: ...
+    def __and__(self, other: Tensor | _int) -> Tensor: ...
+    def __rand__(self, other: _int) -> Tensor: ...
+    def __or__(self, other: Tensor | _int) -> Tensor: ...
+    def __ror__(self, other: _int) -> Tensor: ...
+    def __xor__(self, other: Tensor | _int) -> Tensor: ...
+    def __rxor__(self, other: _int) -> Tensor: ...
+    def __neg__(self) -> Tensor: ...
+    def __abs__(self) -> Tensor: ...
+    def __invert__(self) -> Tensor: ...
+    # Unlike those of object, these give a tensor.
+    def __eq__(self, other: Any) -> Tensor: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __ne__(self, other: Any) -> Tensor: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __lt__(self, other: Tensor | _float) -> Tensor: ...
+    def __le__(self, other: Tensor | _float) -> Tensor: ...
+    def __gt__(self, other: Tensor | _float) -> Tensor: ...
+    def __ge__(self, other: Tensor | _float) -> Tensor: ...
+    def __hash__(self) -> _int: ...
+    def __getitem__(self, index: Any) -> Tensor: ...
+    def __setitem__(self, index: Any, value: Tensor | _float) -> None: ...
+    def __len__(self) -> _int: ...
+    def __iter__(self) -> Iterator[Tensor]: ...
+    def __bool__(self) -> _bool: ...
+    def __float__(self) -> _float: ...
+    def __int__(self) -> _int: ...
+    def __index__(self) -> _int: ...
+    def __array__(self, dtype: Any = None, copy: _bool | None = None) -> NDArray[Any]: ...
+    def __dlpack__(self, **_: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[_int, _int]: ...
+    def __deepcopy__(self, memo: dict[_int, Any]) -> Self: ...
+    # The methods of the op table.
+    def eq(self, y: Tensor | _float) -> Tensor:
+        """Whether x equals y, as bool."""
+    def eq_(self, y: Tensor | _float) -> Self:
+        """`eq` in place."""
+    def ne(self, y: Tensor | _float) -> Tensor:
+        """Whether x differs from y, as bool."""
+    def ne_(self, y: Tensor | _float) -> Self:
+        """`ne` in place."""
+    def lt(self, y: Tensor | _float) -> Tensor:
+        """Whether x is less than y, as bool."""
+    def lt_(self, y: Tensor | _float) -> Self:
+        """`lt` in place."""
+    def le(self, y: Tensor | _float) -> Tensor:
+        """Whether x is at most y, as bool."""
+    def le_(self, y: Tensor | _float) -> Self:
+        """`le` in place."""
+    def gt(self, y: Tensor | _float) -> Tensor:
+        """Whether x is greater than y, as bool."""
+    def gt_(self, y: Tensor | _float) -> Self:
+        """`gt` in place."""
+    def ge(self, y: Tensor | _float) -> Tensor:
+        """Whether x is at least y, as bool."""
+    def ge_(self, y: Tensor | _float) -> Self:
+        """`ge` in place."""
+    def logical_and(self, y: Tensor | _float) -> Tensor:
+        """Whether neither x nor y is zero, as bool."""
+    def logical_and_(self, y: Tensor | _float) -> Self:
+        """`logical_and` in place."""
+    def logical_or(self, y: Tensor | _float) -> Tensor:
+        """Whether x or y is not zero, as bool."""
+    def logical_or_(self, y: Tensor | _float) -> Self:
+        """`logical_or` in place."""
+    def logical_xor(self, y: Tensor | _float) -> Tensor:
+        """Whether exactly one of x and y is not zero, as bool."""
+    def logical_xor_(self, y: Tensor | _float) -> Self:
+        """`logical_xor` in place."""
+    def logical_not(self) -> Tensor:
+        """Whether x is zero, as bool."""
+    def logical_not_(self) -> Self:
+        """`logical_not` in place."""
+    def bitwise_and(self, y: Tensor | _float) -> Tensor:
+        """The bits set in both x and y, of integers or bools."""
+    def bitwise_and_(self, y: Tensor | _float) -> Self:
+        """`bitwise_and` in place."""
+    def bitwise_or(self, y: Tensor | _float) -> Tensor:
+        """The bits set in x or y, of integers or bools."""
+    def bitwise_or_(self, y: Tensor | _float) -> Self:
+        """`bitwise_or` in place."""
+    def bitwise_xor(self, y: Tensor | _float) -> Tensor:
+        """The bits set in exactly one of x and y, of integers or bools."""
+    def bitwise_xor_(self, y: Tensor | _float) -> Self:
+        """`bitwise_xor` in place."""
+    def bitwise_not(self) -> Tensor:
+        """x with every bit flipped, of integers or bools."""
+    def bitwise_not_(self) -> Self:
+        """`bitwise_not` in place."""
+    def isnan(self) -> Tensor:
+        """Whether x is NaN, as bool."""
+    def isinf(self) -> Tensor:
+        """Whether x is an infinity, as bool."""
+    def isfinite(self) -> Tensor:
+        """Whether x is neither NaN nor an infinity, as bool."""
+    def masked_fill(self, mask: Tensor | _float, value: Tensor | _float) -> Tensor:
+        """`value`, converted to the dtype of x, where the bool `mask` holds, else x."""
+    def masked_fill_(self, mask: Tensor | _float, value: Tensor | _float) -> Self:
+        """`masked_fill` in place."""
+    def clone(self) -> Tensor:
+        """A copy of x in memory of its own."""
+    def copy(self, src: Tensor | _float) -> Tensor:
+        """`src` converted to the dtype of x; in place, x takes the values of `src`."""
+    def copy_(self, src: Tensor | _float) -> Self:
+        """`copy` in place."""
+    def fill(self, value: Tensor | _float) -> Tensor:
+        """A tensor like x, every element the 0-d `value`."""
+    def fill_(self, value: Tensor | _float) -> Self:
+        """`fill` in place."""
+    def sqrt(self) -> Tensor:
+        """The square root of x."""
+    def sqrt_(self) -> Self:
+        """`sqrt` in place."""
+    def rsqrt(self) -> Tensor:
+        """1 / sqrt(x)."""
+    def rsqrt_(self) -> Self:
+        """`rsqrt` in place."""
+    def exp(self) -> Tensor:
+        """e raised to the power x."""
+    def exp_(self) -> Self:
+        """`exp` in place."""
+    def exp2(self) -> Tensor:
+        """2 raised to the power x."""
+    def exp2_(self) -> Self:
+        """`exp2` in place."""
+    def expm1(self) -> Tensor:
+        """exp(x) - 1, accurate near 0."""
+    def expm1_(self) -> Self:
+        """`expm1` in place."""
+    def log(self) -> Tensor:
+        """The natural logarithm of x."""
+    def log_(self) -> Self:
+        """`log` in place."""
+    def log2(self) -> Tensor:
+        """The logarithm of x to the base 2."""
+    def log2_(self) -> Self:
+        """`log2` in place."""
+    def log1p(self) -> Tensor:
+        """log(1 + x), accurate near 0."""
+    def log1p_(self) -> Self:
+        """`log1p` in place."""
+    def sin(self) -> Tensor:
+        """The sine of x, in radians."""
+    def sin_(self) -> Self:
+        """`sin` in place."""
+    def cos(self) -> Tensor:
+        """The cosine of x, in radians."""
+    def cos_(self) -> Self:
+        """`cos` in place."""
+    def tan(self) -> Tensor:
+        """The tangent of x, in radians."""
+    def tan_(self) -> Self:
+        """`tan` in place."""
+    def tanh(self) -> Tensor:
+        """The hyperbolic tangent of x."""
+    def tanh_(self) -> Self:
+        """`tanh` in place."""
+    def erf(self) -> Tensor:
+        """The error function of x, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    def erf_(self) -> Self:
+        """`erf` in place."""
+    def sigmoid(self) -> Tensor:
+        """1 / (1 + exp(-x))."""
+    def sigmoid_(self) -> Self:
+        """`sigmoid` in place."""
+    def relu(self) -> Tensor:
+        """x where it is positive, else 0; NaN stays."""
+    def relu_(self) -> Self:
+        """`relu` in place."""
+    def silu_(self) -> Self:
+        """`silu` in place."""
+    def sign(self) -> Tensor:
+        """-1, 0 or 1 as x is negative, zero (or NaN) or positive."""
+    def sign_(self) -> Self:
+        """`sign` in place."""
+    def floor(self) -> Tensor:
+        """The largest whole number not above x."""
+    def floor_(self) -> Self:
+        """`floor` in place."""
+    def ceil(self) -> Tensor:
+        """The smallest whole number not below x."""
+    def ceil_(self) -> Self:
+        """`ceil` in place."""
+    def trunc(self) -> Tensor:
+        """x without its fraction."""
+    def trunc_(self) -> Self:
+        """`trunc` in place."""
+    def round(self) -> Tensor:
+        """The whole number nearest to x; halves go to the even one."""
+    def round_(self) -> Self:
+        """`round` in place."""
+    def add(self, y: Tensor | _float) -> Tensor:
+        """x + y; of two bools, whether either holds."""
+    def add_(self, y: Tensor | _float) -> Self:
+        """`add` in place."""
+    def sub(self, y: Tensor | _float) -> Tensor:
+        """x - y; not for two bools."""
+    def sub_(self, y: Tensor | _float) -> Self:
+        """`sub` in place."""
+    def mul(self, y: Tensor | _float) -> Tensor:
+        """x * y; of two bools, whether both hold."""
+    def mul_(self, y: Tensor | _float) -> Self:
+        """`mul` in place."""
+    def div(self, y: Tensor | _float) -> Tensor:
+        """x / y, in floating point."""
+    def div_(self, y: Tensor | _float) -> Self:
+        """`div` in place."""
+    def floor_divide(self, y: Tensor | _float) -> Tensor:
+        """x / y rounded down, in the dtype of the operands; an integer divided by 0 is 0."""
+    def floor_divide_(self, y: Tensor | _float) -> Self:
+        """`floor_divide` in place."""
+    def remainder(self, y: Tensor | _float) -> Tensor:
+        """x modulo y with the sign of y; an integer modulo 0 is 0."""
+    def remainder_(self, y: Tensor | _float) -> Self:
+        """`remainder` in place."""
+    def pow(self, y: Tensor | _float) -> Tensor:
+        """x raised to the power y, in the dtype of the operands."""
+    def pow_(self, y: Tensor | _float) -> Self:
+        """`pow` in place."""
+    def maximum(self, y: Tensor | _float) -> Tensor:
+        """The larger of x and y; NaN if either is NaN."""
+    def maximum_(self, y: Tensor | _float) -> Self:
+        """`maximum` in place."""
+    def minimum(self, y: Tensor | _float) -> Tensor:
+        """The smaller of x and y; NaN if either is NaN."""
+    def minimum_(self, y: Tensor | _float) -> Self:
+        """`minimum` in place."""
+    def neg(self) -> Tensor:
+        """-x."""
+    def neg_(self) -> Self:
+        """`neg` in place."""
+    def abs(self) -> Tensor:
+        """The absolute value of x."""
+    def abs_(self) -> Self:
+        """`abs` in place."""
+    def square(self) -> Tensor:
+        """x * x."""
+    def square_(self) -> Self:
+        """`square` in place."""
+    def reciprocal(self) -> Tensor:
+        """1 / x, in floating point."""
+    def reciprocal_(self) -> Self:
+        """`reciprocal` in place."""
+    def lerp(self, end: Tensor | _float, weight: Tensor | _float) -> Tensor:
+        """x + weight * (end - x), written from the nearer end."""
+    def lerp_(self, end: Tensor | _float, weight: Tensor | _float) -> Self:
+        """`lerp` in place."""
+    def addcmul(self, tensor1: Tensor | _float, tensor2: Tensor | _float, value: Tensor | _float = 1) -> Tensor:
+        """x + value * tensor1 * tensor2."""
+    def addcmul_(self, tensor1: Tensor | _float, tensor2: Tensor | _float, value: Tensor | _float = 1) -> Self:
+        """`addcmul` in place."""
+    def addcdiv(self, tensor1: Tensor | _float, tensor2: Tensor | _float, value: Tensor | _float = 1) -> Tensor:
+        """x + value * tensor1 / tensor2, in floating point."""
+    def addcdiv_(self, tensor1: Tensor | _float, tensor2: Tensor | _float, value: Tensor | _float = 1) -> Self:
+        """`addcdiv` in place."""
+    def clamp(self, min: Tensor | _float | None = None, max: Tensor | _float | None = None) -> Tensor:
+        """x limited to at least `min` and at most `max`; `max` wins where they cross, NaN stays."""
+    def clamp_(self, min: Tensor | _float | None = None, max: Tensor | _float | None = None) -> Self:
+        """`clamp` in place."""
+    @overload
+    def reshape(self, shape: _int | Sequence[_int]) -> Tensor:
+        """The elements of x in row-major order under `shape`, one size of which may be -1; a view
+        where the strides allow it, else a copy."""
+    @overload
+    def reshape(self, *shape: _int) -> Tensor:
+        """The elements of x in row-major order under `shape`, one size of which may be -1; a view
+        where the strides allow it, else a copy."""
+    @overload
+    def view(self, shape: _int | Sequence[_int]) -> Tensor:
+        """`reshape` that is never a copy; an error where the strides do not allow it."""
+    @overload
+    def view(self, *shape: _int) -> Tensor:
+        """`reshape` that is never a copy; an error where the strides do not allow it."""
+    @overload
+    def permute(self, dims: _int | Sequence[_int]) -> Tensor:
+        """x with its axes in the order `dims`."""
+    @overload
+    def permute(self, *dims: _int) -> Tensor:
+        """x with its axes in the order `dims`."""
+    def transpose(self, dim0: _int, dim1: _int) -> Tensor:
+        """x with two axes exchanged."""
+    @overload
+    def expand(self, size: _int | Sequence[_int]) -> Tensor:
+        """x with axes of size 1 repeated to `size`, and new axes in front; -1 keeps a size."""
+    @overload
+    def expand(self, *size: _int) -> Tensor:
+        """x with axes of size 1 repeated to `size`, and new axes in front; -1 keeps a size."""
+    def squeeze(self, dim: _int | Sequence[_int] | None = None) -> Tensor:
+        """x without the axes `dim` that have size 1 (None: without every axis of size 1)."""
+    def unsqueeze(self, dim: _int) -> Tensor:
+        """x with an axis of size 1 inserted at `dim`."""
+    def detach(self) -> Tensor:
+        """x as a constant: no gradient flows through it."""
+    def flatten(self, start_dim: _int = 0, end_dim: _int = -1) -> Tensor:
+        """x with its axes `start_dim` to `end_dim` made one."""
+    def unflatten(self, dim: _int, sizes: _int | Sequence[_int]) -> Tensor:
+        """x with axis `dim` split into axes of `sizes`, one of which may be -1."""
+    def t(self) -> Tensor:
+        """A matrix transposed; vectors and 0-d tensors as they are."""
+    def matmul(self, y: Tensor | _float) -> Tensor:
+        """The matrix product: 1-d operands are vectors, leading axes broadcast. Half types are
+        multiplied and added up in float32."""
+    def multinomial(self, num_samples: _int, replacement: _bool = False, generator: Generator | None = None) -> Tensor:
+        """Indices drawn with probability proportional to the weights of each row (the last axis).
+
+        With replacement, sample j of a row is the first index whose running sum exceeds the uniform
+        number of the sample times the sum of the row. Without, index k of a row has the key
+        -ln(u) / weight of its own number u in (0, 1]; the smallest keys are drawn, in order.
+        ValueError for negative weights, and where a row has too few that are positive."""
+    def bernoulli(self, generator: Generator | None = None) -> Tensor:
+        """1 with the probability that `input` holds, else 0: 1 where the uniform number is below."""
+    def select(self, dim: _int, index: _int) -> Tensor:
+        """Element `index` along `dim`, without that axis; a negative index counts from the end."""
+    def narrow(self, dim: _int, start: _int, length: _int) -> Tensor:
+        """`length` elements along `dim` from `start`."""
+    def slice_scatter(self, src: Tensor | _float, dim: _int, start: _int, stop: _int, step: _int = 1) -> Tensor:
+        """x with the elements that `slice` would give replaced by `src`, broadcast and converted."""
+    def select_scatter(self, src: Tensor | _float, dim: _int, index: _int) -> Tensor:
+        """x with the elements that `select` would give replaced by `src`, broadcast and converted."""
+    @overload
+    def split(self, split_size_or_sections: _int | Sequence[_int], dim: _int = 0) -> tuple[Tensor, ...]:
+        """Views of x cut along `dim`, of one size (the last may be smaller) or of the given sizes."""
+    @overload
+    def split(self, *split_size_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
+        """Views of x cut along `dim`, of one size (the last may be smaller) or of the given sizes."""
+    def chunk(self, chunks: _int, dim: _int = 0) -> tuple[Tensor, ...]:
+        """At most `chunks` views of x of equal size along `dim`, the last of which may be smaller."""
+    def unbind(self, dim: _int = 0) -> tuple[Tensor, ...]:
+        """Views of x at each index along `dim`, without that axis."""
+    @overload
+    def flip(self, dims: _int | Sequence[_int]) -> Tensor:
+        """A copy of x with the order of elements along `dims` reversed."""
+    @overload
+    def flip(self, *dims: _int) -> Tensor:
+        """A copy of x with the order of elements along `dims` reversed."""
+    def tril(self, diagonal: _int = 0) -> Tensor:
+        """The elements of each matrix (the last two axes) on and below a diagonal, else 0."""
+    def tril_(self, diagonal: _int = 0) -> Self:
+        """`tril` in place."""
+    def triu(self, diagonal: _int = 0) -> Tensor:
+        """The elements of each matrix (the last two axes) on and above a diagonal, else 0."""
+    def triu_(self, diagonal: _int = 0) -> Self:
+        """`triu` in place."""
+    def sum(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+        """The sum of the elements along `dim` (all axes for None); integers add up in int64."""
+    def prod(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+        """The product of the elements along `dim` (all axes for None); integers multiply in int64."""
+    def amax(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+        """The largest element along `dim` (all axes for None); NaN if there is one."""
+    def amin(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+        """The smallest element along `dim` (all axes for None); NaN if there is one."""
+    def argmax(self, dim: _int | None = None, keepdim: _bool = False) -> Tensor:
+        """Where the first largest element along `dim` is, as int64; in the flattened x for None."""
+    def argmin(self, dim: _int | None = None, keepdim: _bool = False) -> Tensor:
+        """Where the first smallest element along `dim` is, as int64; in the flattened x for None."""
+    def any(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+        """Whether some element along `dim` (all axes for None) is not zero, as bool."""
+    def all(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+        """Whether no element along `dim` (all axes for None) is zero, as bool."""
+    def cumsum(self, dim: _int) -> Tensor:
+        """The sums of the elements along `dim` up to and with each; integers add up in int64."""
+    def gather(self, dim: _int, index: Tensor | _float) -> Tensor:
+        """Element (i, j, ...) is that of x with the index along `dim` replaced by index[i, j, ...].
+
+        `index` (integers) has the rank of x and is no longer along the other axes. IndexError out of
+        range."""
+    def scatter_add(self, dim: _int, index: Tensor | _float, src: Tensor | _float) -> Tensor:
+        """x with each src[i, j, ...] added at (i, j, ...), the index along `dim` replaced by
+        index[i, j, ...].
+
+        `index` (integers) has the rank of x and of src and is no longer than either. IndexError out of
+        range."""
+    def scatter_add_(self, dim: _int, index: Tensor | _float, src: Tensor | _float) -> Self:
+        """`scatter_add` in place."""
+    def index_select(self, dim: _int, index: Tensor | _float) -> Tensor:
+        """The elements along `dim` at `index` (integers of any shape, which takes the axis's place).
+        IndexError out of range."""
+    def index_add(self, dim: _int, index: Tensor | _float, source: Tensor | _float) -> Tensor:
+        """x with the elements of `source` along `dim` added at `index` (integers; shaped as
+        `index_select` gives them). IndexError out of range."""
+    def index_add_(self, dim: _int, index: Tensor | _float, source: Tensor | _float) -> Self:
+        """`index_add` in place."""
+    def as_strided(self, size: _int | Sequence[_int], stride: _int | Sequence[_int], storage_offset: _int = 0) -> Tensor:
+        """Element (i, j, ...) is element storage_offset + i stride[0] + j stride[1] + ... of the
+        memory of x, taken as contiguous where x is a value; IndexError outside of it."""
+    def as_strided_scatter(self, src: Tensor | _float, size: _int | Sequence[_int], stride: _int | Sequence[_int], storage_offset: _int = 0) -> Tensor:
+        """x with the elements that `as_strided` would give replaced by `src`, broadcast and
+        converted; where several lie on one place, the last wins."""
+    def mean(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+        """The mean of the elements along `dim` (all axes for None)."""
+    def var(self, dim: _int | Sequence[_int] | None = None, correction: _float = 1.0, keepdim: _bool = False) -> Tensor:
+        """The mean squared distance from the mean along `dim` (all axes for None), with a divisor
+        `correction` less than the number of elements."""
+    def std(self, dim: _int | Sequence[_int] | None = None, correction: _float = 1.0, keepdim: _bool = False) -> Tensor:
+        """The square root of the variance along `dim` (all axes for None)."""
+    @overload
+    def logsumexp(self, dim: _int | Sequence[_int], keepdim: _bool = False) -> Tensor:
+        """log(sum(exp(x))) along `dim`, without overflow."""
+    @overload
+    def logsumexp(self, *dim: _int, keepdim: _bool = False) -> Tensor:
+        """log(sum(exp(x))) along `dim`, without overflow."""
+    def norm(self, p: _float = 2.0, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+        """The p-norm of the elements along `dim` (all axes for None): sum(|x|^p)^(1/p); the number
+        of nonzero ones for p = 0, the largest or smallest |x| for p = inf or -inf."""
+    def softmax(self, dim: _int) -> Tensor:
+        """exp(x - max x), normalised to sum to 1 along `dim`."""
+    def log_softmax(self, dim: _int) -> Tensor:
+        """The logarithm of `softmax`, without its rounding to 0."""
+
+class CompiledProgram:
+    """Kernel launches and op calls over planned memory."""
+
+    def __init__(self, spec: dict[str, Any], object: bytes) -> None: ...
+    def run(self, inputs: Sequence[Tensor | None]) -> list[Tensor]:
+        """The results, in order."""
+    def profile(self, inputs: Sequence[Tensor | None]) -> list[tuple[str, bool, str, float]]:
+        """(kernel or op, is a kernel, location, seconds) of each step of one run."""
+    @property
+    def arena_bytes(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+
+class Generator:
+    """A Philox4x32-10 random state: a seed and an offset."""
+
+    offset: int
+    def __init__(self, seed: int = 0) -> None: ...
+    def manual_seed(self, seed: int) -> Self:
+        """Start again from `seed`."""
+    def initial_seed(self) -> int:
+        """The seed in use."""
+
+class Tracer:
+    """Records what the dispatcher is asked to do."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def nodes(
+        self,
+    ) -> list[tuple[str | None, list[int], list[int], list[Any], tuple[str, int] | None, bool]]:
+        """(op, operand ids, result ids, attributes, (file, line), under no_grad) of each node."""
+    def values(self) -> list[tuple[str, DType, tuple[int, ...], bool, Tensor]]:
+        """(kind, dtype, shape, is a number, tensor of an input or number) of each value."""
+    def inputs(self) -> list[int]: ...
+    def writes(self) -> list[tuple[int, int]]: ...
+    def grad_changes(self) -> list[tuple[Tensor, Tensor | None, int, bool]]: ...
+    def held(self) -> list[Tensor]:
+        """Traced tensors that someone outside still holds."""
+    def value_of(self, tensor: Tensor) -> int: ...
+    def add_input(self, tensor: Tensor) -> int: ...
+
+def set_dtypes(dtypes: list[DType]) -> None: ...
+def set_errors(classes: list[type[Exception]]) -> None: ...
+def set_package(prefix: str) -> None: ...
+def set_number_hook(hook: Callable[[Any], Tensor | None] | None) -> None: ...
+def set_derive(function: Callable[..., dict[str, Any]]) -> None: ...
+def load_blas(path: str) -> None: ...
+def num_threads() -> int: ...
+def set_num_threads(count: int) -> None: ...
+def schemas() -> list[tuple[str, list[tuple[str, str, bool]], int, bool, bool]]:
+    """(name, parameters, results, has a kernel of its own, runs natively) of each op."""
+
+def call(name: str, *args: Any, **kwargs: Any) -> Any: ...
+def call_into(name: str, targets: Sequence[Tensor], *args: Any) -> None: ...
+def grad_enabled() -> bool: ...
+def set_grad_enabled(on: bool) -> None: ...
+def anomaly_enabled() -> bool: ...
+def set_anomaly_enabled(on: bool) -> None: ...
+def backward(root: Tensor, seed: Tensor | None, retain_graph: bool, create_graph: bool) -> None: ...
+def gradients(
+    root: Tensor,
+    seed: Tensor | None,
+    inputs: Sequence[Tensor],
+    retain_graph: bool,
+    create_graph: bool,
+) -> list[Tensor | None]: ...
+def number(value: Any) -> Tensor:
+    """A number as a 0-d tensor that promotes as Python numbers do."""
+
+def from_array(array: Any) -> Tensor:
+    """A tensor on the memory of a NumPy array or any object with DLPack or the buffer protocol."""
+
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """A NumPy array on the memory of `tensor`."""
+
+def to_dlpack(tensor: Tensor) -> Any:
+    """A DLPack capsule on the memory of `tensor`."""
+
+def item(tensor: Tensor) -> int | float | bool:
+    """The one element as a Python number."""
+
+def item_now(number: Tensor) -> int | float | bool:
+    """The value of a number, also inside a capture."""
+
+def give_value(tensor: Tensor, value: Tensor) -> None:
+    """A tensor of a finished capture gets its memory."""
+
+def empty(sizes: Sequence[int], dtype: DType, /) -> Tensor: ...
+def strides(tensor: Tensor) -> tuple[int, ...]: ...
+def storage_offset(tensor: Tensor) -> int: ...
+def data_ptr(tensor: Tensor) -> int: ...
+def is_contiguous(tensor: Tensor) -> bool: ...
+def is_traced(tensor: Tensor) -> bool: ...
+def is_capturing() -> bool: ...
+def default_generator() -> Generator:
+    """The generator that random ops use where none is given."""
+
+def derived_programs() -> int:
+    """How many Programs were derived in this process."""
