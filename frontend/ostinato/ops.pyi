@@ -486,7 +486,8 @@ class functions:
         """The rows of `weight` (n, d) at `input` (integers): (*input.shape, d)."""
     @staticmethod
     def one_hot(input: Tensor | float, num_classes: int) -> Tensor:
-        """1 at the place along a new last axis that the integer names, else 0, as int64."""
+        """1 at the place along a new last axis that the integer names, else 0, as int64; all 0 for an
+        integer that is not from 0 to num_classes - 1."""
     @staticmethod
     def as_strided(x: Tensor | float, size: int | Sequence[int], stride: int | Sequence[int], storage_offset: int = 0) -> Tensor:
         """Element (i, j, ...) is element storage_offset + i stride[0] + j stride[1] + ... of the
