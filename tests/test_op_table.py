@@ -207,7 +207,8 @@ X23 = np.zeros((2, 3), "float32")
 REFUSED = [
     # op, operands, attributes, what is said
     ("add", (X23, np.zeros(2)), {},
-     "add: shapes (2, 3) and (2,) do not broadcast; sizes must be equal or 1, counted from the last"),
+     "add: shapes (2, 3) and (2,) do not broadcast; sizes must be equal or 1, counted from the "
+     "last"),
     ("sub", (X23 > 0, True), {},
      "sub: input has dtype bool; give an integer or floating-point dtype"),
     ("where", (X23, X23, X23), {}, "where: condition has dtype float32; give bool"),
