@@ -136,11 +136,11 @@ class Grouping:
             return Reason.LIMIT
         count = result_count(source)
         how, length = relation_of(arg.link, node.count, count)
+        late = source.is_reduction and (source.inner > 1 or source.outer == 1)
         if how == "other":
-            return Reason.ACCESS
+            return Reason.UNFINISHED if late else Reason.ACCESS
         fit = _fit(a, b, a.result_class(source), b.classes[node], how, length)
         refusal = Reason.DOMAIN if fit is None else self.merge(a, b, fit)
-        late = source.is_reduction and (source.inner > 1 or source.outer == 1)
         return Reason.UNFINISHED if refusal is Reason.DOMAIN and late else refusal
 
     def _fan_out(self, node: Node) -> int:
