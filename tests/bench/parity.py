@@ -7,7 +7,7 @@ parameters at the end. The same comparison must fail where an error is planted."
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -107,7 +107,7 @@ def norm(array: Any) -> float:
 
 
 @contextmanager
-def wrong_gelu() -> Iterator[None]:
+def wrong_gelu() -> Generator[None]:
     """Plants the exact GELU where the model asks for that with tanh."""
     right = F.gelu
     F.gelu = lambda x, approximate: right(x)
@@ -118,7 +118,7 @@ def wrong_gelu() -> Iterator[None]:
 
 
 @contextmanager
-def late_decay() -> Iterator[None]:
+def late_decay() -> Generator[None]:
     """Plants weight decay after the update, where AdamW has it before."""
     right = optim.AdamW
 

@@ -51,7 +51,7 @@ def find_source(number: Any) -> Any:
 
 
 @contextmanager
-def _unwatched() -> Iterator[None]:
+def _unwatched() -> Generator[None]:
     """The profile hook of the capture looks at user code, not at this search."""
     hook = sys.getprofile()
     sys.setprofile(None)
