@@ -64,7 +64,7 @@ struct Bands {
   }
 };
 
-// f(row, sums, scratch) for each row, where `sums` are `parts` * n elements of the row's band; then
+// f(row, sums) for each row, where `sums` are `parts` * n elements of the row's band; then
 // the sums of all bands go to `results`.
 template <class T, class F>
 void for_banded_rows(const Bands& bands, int64_t n, int64_t parts, T* const* results, F f) {
@@ -73,12 +73,11 @@ void for_banded_rows(const Bands& bands, int64_t n, int64_t parts, T* const* res
   T* all = sums.data<T>();
   const int64_t grain = std::max<int64_t>(1, 8192 / (n * bands.height + 1));
   parallel_for(bands.count, grain, [&](int64_t begin, int64_t end) {
-    const Tensor scratch = empty({n}, dtype);
     for (int64_t band = begin; band < end; ++band) {
       T* own = all + band * parts * n;
       std::fill(own, own + parts * n, T{0});
       const int64_t last = std::min(bands.rows, (band + 1) * bands.height);
-      for (int64_t i = band * bands.height; i < last; ++i) f(i, own, scratch.data<T>());
+      for (int64_t i = band * bands.height; i < last; ++i) f(i, own);
     }
   });
   const ReduceFns fns = reduce_functions(Reduction::sum, dtype);
@@ -99,9 +98,9 @@ void layer_norm_backward(const OpCall& call, std::span<Tensor> out) {
     const T* w = data_or_null<const T>(weight);
     const T eps = static_cast<T>(call.attr(1).as_double());
     T* const sums[] = {weight_g.data<T>(), bias_g.data<T>()};
-    for_banded_rows<T>(Bands(count_rows(x, n)), n, 2, sums, [&](int64_t i, T* own, T* scratch) {
+    for_banded_rows<T>(Bands(count_rows(x, n)), n, 2, sums, [&](int64_t i, T* own) {
       fns.layer_norm_backward(g.data<T>() + i * n, x.data<T>() + i * n, w, eps,
-                              x_g.data<T>() + i * n, own, own + n, scratch, n);
+                              x_g.data<T>() + i * n, own, own + n, n);
     });
   });
   for (const ResultBuffer* r : {&x_g, &weight_g, &bias_g}) r->store();
@@ -120,9 +119,9 @@ void rms_norm_backward(const OpCall& call, std::span<Tensor> out) {
     const T* w = data_or_null<const T>(weight);
     const T eps = static_cast<T>(rms_eps(call.attr(1), dtype));
     T* const sums[] = {weight_g.data<T>()};
-    for_banded_rows<T>(Bands(count_rows(x, n)), n, 1, sums, [&](int64_t i, T* own, T* scratch) {
+    for_banded_rows<T>(Bands(count_rows(x, n)), n, 1, sums, [&](int64_t i, T* own) {
       fns.rms_norm_backward(g.data<T>() + i * n, x.data<T>() + i * n, w, eps, x_g.data<T>() + i * n,
-                            own, scratch, n);
+                            own, n);
     });
   });
   for (const ResultBuffer* r : {&x_g, &weight_g}) r->store();

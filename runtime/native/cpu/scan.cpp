@@ -7,10 +7,38 @@ namespace ostinato {
 namespace {
 
 constexpr int64_t kColumns = 64;  // columns of one task
+constexpr int64_t kRows = 8;      // rows side by side: each sum waits for the one before it
+
+// Running sums of `rows` dense rows of n.
+template <class T>
+inline void sum_along_rows(const T* x, T* y, int64_t rows, int64_t n) {
+  T totals[kRows] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t r = 0; r < rows; ++r) {
+      totals[r] += x[r * n + i];
+      y[r * n + i] = totals[r];
+    }
+  }
+}
 
 // x and y are (outer, n, inner); each element becomes the sum of those before it and itself.
 template <class T>
 void running_sums(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
+  if (inner == 1) {
+    const int64_t groups = (outer + kRows - 1) / kRows;
+    parallel_for(groups, std::max<int64_t>(1, 16384 / (n * kRows)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin * kRows; i < std::min(end * kRows, outer); i += kRows) {
+                     const int64_t rows = std::min(kRows, outer - i);
+                     const int64_t at = i * n;
+                     if (rows == kRows)
+                       sum_along_rows(x + at, y + at, kRows, n);
+                     else
+                       sum_along_rows(x + at, y + at, rows, n);
+                   }
+                 });
+    return;
+  }
   const int64_t bands = (inner + kColumns - 1) / kColumns;
   parallel_for(outer * bands, std::max<int64_t>(1, 16384 / (n * kColumns)),
                [&](int64_t begin, int64_t end) {

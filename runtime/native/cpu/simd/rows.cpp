@@ -22,12 +22,19 @@ OSTINATO_INLINE T sum_of(int64_t n, F f) {
   return lanes.finish(block, n - j);
 }
 
+// y = exp(x - top); returns the sum of y.
+template <class T>
+OSTINATO_INLINE T exponentials(const T* __restrict x, T top, T* __restrict y, int64_t n) {
+  return sum_of<T>(n, [=](int64_t j) {
+    y[j] = scalar::exp(x[j] - top);
+    return y[j];
+  });
+}
+
 template <class T>
 void softmax(const T* __restrict x, T* __restrict y, int64_t n) {
-  const T top = reduce_dense<Maximum>(x, n);
-  for (int64_t j = 0; j < n; ++j) y[j] = scalar::exp(x[j] - top);
-  const T total = reduce_dense<Sum>(static_cast<const T*>(y), n);
-  for (int64_t j = 0; j < n; ++j) y[j] = y[j] / total;
+  const T scale = T{1} / exponentials(x, reduce_dense<Maximum>(x, n), y, n);
+  for (int64_t j = 0; j < n; ++j) y[j] *= scale;
 }
 
 template <class T>
@@ -79,31 +86,50 @@ void layer_norm(const T* __restrict x, const T* __restrict weight, const T* __re
   for (int64_t j = 0; j < n && bias != nullptr; ++j) y[j] += bias[j];
 }
 
-// With y the standardized row and d = g weight: adds g y to weight_g, leaves d in x_g and y in
-// `scratch`, and returns the sum of d y.
 template <class T>
-OSTINATO_INLINE T weigh(const T* __restrict g, const T* __restrict weight, T* __restrict x_g,
-                        T* __restrict weight_g, const T* __restrict y, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) weight_g[j] += g[j] * y[j];
-  if (weight == nullptr) {
-    std::copy(g, g + n, x_g);
-  } else {
-    for (int64_t j = 0; j < n; ++j) x_g[j] = g[j] * weight[j];
+struct Slopes {
+  T level;  // the mean of g weight
+  T along;  // the mean of g weight y
+};
+
+// With y(j) the standardized row: adds g y to weight_g and g to bias_g (unless that is null), and
+// returns what the gradient of the row needs.
+template <class T, class Y>
+OSTINATO_INLINE Slopes<T> add_slopes(const T* __restrict g, const T* __restrict weight,
+                                     T* __restrict weight_g, T* __restrict bias_g, int64_t n, Y y) {
+  Lanes<Sum, T> level, along;
+  alignas(64) T d[kLanes], dy[kLanes];
+  const auto take = [&](int64_t j, int k) {
+    const T standard = y(j + k), slope = g[j + k];
+    weight_g[j + k] += slope * standard;
+    d[k] = weight == nullptr ? slope : slope * weight[j + k];
+    dy[k] = d[k] * standard;
+  };
+  int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    for (int k = 0; k < kLanes; ++k) take(j, k);
+    level.take(d);
+    along.take(dy);
   }
-  return sum_of<T>(n, [=](int64_t j) { return x_g[j] * y[j]; });
+  for (int k = 0; j + k < n; ++k) take(j, k);
+  for (int64_t i = 0; i < n && bias_g != nullptr; ++i) bias_g[i] += g[i];
+  const T count = static_cast<T>(n);
+  return {level.finish(d, n - j) / count, along.finish(dy, n - j) / count};
 }
 
 template <class T>
 void layer_norm_backward(const T* __restrict g, const T* __restrict x, const T* __restrict weight,
                          T eps, T* __restrict x_g, T* __restrict weight_g, T* __restrict bias_g,
-                         T* __restrict scratch, int64_t n) {
+                         int64_t n) {
   const T mean = mean_of(x, n);
   const T inverse = inverse_root(squares_from(x, n, mean) / static_cast<T>(n) + eps);
-  for (int64_t j = 0; j < n; ++j) scratch[j] = (x[j] - mean) * inverse;
-  for (int64_t j = 0; j < n; ++j) bias_g[j] += g[j];
-  const T along = weigh(g, weight, x_g, weight_g, scratch, n) / static_cast<T>(n);
-  const T level = mean_of(static_cast<const T*>(x_g), n);
-  for (int64_t j = 0; j < n; ++j) x_g[j] = ((x_g[j] - level) - scratch[j] * along) * inverse;
+  const auto y = [=](int64_t j) { return (x[j] - mean) * inverse; };
+  const auto [level, along] = add_slopes(g, weight, weight_g, bias_g, n, y);
+  if (weight == nullptr) {
+    for (int64_t j = 0; j < n; ++j) x_g[j] = ((g[j] - level) - y(j) * along) * inverse;
+  } else {
+    for (int64_t j = 0; j < n; ++j) x_g[j] = ((g[j] * weight[j] - level) - y(j) * along) * inverse;
+  }
 }
 
 template <class T>
@@ -125,12 +151,16 @@ void rms_norm(const T* __restrict x, const T* __restrict weight, T eps, T* __res
 
 template <class T>
 void rms_norm_backward(const T* __restrict g, const T* __restrict x, const T* __restrict weight,
-                       T eps, T* __restrict x_g, T* __restrict weight_g, T* __restrict scratch,
-                       int64_t n) {
+                       T eps, T* __restrict x_g, T* __restrict weight_g, int64_t n) {
   const T inverse = inverse_rms(x, eps, n);
-  for (int64_t j = 0; j < n; ++j) scratch[j] = x[j] * inverse;
-  const T along = weigh(g, weight, x_g, weight_g, scratch, n) / static_cast<T>(n);
-  for (int64_t j = 0; j < n; ++j) x_g[j] = (x_g[j] - scratch[j] * along) * inverse;
+  const auto y = [=](int64_t j) { return x[j] * inverse; };
+  T* const no_bias = nullptr;
+  const T along = add_slopes(g, weight, weight_g, no_bias, n, y).along;
+  if (weight == nullptr) {
+    for (int64_t j = 0; j < n; ++j) x_g[j] = (g[j] - y(j) * along) * inverse;
+  } else {
+    for (int64_t j = 0; j < n; ++j) x_g[j] = (g[j] * weight[j] - y(j) * along) * inverse;
+  }
 }
 
 template <class T>
@@ -146,17 +176,10 @@ T cross_entropy(const T* x, int64_t target, T smoothing, int64_t n) {
 template <class T>
 void cross_entropy_backward(const T* __restrict x, int64_t target, T smoothing, T g,
                             T* __restrict x_g, int64_t n) {
-  softmax(x, x_g, n);
-  const T wanted = T{1} - smoothing;
-  if (smoothing == T{0}) {
-    const T at_target = (x_g[target] - wanted) * g;
-    for (int64_t j = 0; j < n; ++j) x_g[j] *= g;
-    x_g[target] = at_target;
-    return;
-  }
-  const T each = smoothing / static_cast<T>(n);
-  const T at_target = (x_g[target] - (wanted + each)) * g;
-  for (int64_t j = 0; j < n; ++j) x_g[j] = (x_g[j] - each) * g;
+  const T scale = g / exponentials(x, reduce_dense<Maximum>(x, n), x_g, n);
+  const T each = smoothing / static_cast<T>(n) * g;
+  const T at_target = (x_g[target] * scale - each) - (T{1} - smoothing) * g;
+  for (int64_t j = 0; j < n; ++j) x_g[j] = x_g[j] * scale - each;
   x_g[target] = at_target;
 }
 

@@ -14,12 +14,12 @@ struct RowFns {
   T (*variance)(const T* x, int64_t n, T divisor);
   // y = (x - mean) / sqrt(variance + eps) * weight + bias; weight and bias may be null.
   void (*layer_norm)(const T* x, const T* weight, const T* bias, T eps, T* y, int64_t n);
-  // x_g for the cotangent g of y; adds to weight_g and bias_g. `scratch` has n elements.
+  // x_g for the cotangent g of y; adds to weight_g and bias_g.
   void (*layer_norm_backward)(const T* g, const T* x, const T* weight, T eps, T* x_g, T* weight_g,
-                              T* bias_g, T* scratch, int64_t n);
+                              T* bias_g, int64_t n);
   void (*rms_norm)(const T* x, const T* weight, T eps, T* y, int64_t n);
   void (*rms_norm_backward)(const T* g, const T* x, const T* weight, T eps, T* x_g, T* weight_g,
-                            T* scratch, int64_t n);
+                            int64_t n);
   // -log softmax at `target`, mixed with the mean over the classes by `smoothing`.
   T (*cross_entropy)(const T* x, int64_t target, T smoothing, int64_t n);
   // x_g = (softmax - wanted) g.
