@@ -288,6 +288,28 @@ def test_clip_grad_value_and_single_tensors() -> None:
     np.testing.assert_allclose(numpy_of(x.grad), numpy_of(y.grad), rtol=1e-6)
 
 
+class Limits:
+    norm = 0.5
+    value = 2.0
+
+
+def test_limits_of_a_captured_clip_stay_live() -> None:
+    limits = Limits()
+    p = ot.ones(4, requires_grad=True)
+
+    @ot.compile
+    def step(x: Any) -> None:
+        (p * x).sum().backward()
+        nn.utils.clip_grad_norm_([p], limits.norm)
+        nn.utils.clip_grad_value_([p], limits.value)
+
+    for norm, value, expected in ((0.5, 2.0, 0.25), (100.0, 2.0, 1.0), (100.0, 0.125, 0.125)):
+        limits.norm, limits.value, p.grad = norm, value, None
+        step(ot.ones(4))
+        np.testing.assert_allclose(p.grad.numpy(), expected, rtol=1e-5)
+    assert sum(map(len, step.variants.values())) == 1
+
+
 def test_clip_without_gradients_is_zero() -> None:
     assert nn.utils.clip_grad_norm_([ot.zeros(2)], 1.0).item() == 0
 

@@ -35,7 +35,25 @@ def find_source(number: Any) -> Any:
     if not isinstance(number, (int, float)) or current_session() is None:
         return None
     frame = sys._getframe(1)
-    if is_ours(frame.f_code) or _is_literal(number, frame.f_code):
+    return None if is_ours(frame.f_code) else _source_in(frame, number)
+
+
+def given_number(number: Any) -> Any:
+    """A number that user code gave to a function of this package, as what is to be computed with:
+    the number itself, or in a capture the tensor that `find_source` gives for it."""
+    if isinstance(number, LiveNumber):
+        return number.operand()
+    if current_session() is None:
+        return number
+    frame = sys._getframe(1)
+    while is_ours(frame.f_code) and frame.f_back is not None:
+        frame = frame.f_back
+    found = _source_in(frame, number)
+    return number if found is None else found
+
+
+def _source_in(frame: FrameType, number: Any) -> Any:
+    if _is_literal(number, frame.f_code):
         return None
     with _unwatched():
         for path, read in _paths(frame):

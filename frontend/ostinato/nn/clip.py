@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from .. import Tensor, no_grad, stack, zeros
+from ..compiler.sources import given_number
 
 
 def clip_grad_norm_(
@@ -18,7 +19,7 @@ def clip_grad_norm_(
     grads = _grads(parameters)
     with no_grad():
         total = _joint_norm(grads, norm_type)
-        factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
+        factor = (given_number(max_norm) / (total + 1e-6)).clamp(max=1.0)
         for g in grads:
             g.mul_(factor)
     return total
@@ -26,9 +27,10 @@ def clip_grad_norm_(
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Clamp every element of every gradient to ±`clip_value`."""
+    limit = given_number(clip_value)
     with no_grad():
         for g in _grads(parameters):
-            g.clamp_(-clip_value, clip_value)
+            g.clamp_(-limit, limit)
 
 
 def _joint_norm(grads: list[Tensor], norm_type: float) -> Tensor:
