@@ -9,10 +9,20 @@ from dataclasses import dataclass, field
 class Target:
     """A description of a machine. Costs are nanoseconds on one core, element by element.
 
-    `claims`: composites that native kernels run whole. `strided_results`: ops whose native kernels
-    write results in any layout. `chunk_rows` and `chunk_elements`: how long reductions are cut so
-    that pieces run side by side (fixed, so that results do not depend on the number of threads);
-    `column_block`: columns that one piece of a column reduction takes. `most_buffers`: of a kernel.
+    Calls: `claims` are the composites that native kernels run whole, `strided_results` the ops
+    whose native kernels write results in any layout.
+
+    Costs: `byte_cost` of a byte written to or read from memory, `load_cost` of an element that lies
+    in the nearest cache, `op_costs` by kind of scalar node (`default_op_cost` for the others),
+    `launch_cost` of a kernel, `operand_cost` of one more buffer of it.
+
+    Cuts (fixed, so that results do not depend on the number of threads): column reductions of at
+    least four times `chunk_rows` rows are cut into about `pieces`, unless there are `wide_columns`
+    columns; row reductions into runs of about `chunk_elements`. `column_block` columns are one
+    iteration of the parallel axis.
+
+    Limits: `most_buffers` of a kernel, `scratch_bytes` of one, `grain_elements` that are worth a
+    thread, `lanes` below which a row is no vector loop of its own.
     """
 
     name: str
@@ -38,6 +48,7 @@ class Target:
 CPU = Target(
     name="cpu",
     claims=frozenset({"attention", "attention_backward", "index_select_backward"}),
+    strided_results=frozenset({"attention", "attention_backward"}),
     op_costs={
         "div": 0.4, "sqrt": 0.4, "rsqrt": 0.8, "exp": 0.25, "exp2": 0.25, "expm1": 0.35,
         "log": 0.35, "log2": 0.35, "log1p": 0.4, "sin": 0.5, "cos": 0.5, "tan": 0.8,

@@ -25,7 +25,7 @@ from ostinato.passes.target import CPU, Target
 # Small regions take every way that large ones take on a machine with small limits.
 SMALL = replace(
     CPU, chunk_rows=2, pieces=4, wide_columns=256, chunk_elements=8, column_block=4, lanes=4,
-    launch_cost=0.0, operand_cost=0.0, strided_results=frozenset({"attention"}),
+    launch_cost=0.0, operand_cost=0.0,
 )  # fmt: skip
 # Here nothing is worth computing twice, and little scratch fits.
 FRUGAL = replace(

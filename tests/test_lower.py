@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ def shape(kernel: FuncOp) -> str:
     return f"parallel {kernel.extent.value.data}{vector}{body and f' [{body}]'}"
 
 
+ROW_MAJOR = replace(CPU, strided_results=frozenset())
 X, W = floats(64, 48), floats(48, seed=1)
 
 # (region, inputs, loops of each kernel)
@@ -238,7 +240,7 @@ def test_layouts_save_a_copy() -> None:
 
     inputs = floats(2, 3, 8, 4), floats(12, 5, seed=1)
     found: dict[str, Graph] = {}
-    for name, target in (("row-major", CPU), ("any", SMALL)):
+    for name, target in (("row-major", ROW_MAJOR), ("any", CPU)):
         g = lowered(build, *inputs, target=target)
         found[name] = g
         close(g.run(), prepared(graph(build, *inputs)).run())
