@@ -306,7 +306,7 @@ def test_limits_of_a_captured_clip_stay_live() -> None:
     for norm, value, expected in ((0.5, 2.0, 0.25), (100.0, 2.0, 1.0), (100.0, 0.125, 0.125)):
         limits.norm, limits.value, p.grad = norm, value, None
         step(ot.ones(4))
-        np.testing.assert_allclose(p.grad.numpy(), expected, rtol=1e-5)
+        np.testing.assert_allclose(p.grad.numpy(), expected, rtol=1e-5)  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
     assert sum(map(len, step.variants.values())) == 1
 
 
