@@ -236,7 +236,7 @@ class _Emitting:
 
     def __init__(self, func: FuncOp, plan: _Plan) -> None:
         self.func, self.plan = func, plan
-        self.memory: dict[SSAValue, SSAValue] = {}
+        self.memory: dict[tuple[object, ...], SSAValue] = {}
         self.made: list[Operation] = []
 
     def run(self) -> None:
@@ -263,11 +263,14 @@ class _Emitting:
         self.made.append(op)
 
     def _ref(self, value: SSAValue, location: Any) -> SSAValue:
-        known = self.memory.get(value)
+        """The memory of `value`; values of one type in one place share it."""
+        tensor = self.plan.tensors[value]
+        block, dtype, shape = tensor.block, dtype_of(value), shape_of(value)
+        key = block.kind, block.number, dtype.name, shape, tensor.index
+        known = self.memory.get(key)
         if known is not None:
             return known
-        tensor = self.plan.tensors[value]
-        block, type_ = tensor.block, memory_type(dtype_of(value), shape_of(value), tensor.index)
+        type_ = memory_type(dtype, shape, tensor.index)
         match block.kind:
             case "input":
                 op = InputOp(self.func.args[block.number], type_)
@@ -280,7 +283,7 @@ class _Emitting:
             case _:
                 op = ArenaOp(block.number, type_)
         self._add(op, location)
-        self.memory[value] = op.results[0]
+        self.memory[key] = op.results[0]
         return op.results[0]
 
     def _step(self, op: LaunchOp | CallOp) -> None:
@@ -317,4 +320,4 @@ def memory_type(dtype: DType, shape: Shape, index: Linear) -> MemRefType[Any]:
     element = element_type(dtype)
     if index.const == 0 and (strides == strides_of(shape) or index == identity(count(shape))):
         return MemRefType(element, shape)
-    return MemRefType(element, shape, StridedLayoutAttr(strides, index.const or None))
+    return MemRefType(element, shape, StridedLayoutAttr(strides, index.const))
