@@ -18,7 +18,7 @@ from typing import Any
 import click
 from corpus import Corpus, standard_library
 from models import MINIGPT, LanguageModel
-from training import Bar, Step, console, options, plot, training_step
+from training import Bar, Interruption, Step, console, options, plot, training_step
 
 import ostinato as ot
 from ostinato import Generator, optim
@@ -94,21 +94,24 @@ class Run:
         return 0.55 + 0.45 * math.cos(math.pi * min(step / max(self.total, 1), 1.0))
 
 
-def compare(run: Run, corpus: Corpus, steps: dict[str, Step], batch: int, seed: int) -> float:
+def compare(
+    run: Run, corpus: Corpus, steps: dict[str, Step], batch: int, seed: int, stop: Interruption
+) -> float:
     """Train some steps eager and compiled by turns, print their times, return the compiled."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     generator = Generator().manual_seed(seed)
-    for _ in range(TIMED):
-        for name, step in steps.items():
-            x, y = corpus.batch(batch, LENGTH, generator)
-            started = time.perf_counter()
-            run.advance(step, x, y)
-            times[name].append(time.perf_counter() - started)
+    for name in [*steps] * TIMED:
+        x, y = corpus.batch(batch, LENGTH, generator)
+        started = time.perf_counter()
+        run.advance(steps[name], x, y)
+        times[name].append(time.perf_counter() - started)
+        if stop:
+            return 0.0
     eager, compiled = (median(taken[1:]) for taken in times.values())
-    first = times["compiled"][0]
     console.print(
-        f"eager step   {eager * 1e3:.0f} ms\ncompiled     {compiled * 1e3:.0f} ms, "
-        f"{eager / compiled:.2f} times as fast (the first took {first:.1f} s, compiling)"
+        f"eager step   {eager * 1e3:.0f} ms\n"
+        f"compiled     {compiled * 1e3:.0f} ms, {eager / compiled:.2f} times as fast "
+        f"(the first took {times['compiled'][0]:.1f} s: it was compiled)"
     )
     return compiled
 
@@ -123,12 +126,12 @@ def held_out_loss(run: Run, corpus: Corpus, batch: int) -> float:
     return sum(losses) / len(losses)
 
 
-def train(run: Run, corpus: Corpus, step: Step, batch: int, seed: int) -> None:
+def train(run: Run, corpus: Corpus, step: Step, batch: int, seed: int, stop: Interruption) -> None:
     """Go on to `run.total` steps, testing ten times on the way."""
     done = len(run.losses)
     generator = Generator().manual_seed(seed + done)
-    with Bar(run.total, "characters", done) as bar:
-        while len(run.losses) < run.total:
+    with Bar(run.total, "tokens", done) as bar:
+        while len(run.losses) < run.total and not stop:
             x, y = corpus.batch(batch, LENGTH, generator)
             bar.advance(run.advance(step, x, y), x.numel())
             if len(run.losses) % max(run.total // 10, 1) == 0:
@@ -201,15 +204,17 @@ def main(
     run.model.to(device)
     eager, fast = (training_step(run.model, run.opt, c) for c in (False, True))
     console.print(f"text         {len(text):,} characters, {len(corpus.characters)} different ones")
-    try:
-        if not resume:
-            seconds = compare(run, corpus, {"eager": eager, "compiled": fast}, batch, seed)
-            run.total = steps or int(SECONDS / seconds)
-            dump(fast, out / "ir")
-        elif steps:
-            run.total += steps
-        train(run, corpus, fast if compiled else eager, batch, seed)
-    except KeyboardInterrupt:
+    with Interruption() as stop:
+        if run.total:
+            run.total += steps or 0
+        else:
+            both = {"eager": eager, "compiled": fast}
+            seconds = compare(run, corpus, both, batch, seed, stop)
+            if not stop:
+                run.total = steps or int(SECONDS / seconds)
+                dump(fast, out / "ir")
+        train(run, corpus, fast if compiled else eager, batch, seed, stop)
+    if stop:
         run.save(out / CHECKPOINT)
         console.print(f"stopped after {len(run.losses)} steps; --resume goes on")
         return

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 import ostinato as ot
 from ostinato import Tensor, nn, optim
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 Step = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -53,6 +54,22 @@ def training_step(model: nn.Module, opt: optim.Optimizer, compiled: bool) -> Ste
         return loss.detach()
 
     return ot.compile(step) if compiled else step
+
+
+class Interruption:
+    """True once Ctrl-C was pressed inside, which then does not break off a step in its middle."""
+
+    def __enter__(self) -> Self:
+        # No Python code: the handler may run while a step is captured, which would refuse it.
+        self.signals: dict[int, Any] = {}
+        self.before = signal.signal(signal.SIGINT, self.signals.__setitem__)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        signal.signal(signal.SIGINT, self.before)
+
+    def __bool__(self) -> bool:
+        return bool(self.signals)
 
 
 class Bar:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import signal
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -85,21 +86,29 @@ def test_minigpt_trains_resumes_and_writes(small: Path) -> None:
     assert run(minigpt, "--generate", "def a", "--characters", "9").output == written
 
 
-def test_interrupted_training_leaves_a_checkpoint(
-    small: Path, monkeypatch: pytest.MonkeyPatch
+# Once while the step is captured for the first time, and once in training.
+@pytest.mark.parametrize(("count", "total"), [(1, 0), (6, 9)])
+def test_interrupted_training_finishes_its_step_and_goes_on(
+    count: int, total: int, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     advance = minigpt.Run.advance
 
     def interrupted(self: Any, *args: Any) -> float:
-        if len(self.losses) == 6:
-            raise KeyboardInterrupt
+        if len(self.losses) == count:
+            signal.raise_signal(signal.SIGINT)
         return advance(self, *args)
 
     monkeypatch.setattr(minigpt.Run, "advance", interrupted)
+    before = signal.getsignal(signal.SIGINT)
     done = run(minigpt, "--steps", "9", "--batch", "2", "--data", "text.py")
-    assert "stopped after 6 steps; --resume goes on" in done.output
+    assert f"stopped after {count + 1} steps; --resume goes on" in done.output
+    assert signal.getsignal(signal.SIGINT) is before
     saved = minigpt.Run.load(small / "runs/minigpt" / minigpt.CHECKPOINT)
-    assert len(saved.losses) == 6 and saved.total == 9
+    assert len(saved.losses) == count + 1 and saved.total == total
+    monkeypatch.setattr(minigpt.Run, "advance", advance)
+    run(minigpt, "--steps", "9", "--batch", "2", "--data", "text.py", "--resume")
+    ended = minigpt.Run.load(small / "runs/minigpt" / minigpt.CHECKPOINT)
+    assert len(ended.losses) == ended.total == total + 9
 
 
 def test_resuming_from_nothing_says_so(small: Path) -> None:
