@@ -1,0 +1,58 @@
+"""What the emitter hands to compiler and launcher: Triton source and its launch record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALIGNMENT = 16
+"""Bytes to which the pointers are aligned that a kernel is specialised on."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A pointer of a kernel: buffer number `buffer` of its `kernel.func`.
+
+    `type` is as Triton's signatures spell it (`*fp32`). Where `aligned`, the cubin may assume that
+    the pointer is a multiple of `ALIGNMENT` bytes; the source is right for any other too, so a
+    variant for misaligned pointers is the same source compiled without the assumption.
+    """
+
+    name: str
+    type: str
+    buffer: int
+    aligned: bool = True
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a kernel is launched.
+
+    The Triton function takes `parameters` in this order, then `constants`, its `tl.constexpr`
+    arguments with their values. `grid` counts programs along x, y and z. Buffers numbered in
+    `aliased` may be the same storage; no others overlap. With `fp_fusion` products and sums may
+    be contracted, which changes last bits.
+    """
+
+    grid: tuple[int, int, int]
+    num_warps: int
+    num_stages: int
+    parameters: tuple[Parameter, ...]
+    constants: tuple[tuple[str, int], ...] = ()
+    aliased: tuple[int, ...] = ()
+    fp_fusion: bool = False
+
+    @property
+    def signature(self) -> dict[str, str]:
+        """Parameters and constants by name, as `triton.compiler.ASTSource` takes them."""
+        types = {p.name: p.type for p in self.parameters}
+        return types | {name: "constexpr" for name, _ in self.constants}
+
+
+@dataclass(frozen=True)
+class TritonKernel:
+    """One kernel: `source` is a module of Python text that defines the `@triton.jit` function
+    `name` and imports `triton` and `triton.language as tl`, nothing else."""
+
+    name: str
+    source: str
+    launch: Launch
