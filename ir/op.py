@@ -142,6 +142,7 @@ class Op:
     namespace: str = ""
     vjp_rule: Rule | None = None
     samples: Callable[[], Iterator[Sample]] | None = None
+    elementwise: bool = False
     uncast: tuple[int, ...] = ()
     variants: dict[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
 
@@ -324,7 +325,11 @@ def primitive(
 def composite(
     *, shape: Any = SameShape(), dtype: Any = Same(), **flags: Any
 ) -> Callable[[Callable[..., Any]], Op]:
-    """An op whose body in other ops is its meaning; `native=True` says a kernel claims it."""
+    """An op whose body in other ops is its meaning; `native=True` says a kernel claims it.
+
+    `elementwise=True` says that the body is pointwise over operands of one shape and numbers: such
+    an op fuses whole, whatever the number of its results.
+    """
     return lambda fn: declare(fn, "composite", shape, dtype, **flags)
 
 

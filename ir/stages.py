@@ -126,7 +126,8 @@ def _differentiated(op: Operation, claims: frozenset[str]) -> str | None:
 
 
 def _decomposed(op: Operation, claims: frozenset[str]) -> str | None:
-    if isinstance(op, TableOp) and op.SCHEMA.kind == "composite" and op.SCHEMA.name not in claims:
+    composite = isinstance(op, TableOp) and op.SCHEMA.kind == "composite"
+    if composite and not op.SCHEMA.elementwise and op.SCHEMA.name not in claims:
         return f"{op.name} is a composite that nothing claims; run the pass 'decompose'"
     return _differentiated(op, claims)
 

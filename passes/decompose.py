@@ -1,4 +1,4 @@
-"""Composites become their bodies, except those that a backend computes whole."""
+"""Composites become their bodies, except those that a backend computes or fuses whole."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def decompose(module: ModuleOp, claims: frozenset[str] = frozenset()) -> None:
 
 def is_composite(op: Op, claims: frozenset[str]) -> bool:
     """True where `op` is to become its body."""
-    return op.kind == "composite" and op.name not in claims
+    return op.kind == "composite" and not op.elementwise and op.name not in claims
 
 
 class BodyBuilder(GraphBuilder):

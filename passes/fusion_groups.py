@@ -114,6 +114,9 @@ class Grouping:
                 self.refusals[p, node] = Reason.CALL
             return
         self.of[node] = _alone(node, self.depths[node])
+        if node.family and node is not node.family[0]:
+            self._unite(self.of[node.family[0]], self.of[node], Fit(self.of[node], FULL))
+            return
         for arg in node.args:
             source = self.producer(arg.value)
             if source is not None:

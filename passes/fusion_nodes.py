@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -99,7 +99,8 @@ class Node:
 
     `expression` is over the elements of `args`, then the integers `indices`, then the truth of
     `conditions`. A reduction folds the middle of (`outer`, `reduced`, `inner`) with `combiner`.
-    Opaque nodes (`kind` call) have neither.
+    Opaque nodes (`kind` call) have neither. Nodes of one op with several results are each other's
+    `family`: they read the same `args`, and are computed together.
     """
 
     position: int
@@ -117,6 +118,7 @@ class Node:
     outer: int = 1
     reduced: int = 1
     inner: int = 1
+    family: list[Node] = field(default_factory=list["Node"])
 
     @property
     def is_reduction(self) -> bool:
@@ -149,10 +151,10 @@ def compact(root: Scalar, given: int) -> tuple[Scalar, tuple[int, ...]]:
     return substitute(root, fresh), kept
 
 
-def cost_of(root: Scalar, costs: dict[str, float], default: float) -> float:
-    """Nanoseconds for one element of `root`."""
+def cost_of(nodes: Iterable[Scalar], costs: dict[str, float], default: float) -> float:
+    """Nanoseconds for one element of `nodes`."""
     return sum(
-        costs.get(n.kind, default) for n in postorder([root])
+        costs.get(n.kind, default) for n in nodes
         if n.kind not in ("argument", "constant", "cast", "bitcast")
     )  # fmt: skip
 
@@ -173,10 +175,12 @@ _Key = tuple[DType, bool, bool]
 
 
 @lru_cache(1 << 12)
-def _pointwise_expression(
+def pointwise_expression(
     name: str, keys: tuple[_Key, ...], constants: tuple[Literal | None, ...],
     attrs: tuple[tuple[str, Any], ...], result: DType,
 ) -> Scalar:  # fmt: skip
+    """The body of op `name` over `argument(i)`, operand i as (dtype, has no axes, is a number),
+    where `constants[i]` is no literal."""
     schema = OPS[name]
     types = [Type(() if zero_d else (2,), d, wrapped) for d, zero_d, wrapped in keys]
     compute = wide(schema.compute(types, dict(attrs)))
@@ -225,7 +229,8 @@ def is_call(op: Operation) -> bool:
     if not isinstance(op, TableOp):
         return False
     schema = op.SCHEMA
-    if not (schema.is_pointwise or schema.name in COMBINERS or schema.name in SPECIAL):
+    fuses = schema.is_pointwise or schema.elementwise
+    if not (fuses or schema.name in COMBINERS or schema.name in SPECIAL):
         return True
     if (
         schema.is_pointwise
@@ -253,14 +258,18 @@ class Extraction:
         if is_view(op):
             if op.results[0] not in self.views.copies:
                 return
-            node = self._copy(op)
+            self._enter(self._copy(op))
+        elif op.SCHEMA.elementwise and not is_call(op):
+            from .fusion_bodies import nodes_of
+
+            for node in nodes_of(self, op):
+                self._enter(node)
         else:
-            node = self._node(op)
-        self._enter(node)
+            self._enter(self._node(op))
 
     def _enter(self, node: Node) -> None:
         self.nodes.append(node)
-        for result in node.op.results:
+        for result in [node.result] if node.family else node.op.results:
             self.of[result] = node
 
     def _node(self, op: TableOp) -> Node:
@@ -295,12 +304,28 @@ class Extraction:
         shape = shape_of(op.results[0])
         cost = self._known.get(expression)
         if cost is None:
-            cost = cost_of(expression, self._costs, self._default)
+            cost = cost_of(postorder([expression]), self._costs, self._default)
             self._known[expression] = cost
         return Node(
             len(self.nodes), op, "pointwise", op.results[0], shape, count(shape), tuple(args),
             tuple(indices), tuple(conditions), expression, cost,
         )  # fmt: skip
+
+    def family(self, op: Operation, roots: Sequence[Scalar], args: Sequence[Arg]) -> list[Node]:
+        """A node for each result of `op`: expressions over the same `args`."""
+        made: list[Node] = []
+        for i, (root, result) in enumerate(zip(roots, op.results, strict=True)):
+            both = postorder(roots[: i + 1])
+            shape = shape_of(result)
+            cost = cost_of(both, self._costs, self._default) - sum(n.cost for n in made)
+            node = Node(
+                len(self.nodes) + i, op, "pointwise", result, shape, count(shape), tuple(args)
+            )
+            node.expression, node.cost = root, cost
+            made.append(node)
+        for node in made:
+            node.family = made
+        return made
 
     def arg(self, value: SSAValue, link: Linear | None = None) -> Arg:
         """Element `link` (n for None) of `value`, followed through views."""
@@ -332,7 +357,7 @@ class Extraction:
             t = type_of(v)
             keys.append((t.dtype, t.ndim == 0, t.wrapped))
         attrs = tuple(op.attribute_values().items()) if op.SCHEMA.attrs else ()
-        whole = _pointwise_expression(
+        whole = pointwise_expression(
             op.SCHEMA.name, tuple(keys), constants, attrs, dtype_of(op.results[0])
         )
         expression, kept = compact(whole, len(operands))

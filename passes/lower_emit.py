@@ -17,6 +17,7 @@ from ..ir.dialects.kernel import LoadOp, StoreOp
 from ..ir.dialects.kernel_types import value_type
 from ..ir.dtypes import DType
 from ..ir.kernel_builder import KernelBuilder, Reduction
+from ..ir.scalar import Scalar, argument, postorder, rewrite
 from ..ir.scalar_ir import emit, scalar_type
 from .fusion_index import Bounds, Linear, compose
 from .fusion_nodes import Arg, Extraction, Gathered, Guard, Node, bounds_of, guarded, wide
@@ -143,24 +144,37 @@ class Emission:
             self._holds(_composed(c.index, e, bounds), c.low, c.high) for c in node.conditions
         ]
         depth = max((d for _, d in operands), default=0)
-        assert node.expression is not None
-        with self.at(depth), self._from(node.op):
-            values = [v for v, _ in operands]
-            return self._emit(node, values, depth), depth
+        family = node.family or [node]
+        roots = [n.expression for n in family if n.expression is not None]
+        with self._from(node.op):
+            made = self._emit(roots, operands, depth)
+        for n, ssa in zip(family, made, strict=True):
+            self.scopes[depth].known[n.result, e, guard] = ssa
+        return self.scopes[depth].known[node.result, e, guard], depth
 
-    def _emit(self, node: Node, values: list[SSAValue], depth: int) -> SSAValue:
-        expression = node.expression
-        assert expression is not None
-        if expression.kind == "argument":
-            position: int = expression.payload
-            return values[position]
-        return emit([expression], values, _Pooled(self, depth), self.b.location)[0]  # pyright: ignore
+    def _emit(self, roots: list[Scalar], operands: list[Placed], depth: int) -> list[SSAValue]:
+        """`roots` over `operands`, at `depth`; what depends on outer loops alone stands there."""
+        placed = list(operands)
+        while found := outermost(roots, [d for _, d in placed], depth):
+            level, parts = found
+            made = self._emit_at(level, parts, placed)
+            fresh = {p: argument(len(placed) + i, p.dtype) for i, p in enumerate(parts)}
+            placed += [(ssa, level) for ssa in made]
+            roots = rewrite(roots, fresh.get)
+        if all(r.kind == "argument" for r in roots):
+            return [placed[r.payload][0] for r in roots]
+        return self._emit_at(depth, roots, placed)
+
+    def _emit_at(self, depth: int, roots: list[Scalar], operands: list[Placed]) -> list[SSAValue]:
+        with self.at(depth):
+            return emit(roots, [v for v, _ in operands], _Pooled(self, depth), self.b.location)  # pyright: ignore
 
     def element(self, node: Node, e: Linear) -> SSAValue:
         """What a reduction folds: its operand's element `e`, as the type that it folds in."""
         operands = [self._argument(a, e, (), []) for a in node.args]
+        assert node.expression is not None
         with self._from(node.op):
-            return self._emit(node, [v for v, _ in operands], self.depth)
+            return self._emit([node.expression], operands, self.depth)[0]
 
     def _argument(self, arg: Arg, e: Linear, guard: Guard, before: Sequence[Placed]) -> Placed:
         found = guarded(arg, e, guard)
@@ -364,6 +378,24 @@ class _Pooled:
         if isinstance(op, arith.ConstantOp):
             return self.emission.pooled(op, self.depth)
         return self.emission.b.insert(op)
+
+
+def outermost(
+    roots: Sequence[Scalar], depths: Sequence[int], depth: int
+) -> tuple[int, list[Scalar]] | None:
+    """The parts of `roots` that can stand in the outermost loop that any can, and its depth; None
+    where all depend on the loop at `depth`. `depths[i]` is that of argument i."""
+    if all(d == depth for d in depths):
+        return None
+    order = postorder(roots)
+    at: dict[Scalar, int] = {}
+    parts: dict[Scalar, None] = {r: None for r in roots if r.operands}
+    for node in order:
+        inner = max((at[x] for x in node.operands), default=0)
+        at[node] = depths[node.payload] if node.kind == "argument" else inner
+        parts.update((x, None) for x in node.operands if x.operands and at[x] < at[node])
+    level = min((at[p] for p in parts), default=depth)
+    return (level, [p for p in parts if at[p] == level]) if level < depth else None
 
 
 def _composed(outer: Linear, inner: Linear, bounds: Bounds = ()) -> Linear:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from ..ir.scalar import Scalar, postorder
 from .fusion_index import Linear, identity
-from .lower_emit import Emission
+from .fusion_nodes import cost_of
+from .lower_emit import Emission, outermost
 from .lower_fusion import Fused, Kernel, divisor_near, through, unroll_for
 from .lower_items import Items
 from .lower_space import Axis, breaks
 
 _LEAST_ROW = 16
 _LONG_ROW = 8192
+_WORTH_ROWS = 4.0
 
 
 def lower_pointwise(fused: Fused, name: str) -> Kernel:
@@ -20,6 +23,8 @@ def lower_pointwise(fused: Fused, name: str) -> Kernel:
     for o in fused.outputs:
         items.add(o.value, through(o.link, whole))
     length = _row_length(items, size)
+    if length == size and _uniform_cost(fused, items) > _WORTH_ROWS:
+        length = divisor_near(size, _LONG_ROW // 2)
     cost = max((items.add(o.value, o.link).cost for o in fused.outputs), default=0.0)
     unroll = unroll_for(cost, list(items.inputs))
     if length == size:
@@ -40,6 +45,20 @@ def _store_all(fused: Fused, emission: Emission, whole: Linear) -> None:
     values = [emission.value(o.value, through(o.link, whole))[0] for o in fused.outputs]
     for o, ssa in zip(fused.outputs, values, strict=True):
         emission.store(o.result, ssa, whole, ("out", o.number))
+
+
+def _uniform_cost(fused: Fused, items: Items) -> float:
+    """Nanoseconds of what is the same for every element: rows compute it once, a flat loop every
+    time."""
+    found: set[Scalar] = set()
+    for item in items.ordered:
+        if item.node is None or item.node.expression is None:
+            continue
+        depths = [1 if part.deep else 0 for part in item.parts]
+        depths += [1] * (len(item.node.indices) + len(item.node.conditions))
+        outer = outermost([item.node.expression], depths, 1)
+        found.update(postorder(outer[1] if outer else ()))
+    return cost_of(found, fused.target.op_costs, fused.target.default_op_cost)
 
 
 def _row_length(items: Items, size: int) -> int:

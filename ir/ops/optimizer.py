@@ -20,7 +20,7 @@ from .selection import as_dtype, to, where
 from .transcendental import sqrt
 
 _FLOAT = Only(Same(), "f", what="param")
-_STEP = {"native": True, "method": False, "namespace": "internal"}
+_STEP = {"elementwise": True, "native": True, "method": False, "namespace": "internal"}
 
 
 def _wide(*numbers: Any) -> list[Any]:
