@@ -42,11 +42,25 @@ def lines_of(location: Attribute) -> Iterator[FileLineColLoc]:
         yield from lines_of(location.location)
 
 
+def _is_plain(location: LocationAttr) -> bool:
+    """Whether `fuse_locations` has nothing to do for a location alone."""
+    if isinstance(location, FileLineColLoc):
+        return True
+    if not isinstance(location, FusedLoc) or location.metadata != NoneAttr():
+        return False
+    inner: Any = location.locations
+    return 1 < len(inner) <= MOST_LINES and all(isinstance(x, FileLineColLoc) for x in inner)
+
+
 def fuse_locations(locations: Iterable[LocationAttr]) -> LocationAttr:
     """One location with the lines of all: each line once, the first eight in the order given."""
-    locations = list(dict.fromkeys(locations))
-    if len(locations) == 1 and isinstance(locations[0], FileLineColLoc):
-        return locations[0]
+    # By identity first: ops of one line share its location, and hashing one is slow.
+    distinct = {id(location): location for location in locations}
+    if len(distinct) == 1:
+        (only,) = distinct.values()
+        if _is_plain(only):
+            return only
+    locations = list(dict.fromkeys(distinct.values()))
     lines = list(dict.fromkeys(x for location in locations for x in lines_of(location)))
     if len(lines) < 2:
         return lines[0] if lines else UNKNOWN_LOC

@@ -44,12 +44,18 @@ def ours(name: str = "MINIGPT", batch: int = BATCH) -> tuple[Any, Any, Any]:
 
 
 def capture_and_passes(step: Any, *args: Any) -> float:
-    """The seconds from a call to the plan of its Program, kernels not yet compiled."""
+    """The seconds from a call to the plan of its Program, kernels not yet compiled nor modules
+    imported."""
+    from importlib import import_module
+
     import optree
 
     from ostinato.compiler.decorator import trace
     from ostinato.compiler.region import to_module
-    from ostinato.passes.pipeline import run_passes
+    from ostinato.passes.pipeline import PASSES, run_passes
+
+    for name in PASSES:
+        import_module(f"ostinato.passes.{name}")
 
     tree: Any = (args, {})
     leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
