@@ -168,8 +168,9 @@ def dump(step: Any, folder: Path) -> None:
     for i, stage in enumerate(STAGES):
         (folder / f"{i}_{stage}.mlir").write_text(step.ir(stage), encoding="utf-8")
     console.print(
-        f"IR           {folder}: the step after each stage, from what was captured to what runs;\n"
-        "             each line ends with the line of Python it came from"
+        f"IR           {folder}: the step after each stage, from what was captured to what runs.\n"
+        "             `loc(...)` ends each op: the lines of Python that it came from.\n"
+        f"             `ostinato opt --passes=fuse {folder}/3_simplified.mlir` runs a pass again."
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import click
+import gpu_steps
 import torch
 from measure import Bar, by_turns, options, report, use_threads
 from models import GPT2, MINIGPT, REVERSE, VIT, Config
@@ -92,18 +93,40 @@ def bars_of(workload: str, t: dict[str, float]) -> list[Bar]:
     return found
 
 
+def on_gpu(
+    workloads: list[str], peers: list[str], precision: str | None, given: dict[str, Any]
+) -> None:
+    """The same on a GPU, at the models' full batches."""
+    table: list[list[str]] = []
+    bars: list[Bar] = []
+    figures: dict[str, Any] = {}
+    for workload in workloads:
+        rows = gpu_steps.measure(workload, peers, precision)
+        figures[workload] = rows
+        table += gpu_steps.cells(rows)
+        bars += gpu_steps.bars_of(workload, rows)
+    report("training step on cuda", gpu_steps.COLUMNS, table, bars, figures, **given)
+
+
 @click.command(help=__doc__)
 @options
-@click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu"]))
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--workloads", default="reverse,minigpt", show_default=True)
-@click.option("--peers", default=",".join(PEERS), show_default=True)
+@click.option("--peers", help="By default all that the device has.")
+@click.option("--precision", type=click.Choice(["tf32", "bf16"]), help="On a GPU, of products.")
 @click.option("--rounds", default=9, show_default=True)
 @click.option("--calls", default=3, show_default=True)
-def main(device: str, workloads: str, peers: str, rounds: int, calls: int, **given: Any) -> None:
+def main(
+    device: str, workloads: str, peers: str | None, precision: str | None, rounds: int, calls: int,
+    **given: Any,
+) -> None:  # fmt: skip
+    known = PEERS if device == "cpu" else gpu_steps.EVERY_PEER
+    chosen = peers.split(",") if peers else list(known)
+    if unknown := set(chosen) - set(known):
+        sys.exit(f"step: peers {sorted(unknown)} came; give some of {', '.join(known)}")
+    if device == "cuda":
+        return on_gpu(workloads.split(","), chosen, precision, given)
     use_threads()
-    chosen = peers.split(",")
-    if unknown := set(chosen) - set(PEERS):
-        sys.exit(f"step: peers {sorted(unknown)} came; give some of {', '.join(PEERS)}")
     names = [*chosen, "our products", "torch products"]
     rows: list[list[str]] = []
     bars: list[Bar] = []
