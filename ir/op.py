@@ -124,7 +124,11 @@ OPS: dict[str, Op] = {}
 
 @dataclass(eq=False)
 class Op:
-    """A declared op. `kind` is `pointwise`, `primitive`, `composite` or `function`."""
+    """A declared op. `kind` is `pointwise`, `primitive`, `composite` or `function`.
+
+    `autocast` says what becomes of its floating-point operands in an autocast region: `low` casts
+    them to the region's dtype, `wide` to float32.
+    """
 
     name: str
     kind: str
@@ -143,6 +147,7 @@ class Op:
     vjp_rule: Rule | None = None
     samples: Callable[[], Iterator[Sample]] | None = None
     elementwise: bool = False
+    autocast: str = ""
     uncast: tuple[int, ...] = ()
     variants: dict[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
 

@@ -4,8 +4,11 @@ from .native import connect as _connect
 
 _connect()
 
+from . import amp as amp  # noqa: E402
 from . import autograd as autograd  # noqa: E402
 from . import ops as _ops  # noqa: E402
+from .amp import autocast as autocast  # noqa: E402
+from .amp import is_autocast_enabled as is_autocast_enabled  # noqa: E402
 from .autograd import detect_anomaly as detect_anomaly  # noqa: E402
 from .autograd import enable_grad as enable_grad  # noqa: E402
 from .autograd import grad as grad  # noqa: E402

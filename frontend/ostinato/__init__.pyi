@@ -2,7 +2,10 @@
 # The imports are those that any table may need.
 # pyright: reportUnusedImport=false
 from .tensor import Tensor as Tensor
+from . import amp as amp
 from . import autograd as autograd
+from .amp import autocast as autocast
+from .amp import is_autocast_enabled as is_autocast_enabled
 from .autograd import detect_anomaly as detect_anomaly
 from .autograd import enable_grad as enable_grad
 from .autograd import grad as grad

@@ -105,7 +105,7 @@ def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
 remainder.sampled(binary(low=-2.0, high=-0.3, kinds="fi"))
 
 
-@pointwise(dtype=_NUMBERS)
+@pointwise(dtype=_NUMBERS, autocast="wide")
 def pow_(x: Tensor, y: Tensor) -> Tensor:
     """x raised to the power y, in the dtype of the operands."""
     return x**y
@@ -211,7 +211,7 @@ def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
 square.sampled(unary(kinds="fi"))
 
 
-@pointwise(dtype=PromoteFloat())
+@pointwise(dtype=PromoteFloat(), autocast="wide")
 def reciprocal(x: Tensor) -> Tensor:
     """1 / x, in floating point."""
     return 1.0 / x

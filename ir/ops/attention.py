@@ -97,7 +97,7 @@ def _weights(scores: Any) -> tuple[Any, Any]:
 
 
 @composite(shape=(ProductBatch(), Leading()), dtype=(_DTYPE, Widened()), native=True,
-           method=False, namespace="internal")  # fmt: skip
+           method=False, namespace="internal", autocast="low")  # fmt: skip
 def attention(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, is_causal: bool,
     scale: float,

@@ -15,7 +15,7 @@ from .arithmetic import add
 from .view import reshape, squeeze, transpose, unsqueeze
 
 
-@primitive(shape=MatMul(), dtype=Only(Agreed((0, 1)), "if"))
+@primitive(shape=MatMul(), dtype=Only(Agreed((0, 1)), "if"), autocast="low")
 def matmul(x: Tensor, y: Tensor) -> Tensor:
     """The matrix product: 1-d operands are vectors, leading axes broadcast. Half types are
     multiplied and added up in float32."""
@@ -72,7 +72,7 @@ def _matrix(x: Any) -> Any:
 
 
 @composite(shape=Linear(), dtype=Only(Agreed((0, 1, 2)), "f"), native=True, method=False,
-           namespace="nn.functional")  # fmt: skip
+           namespace="nn.functional", autocast="low")  # fmt: skip
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input (..., k) times weight (n, k) transposed, plus bias (n,): (..., n)."""
     product = matmul(input, transpose(weight, dim0=0, dim1=1))

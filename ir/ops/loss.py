@@ -25,7 +25,7 @@ _F = "nn.functional"
 
 
 @composite(shape=Loss(), dtype=Only(Promote(), "f"), method=False,
-           namespace=_F, variants=_REDUCTIONS)  # fmt: skip
+           namespace=_F, variants=_REDUCTIONS, autocast="wide")  # fmt: skip
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The squared differences, or by default their mean, or their sum."""
     away = input - target
@@ -77,7 +77,8 @@ def _classified() -> Iterator[Sample]:
 
 
 @composite(shape=ClassLoss(), dtype=Only(Only(Same(), "f"), "i", of=Same(1), what="target"),
-           native=True, method=False, namespace=_F, variants=_REDUCTIONS)  # fmt: skip
+           native=True, method=False, namespace=_F, variants=_REDUCTIONS,
+           autocast="wide")  # fmt: skip
 def cross_entropy(
     input: Tensor, target: Tensor, ignore_index: int = -100, reduction: str = "mean",
     label_smoothing: float = 0.0,

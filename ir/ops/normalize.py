@@ -32,7 +32,7 @@ def _rows() -> Iterator[Sample]:
     yield without_gradient(np.array([[-np.inf, 0, 1], [-np.inf, -np.inf, 2]], "float32"), dim=1)
 
 
-@composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True)
+@composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True, autocast="wide")
 def softmax(x: Tensor, dim: int) -> Tensor:
     """exp(x - max x), normalised to sum to 1 along `dim`."""
     wide = widened(x)
@@ -49,7 +49,7 @@ def _(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Any:
 softmax.sampled(_rows)
 
 
-@composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True)
+@composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True, autocast="wide")
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """The logarithm of `softmax`, without its rounding to 0."""
     wide = widened(x)
@@ -77,7 +77,9 @@ def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any]:
     return away * inverse, inverse
 
 
-@composite(shape=Normalized((1, 2)), dtype=_FLOAT, native=True, method=False, namespace=_F)
+@composite(
+    shape=Normalized((1, 2)), dtype=_FLOAT, native=True, method=False, namespace=_F, autocast="wide"
+)
 def layer_norm(
     input: Tensor, normalized_shape: Sizes, weight: Tensor | None = None,
     bias: Tensor | None = None, eps: float = 1e-5,
@@ -149,7 +151,9 @@ def _inverse_rms(x: Any, axes: tuple[int, ...], eps: float | None) -> Any:
     return rsqrt(mean(square(x), dim=axes, keepdim=True) + eps)
 
 
-@composite(shape=Normalized((1,)), dtype=_FLOAT, native=True, method=False, namespace=_F)
+@composite(
+    shape=Normalized((1,)), dtype=_FLOAT, native=True, method=False, namespace=_F, autocast="wide"
+)
 def rms_norm(
     input: Tensor, normalized_shape: Sizes, weight: Tensor | None = None,
     eps: float | None = None,

@@ -125,7 +125,7 @@ def _() -> Iterator[Sample]:
     )
 
 
-@composite(shape=Reduced(), dtype=_FLOAT)
+@composite(shape=Reduced(), dtype=_FLOAT, autocast="wide")
 def norm(x: Tensor, p: float = 2.0, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The p-norm of the elements along `dim` (all axes for None): sum(|x|^p)^(1/p); the number
     of nonzero ones for p = 0, the largest or smallest |x| for p = inf or -inf."""

@@ -25,7 +25,7 @@ def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
 sqrt.sampled(unary(low=0.1))
 
 
-@pointwise(dtype=PromoteFloat())
+@pointwise(dtype=PromoteFloat(), autocast="wide")
 def rsqrt(x: Tensor) -> Tensor:
     """1 / sqrt(x)."""
     return s.rsqrt(x)
@@ -39,7 +39,7 @@ def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
 rsqrt.sampled(unary(low=0.1))
 
 
-@pointwise(dtype=PromoteFloat())
+@pointwise(dtype=PromoteFloat(), autocast="wide")
 def exp(x: Tensor) -> Tensor:
     """e raised to the power x."""
     return s.exp(x)
@@ -67,7 +67,7 @@ def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
 exp2.sampled(unary())
 
 
-@pointwise(dtype=PromoteFloat())
+@pointwise(dtype=PromoteFloat(), autocast="wide")
 def expm1(x: Tensor) -> Tensor:
     """exp(x) - 1, accurate near 0."""
     return s.expm1(x)
@@ -81,7 +81,7 @@ def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
 expm1.sampled(unary())
 
 
-@pointwise(dtype=PromoteFloat())
+@pointwise(dtype=PromoteFloat(), autocast="wide")
 def log(x: Tensor) -> Tensor:
     """The natural logarithm of x."""
     return s.log(x)
@@ -95,7 +95,7 @@ def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
 log.sampled(unary(low=0.1))
 
 
-@pointwise(dtype=PromoteFloat())
+@pointwise(dtype=PromoteFloat(), autocast="wide")
 def log2(x: Tensor) -> Tensor:
     """The logarithm of x to the base 2."""
     return s.log2(x)
@@ -109,7 +109,7 @@ def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
 log2.sampled(unary(low=0.1))
 
 
-@pointwise(dtype=PromoteFloat())
+@pointwise(dtype=PromoteFloat(), autocast="wide")
 def log1p(x: Tensor) -> Tensor:
     """log(1 + x), accurate near 0."""
     return s.log1p(x)
@@ -151,7 +151,7 @@ def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
 cos.sampled(unary())
 
 
-@pointwise(dtype=PromoteFloat())
+@pointwise(dtype=PromoteFloat(), autocast="wide")
 def tan(x: Tensor) -> Tensor:
     """The tangent of x, in radians."""
     return s.tan(x)

@@ -1,4 +1,4 @@
-"""One row of a GPU benchmark, in its own process: `gpu_row.py PEER WORKLOAD [PRECISION]` gives JSON.
+"""One row of a GPU benchmark as JSON: `gpu_row.py PEER WORKLOAD [PRECISION]`, its own process.
 
 Peers: ours-eager, ours-compiled, torch-eager, torch-compile, torch-cudagraph, torch-wholestep, jax.
 """

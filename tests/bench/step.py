@@ -120,8 +120,8 @@ def main(
     device: str, workloads: str, peers: str | None, precision: str | None, rounds: int, calls: int,
     **given: Any,
 ) -> None:  # fmt: skip
-    known = PEERS if device == "cpu" else gpu_steps.EVERY_PEER
-    chosen = peers.split(",") if peers else list(known)
+    known: tuple[str, ...] = PEERS if device == "cpu" else gpu_steps.EVERY_PEER
+    chosen: list[str] = peers.split(",") if peers else [*known]
     if unknown := set(chosen) - set(known):
         sys.exit(f"step: peers {sorted(unknown)} came; give some of {', '.join(known)}")
     if device == "cuda":

@@ -71,7 +71,7 @@ class Compiled:
         if _C.is_capturing():
             return self.fn(*args, **kwargs)
         leaves, structure = _optree().tree_flatten((args, kwargs), none_is_leaf=True)
-        key = (structure, tuple(map(_signature, leaves)), _C.grad_enabled())
+        key = (structure, tuple(map(_signature, leaves)), _C.grad_enabled(), _C.autocast())
         for variant in self.variants.get(key, ()):
             if variant.fits(leaves):
                 return variant.replay(leaves)

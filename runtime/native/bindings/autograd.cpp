@@ -2,6 +2,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings/casters.hpp"
+#include "dispatch/autocast.hpp"
 #include "ops.hpp"
 #include "trace/tracer.hpp"
 
@@ -63,6 +64,16 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
 }  // namespace
 
 void bind_autograd(nb::module_& m) {
+  m.def(
+      "autocast",
+      []() -> nb::object {
+        return autocast().on ? nb::borrow(dtype_object(autocast().dtype)) : nb::none();
+      },
+      "The dtype of this thread's autocast, None where there is none.");
+  m.def(
+      "set_autocast",
+      [](nb::handle dtype) { autocast().on = dtype_of(dtype.ptr(), &autocast().dtype); },
+      "dtype"_a.none());
   m.def("grad_enabled", &grad_enabled);
   m.def("set_grad_enabled", &set_grad_enabled, "on"_a);
   m.def("anomaly_enabled", &anomaly_enabled);

@@ -1,4 +1,5 @@
 #include "autograd/tape.hpp"
+#include "dispatch/autocast.hpp"
 #include "dispatch/dtype_rules.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
@@ -116,6 +117,8 @@ void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const 
 
 void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
              Tensor* results) {
+  std::vector<Tensor> cast;
+  if (autocast().on && cast_operands(op, operands, cast)) operands = cast;
   OpCall call{&op, operands, attrs};
   TensorMeta metas[kMaxResults];
   op.infer(call, metas);

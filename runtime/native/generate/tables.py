@@ -115,10 +115,20 @@ def row(op: Op, index: int) -> str:
     return "\n".join(lines)
 
 
+def cast_rules() -> str:
+    """What autocast does with each op, by id."""
+    rules = ", ".join(f"CastRule::{op.autocast or 'none'}" for op in LISTED)
+    return (
+        "CastRule cast_rule(uint16_t id) {\n"
+        f"  static constexpr CastRule rules[] = {{{rules}}};\n  return rules[id];\n}}\n"
+    )
+
+
 def source(shards: int) -> str:
     """ops.cpp: the table."""
     parts = [
         BANNER + '#include "ops.hpp"\n',
+        '#include "dispatch/autocast.hpp"',
         '#include "dispatch/dtype_rules.hpp"',
         '#include "dispatch/op_table.hpp"',
         '#include "dispatch/shape_rules.hpp"\n',
@@ -139,6 +149,7 @@ def source(shards: int) -> str:
         )
         parts.append(f"#if defined(__x86_64__)\n{text}\n#endif" if guard else text)
     rows = "\n".join(row(op, i) for i, op in enumerate(LISTED))
+    parts.append(cast_rules())
     parts.append(f"void fill_op_table(OpInfo* t) {{\n{rows}\n}}\n")
     parts.append(
         "void load_pointwise(Isa isa) {\n#if defined(__x86_64__)\n"
