@@ -33,14 +33,20 @@ def _toolchain() -> str:
     """What turns a trace into a Program: our compiler's sources, tool versions, the machine."""
     from importlib.metadata import version
 
-    digest = hashlib.sha256()
-    root = Path(__file__).parent.parent
-    for folder in ("ir", "passes", "codegen"):
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(path.name.encode() + path.read_bytes())
+    digest = hashlib.sha256(_sources("ir", "passes", "codegen").encode())
     for package in ("llvmlite", "xdsl"):
         digest.update(version(package).encode())
     digest.update(_processor())
+    return digest.hexdigest()
+
+
+@memoize
+def _sources(*folders: str) -> str:
+    digest = hashlib.sha256()
+    root = Path(__file__).parent.parent
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -56,6 +62,11 @@ def _processor() -> bytes:
 def key_of(description: str) -> str:
     """The name of the entry for what `description` says, on this machine, with these tools."""
     return hashlib.sha256(f"{_toolchain()}\n{description}".encode()).hexdigest()
+
+
+def derivation_key(description: str) -> str:
+    """The name of the entry for a derived Program, which only the sources of `ir` decide."""
+    return hashlib.sha256(f"{_sources('ir')}\n{description}".encode()).hexdigest()
 
 
 def load(key: str) -> tuple[dict[str, Any], bytes] | None:

@@ -10,10 +10,11 @@ Size = "int | Dim"
 
 @dataclass(frozen=True)
 class Dim:
-    """A size expression: `kind` is a symbol (`operand`, `attr`) or an operation over `args`.
+    """A size expression: `kind` is a symbol or an operation over `args`.
 
-    `operand` holds (operand index, axis), `attr` holds (attribute index, element, or -1 for a
-    single size). Equality is structural: two different expressions may have the same value.
+    The symbols `operand` and `result` hold (index, axis, call), `attr` holds (index, element or -1
+    for a single size, call). Equality is structural: two different expressions may have the same
+    value.
     """
 
     kind: str

@@ -110,6 +110,20 @@ def test_in_place_ops_are_recorded() -> None:
     np.testing.assert_allclose(x.grad.numpy(), t.grad.numpy())
 
 
+def test_every_operand_of_a_long_list_gets_its_gradient() -> None:
+    parts = [ot.ones(1).requires_grad_() for _ in range(70)]
+    (ot.cat(parts) * ot.arange(70.0)).sum().backward()
+    assert [p.grad.item() for p in parts] == list(range(70))
+
+
+def test_nodes_are_visited_from_the_last_to_the_first() -> None:
+    """Sums of cotangents are in the order of the ops, whichever way the graph was put together."""
+    x = ot.tensor([1.0], requires_grad=True)
+    parts = [x * a for a in (1e8, 1.0, -1e8)]
+    (parts[2] + (parts[0] + parts[1])).backward()
+    assert x.grad.item() == np.float32(-1e8) + np.float32(1) + np.float32(1e8)
+
+
 def test_threads_run_forward_and_backward_at_once() -> None:
     found: dict[int, Any] = {}
 

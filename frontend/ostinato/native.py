@@ -10,11 +10,10 @@ from .ir import dtypes, errors
 from .runtime import _C
 
 
-def _derive(*call: Any) -> dict[str, Any]:
-    from .ir import ops as ops
-    from .ir.symbolic import derive
+def _derive(*call: Any) -> tuple[_C.Program, bool]:
+    from .codegen.derived import program_of
 
-    return derive(*call)
+    return program_of(*call)
 
 
 def connect() -> None:

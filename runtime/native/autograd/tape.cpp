@@ -1,7 +1,6 @@
 #include "autograd/tape.hpp"
 
 #include "dispatch/op_table.hpp"
-#include "program/program.hpp"
 
 namespace ostinato {
 namespace {
@@ -9,6 +8,7 @@ namespace {
 thread_local bool grad_on = true;
 thread_local bool anomaly_on = false;
 thread_local CallSite current_site;
+thread_local uint64_t clock = 0;
 SiteText site_text = nullptr;
 SiteRelease site_release = nullptr;
 
@@ -25,7 +25,7 @@ void save_pointwise(Node& node, const OpCall& call, std::span<Tensor> results) {
   node.compute = compute_dtype(call);
   uint32_t uses = 0;
   for (size_t i = 0; i < call.operands.size(); ++i) {
-    if (!(node.wanted >> i & 1)) continue;
+    if (!node.edges[i]) continue;
     const PointwiseEntry* e = p.find_gradient(node.variant, static_cast<int>(i), node.compute);
     if (e) uses |= e->uses;
   }
@@ -36,14 +36,16 @@ void save_pointwise(Node& node, const OpCall& call, std::span<Tensor> results) {
 }
 
 void save_for_program(Node& node, const OpCall& call, std::span<Tensor> results) {
-  node.gradient = &find_program(ProgramKind::gradient, call, results, node.wanted);
+  Flags given;
+  for (const Tensor& t : results) given.push_back(is_float(t.dtype()));
+  node.gradient = &find_program(node.gradient_key(given));
   int r = static_cast<int>(results.size());
   for (int i = 0; i < r; ++i) {
-    if (node.gradient->reads >> (r + i) & 1) save(node, r + i, results[i]);
+    if (node.gradient->reads[r + i]) save(node, r + i, results[i]);
   }
   for (size_t i = 0; i < call.operands.size(); ++i) {
     int slot = 2 * r + static_cast<int>(i);
-    if (node.gradient->reads >> slot & 1) save(node, slot, call.operands[i]);
+    if (node.gradient->reads[slot]) save(node, slot, call.operands[i]);
   }
 }
 
@@ -54,15 +56,24 @@ Edge edge_of(const Tensor& t) {
   return {{}, 0, t};
 }
 
-uint32_t wanted_operands(const OpCall& call) {
-  uint32_t wanted = 0;
-  for (size_t i = 0; i < call.operands.size() && i < 32; ++i) {
-    const Tensor& t = call.operands[i];
+// Where the cotangents of the operands go; false where none goes anywhere.
+bool find_edges(Node& node, const OpCall& call) {
+  bool any = false;
+  for (size_t i = 0; i < call.operands.size(); ++i) {
     bool has_rule =
         call.op->kind != OpKind::pointwise || call.op->pointwise->differentiable >> i & 1;
-    if (t && t->requires_grad && has_rule) wanted |= 1u << i;
+    node.edges.push_back(has_rule ? edge_of(call.operands[i]) : Edge{});
+    any |= static_cast<bool>(node.edges.back());
   }
-  return wanted;
+  return any;
+}
+
+// Lamport's clock: nodes of one thread are in order, and so are those that edges connect.
+uint64_t time_of(const Node& node) {
+  for (const Edge& e : node.edges) {
+    if (e.node) clock = std::max(clock, e.node->time);
+  }
+  return ++clock;
 }
 
 }  // namespace
@@ -117,29 +128,33 @@ Tensor detached(const Tensor& t) {
   return alias;
 }
 
+ProgramKey Node::gradient_key(const Flags& given) const {
+  ProgramKey key{ProgramKind::gradient, op, operands(), results(), attrs, {}, given};
+  for (const Edge& e : edges) key.wanted.push_back(static_cast<bool>(e));
+  return key;
+}
+
 void record(const OpCall& call, std::span<Tensor> results) {
   if (!is_differentiable(*call.op)) return;
-  uint32_t wanted = wanted_operands(call);
-  if (!wanted) return;
   Ref<Node> node(new Node);
   node->op = call.op;
-  node->wanted = wanted;
+  node->edges.reserve(call.operands.size());
+  if (!find_edges(*node, call)) return;
   node->attrs.assign(call.attrs.begin(), call.attrs.end());
-  for (size_t i = 0; i < call.operands.size(); ++i) {
-    const Tensor& t = call.operands[i];
-    node->edges.push_back(wanted >> i & 1 ? edge_of(t) : Edge{});
-    node->wrapped |= static_cast<uint32_t>(t && t->wrapped && i < 32) << (i & 31);
+  node->operand_sizes.reserve(call.operands.size());
+  for (const Tensor& t : call.operands) {
+    node->patterns.push_back(Pattern(t));
     node->operand_sizes.push_back(t ? t.sizes() : Sizes{});
-    node->operand_dtypes.push_back(t ? t.dtype() : DType::bool_);
   }
   for (const Tensor& r : results) {
+    node->patterns.push_back(Pattern(r));
     node->result_sizes.push_back(r.sizes());
-    node->result_dtypes.push_back(r.dtype());
   }
   if (call.op->kind == OpKind::pointwise)
     save_pointwise(*node, call, results);
   else
     save_for_program(*node, call, results);
+  node->time = time_of(*node);
   std::swap(node->site, current_site);
   for (size_t i = 0; i < results.size(); ++i) {
     if (!is_float(results[i].dtype())) continue;

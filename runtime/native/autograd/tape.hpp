@@ -4,12 +4,12 @@
 
 #include "core/tensor.hpp"
 #include "dispatch/op_call.hpp"
+#include "program/derived.hpp"
 
 struct PyCodeObject;
 
 namespace ostinato {
 
-struct Program;
 struct Node;
 
 // Where a cotangent goes: to result `index` of `node`, or into `leaf`'s grad.
@@ -36,19 +36,24 @@ struct Node : RefCounted {
   static void destroy(Node* n);
   const OpInfo* op = nullptr;
   std::vector<Attr> attrs;
-  std::vector<Edge> edges;  // one an operand
+  std::vector<Edge> edges;  // one an operand; empty where it needs no gradient
   std::vector<Saved> saved;
   std::vector<Sizes> operand_sizes;
-  std::vector<DType> operand_dtypes;
   std::vector<Sizes> result_sizes;
-  std::vector<DType> result_dtypes;
+  SmallVector<Pattern, 6> patterns;   // of the operands, then of the results
   const Program* gradient = nullptr;  // null for pointwise ops, whose gradient kernels are printed
-  uint32_t wanted = 0;                // bit i: operand i needs a gradient
-  uint32_t wrapped = 0;               // bit i: operand i is a number
   int variant = 0;
   DType compute = DType::float32_;
   bool released = false;
+  uint64_t time = 0;  // later than that of every node that an edge leads to
   CallSite site;
+
+  std::span<const Pattern> operands() const { return {patterns.data(), edges.size()}; }
+  std::span<const Pattern> results() const {
+    return {patterns.data() + edges.size(), result_sizes.size()};
+  }
+  // The structural key of its gradient where the results in `given` have cotangents.
+  ProgramKey gradient_key(const Flags& given) const;
 };
 
 struct AutogradState {

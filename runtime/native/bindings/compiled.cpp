@@ -5,21 +5,13 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "bindings/casters.hpp"
+#include "bindings/spec.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace ostinato::python {
 namespace {
-
-DType named_dtype(nb::handle name) {
-  std::string text = nb::cast<std::string>(name);
-  for (int i = 0; i < kDTypeCount; ++i) {
-    if (name_of(static_cast<DType>(i)) == text) return static_cast<DType>(i);
-  }
-  throw Error(ErrorKind::value, "a Program names the unknown dtype " + text);
-}
 
 Sizes sizes_at(nb::handle row, const char* key) { return sizes_from(row[key].ptr()); }
 
@@ -41,14 +33,6 @@ Placed placed_from(nb::handle row) {
   return p;
 }
 
-Attr attr_of(nb::handle value, const Param& param) {
-  if (nb::isinstance<nb::dict>(value)) return Attr(named_dtype(value["dtype"]));
-  if (std::string_view(param.kind) == "float" && nb::isinstance<nb::int_>(value)) {
-    return Attr(nb::cast<double>(value));
-  }
-  return nb::cast<Attr>(value);
-}
-
 CompiledStep step_from(nb::handle row, const LoadedObject* object) {
   CompiledStep step;
   step.location = nb::cast<std::string>(row["loc"]);
@@ -62,14 +46,10 @@ CompiledStep step_from(nb::handle row, const LoadedObject* object) {
     return step;
   }
   step.name = nb::cast<std::string>(row["op"]);
-  step.op = find_op(step.name);
-  if (!step.op) throw Error(ErrorKind::value, "a Program calls the unknown op " + step.name);
+  step.op = named_op(row["op"]);
   step.tensors = nb::cast<std::vector<int>>(row["operands"]);
   step.results = nb::cast<std::vector<int>>(row["results"]);
-  std::vector<const Param*> params;
-  for (const Param& p : step.op->params) {
-    if (!p.is_operand) params.push_back(&p);
-  }
+  std::vector<const Param*> params = attributes_of(*step.op);
   size_t at = 0;
   for (nb::handle a : row["attrs"]) step.attrs.push_back(attr_of(a, *params.at(at++)));
   return step;

@@ -3,7 +3,7 @@
 #include "dispatch/dtype_rules.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
-#include "program/program.hpp"
+#include "program/derived.hpp"
 #include "trace/tracer.hpp"
 
 namespace ostinato {
@@ -11,14 +11,19 @@ namespace {
 
 // Runs the body of a composite that no kernel claims.
 void run_body(const OpCall& call, const TensorMeta* metas, Tensor* results, bool record) {
-  Tensor shapes[kMaxResults];
-  for (int i = 0; i < call.op->results; ++i) shapes[i] = shape_only(metas[i].sizes, metas[i].dtype);
-  std::span<const Tensor> made(shapes, call.op->results);
-  const Program& p = find_program(ProgramKind::forward, call, made, 0);
+  std::vector<Pattern> given, made;
   std::vector<Sizes> operands, out;
-  for (const Tensor& t : call.operands) operands.push_back(t ? t.sizes() : Sizes{});
-  for (const Tensor& t : made) out.push_back(t.sizes());
-  run_program(p, call.operands, {operands, out, call.attrs}, record, results);
+  for (const Tensor& t : call.operands) {
+    given.push_back(Pattern(t));
+    operands.push_back(t ? t.sizes() : Sizes{});
+  }
+  for (int i = 0; i < call.op->results; ++i) {
+    made.push_back(Pattern(metas[i].sizes, metas[i].dtype));
+    out.push_back(metas[i].sizes);
+  }
+  const Program& p = find_program({ProgramKind::forward, call.op, given, made, call.attrs});
+  CallShapes shapes{operands, out, call.attrs};
+  run_program(p, call.operands, {&shapes, 1}, record, results);
 }
 
 void compute(const OpCall& call, const TensorMeta* metas, Tensor* results) {

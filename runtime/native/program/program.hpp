@@ -1,19 +1,25 @@
-// Programs over op calls: the bodies of unclaimed composites and gradients, derived in Python
-// (ir/symbolic.py) once for each structural key and run here for any sizes.
+// Programs over op calls: bodies of unclaimed composites, gradients of ops and of whole tapes. They
+// are derived in Python (ir/symbolic.py, ir/tape.py) once for each structure, and run for any
+// sizes.
 #pragma once
 #include <vector>
 
 #include "dispatch/op_call.hpp"
+#include "dispatch/op_table.hpp"
 
 namespace ostinato {
 
-// One step of a postfix size expression; the three symbols read the call that the Program serves.
+// One step of a postfix size expression. The first three symbols after `constant` read call number
+// `call` of those that the Program serves.
 struct SizeStep {
   enum Kind : uint8_t { constant, operand, result, attr, add, sub, mul, div, max, min } kind;
   int64_t a = 0;  // the constant, or the index of the operand, result or attribute
   int64_t b = 0;  // the axis, or the element of an attribute (-1: it is a single size)
+  int call = 0;
 };
 using SizeCode = std::vector<SizeStep>;
+// The most values that a size expression keeps at once.
+inline constexpr int kSizeDepth = 16;
 
 struct AttrTemplate {
   Attr constant;
@@ -22,43 +28,56 @@ struct AttrTemplate {
 };
 
 struct Instruction {
-  const OpInfo* op;
+  // `add` may write into its first operand; `gradient` is the printed gradient of a pointwise op.
+  // The last three are steps of a tape: see TapeSteps.
+  enum Kind : uint8_t { call, add, gradient, enter, leave, deliver } kind = call;
+  const OpInfo* op = nullptr;
   std::vector<int> operands;  // slots; -1 for an absent one
-  std::vector<int> results;
+  std::vector<int> last;      // positions in `operands` whose slot is used here for the last time
+  std::vector<int> results;   // slots; -1 for one that nobody uses
   std::vector<AttrTemplate> attrs;
-  std::vector<int> frees;  // slots whose last use this is
+  int served = 0;                         // the call that a gradient or step of a tape belongs to
+  int operand = 0;                        // of that call: the operand a gradient is of or goes to
+  const PointwiseEntry* entry = nullptr;  // of a gradient
+  DType dtype = DType::float32_;          // of a gradient: that of its operand
 };
 
-struct Program {
+struct Program : RefCounted {
+  static void destroy(Program* p) { delete p; }
+
+  int inputs = 0;  // slots 0 to `inputs` - 1
   int slots = 0;
   std::vector<std::pair<int, Tensor>> numbers;  // constants by slot
   std::vector<Instruction> instructions;
   std::vector<int> outputs;  // slots; -1: no such output
-  uint64_t reads = 0;        // bit i: input slot i is read (as a value, not only its shape)
+  std::vector<bool> reads;   // by input: it is read (as a value, not only its shape)
+  int serves = 1;            // how many calls its symbols refer to
 };
 
-// The shapes and attributes of the call that a Program's symbols refer to.
+// The shapes and attributes of a call that a Program serves.
 struct CallShapes {
   std::span<const Sizes> operands;
   std::span<const Sizes> results;
   std::span<const Attr> attrs;
 };
 
+// What a Program of a whole tape does to the tape.
+class TapeSteps {
+ public:
+  // Checks the saved tensors of a node and puts those into `slots` that the step names.
+  virtual void enter(const Instruction& step, std::span<Tensor> slots) = 0;
+  // Lets go of what the node saved.
+  virtual void leave(const Instruction& step) = 0;
+  // Adds to the grad of the leaf that an operand of the node is.
+  virtual void deliver(const Instruction& step, Tensor cotangent) = 0;
+
+ protected:
+  ~TapeSteps() = default;
+};
+
 // Runs `program` with its first slots set to `inputs`; `record` puts every op on the tape.
-void run_program(const Program& program, std::span<const Tensor> inputs, const CallShapes& shapes,
-                 bool record, Tensor* outputs);
-
-// What a structural key holds: the op, attributes other than sizes, and of each operand its dtype,
-// rank, size-1 axes and whether it is a number or needs a gradient.
-enum class ProgramKind : uint8_t { forward, gradient };
-const Program& find_program(ProgramKind kind, const OpCall& call, std::span<const Tensor> results,
-                            uint32_t wanted);
-
-// Set by the bindings: makes the Program of a new key (takes the GIL itself).
-using DeriveFn = Program* (*)(ProgramKind kind, const OpCall& call, std::span<const Tensor> results,
-                              uint32_t wanted);
-void set_derive(DeriveFn fn);
-// How many Programs were derived so far.
-int64_t derived_count();
+void run_program(const Program& program, std::span<const Tensor> inputs,
+                 std::span<const CallShapes> calls, bool record, Tensor* outputs,
+                 TapeSteps* tape = nullptr);
 
 }  // namespace ostinato
