@@ -23,3 +23,11 @@ class IRError(ValueError):
 
 class CompileError(RuntimeError):
     """A backend is missing or could not build a kernel."""
+
+
+class DeviceError(RuntimeError):
+    """A device is missing, or its driver failed."""
+
+
+class OutOfMemoryError(DeviceError):
+    """A device has no memory left for a tensor."""

@@ -29,6 +29,7 @@ _ATTRS = {
     "float | None": "float",
     "bool": "bool",
     "str": "str",
+    "Device": "device",
     "DType": "dtype",
     "DType | None": "dtype",
     "Size": "size",
@@ -115,6 +116,7 @@ class Value:
 # A body is read over values, scalars or arrays: which, its kind says and no type.
 Tensor = Any
 Rng = Tensor
+Device = str  # "cpu", "cuda:0"
 Ints = tuple[int, ...]
 Sizes = tuple[Any, ...]
 Size = Any

@@ -69,6 +69,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "ones_like": on_torch(torch.ones_like),
     "arange": on_torch(_arange),
     "eye": on_torch(_eye),
+    "to_device": on_torch(lambda x, device, source, non_blocking: x),
     "reshape": on_torch(torch.reshape),
     "view": on_torch(lambda x, shape: x.view(shape)),
     "permute": on_torch(torch.permute),

@@ -226,6 +226,6 @@ def test_a_failed_download_says_what_to_do(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_device_that_is_not_there_is_refused(small: Path) -> None:
-    with pytest.raises(ValueError, match="device: 'cuda' came; this build runs on 'cpu'"):
-        run(reverse, "--device", "cuda")
+    with pytest.raises(ValueError, match="device: 'gpu' came"):
+        run(reverse, "--device", "gpu")
     assert ot.is_grad_enabled()

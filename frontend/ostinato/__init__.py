@@ -23,6 +23,9 @@ from .creation import empty_like as empty_like  # noqa: E402
 from .creation import from_dlpack as from_dlpack  # noqa: E402
 from .creation import from_numpy as from_numpy  # noqa: E402
 from .creation import tensor as tensor  # noqa: E402
+from .device import device as device  # noqa: E402
+from .device import get_default_device as get_default_device  # noqa: E402
+from .device import set_default_device as set_default_device  # noqa: E402
 from .ir.dtypes import DType as DType  # noqa: E402
 from .ir.dtypes import bfloat16 as bfloat16  # noqa: E402
 from .ir.dtypes import bool_ as bool_  # noqa: E402
@@ -37,9 +40,11 @@ from .ir.dtypes import promote_types as promote_types  # noqa: E402
 from .ir.dtypes import uint8 as uint8  # noqa: E402
 from .ir.errors import CaptureError as CaptureError  # noqa: E402
 from .ir.errors import CompileError as CompileError  # noqa: E402
+from .ir.errors import DeviceError as DeviceError  # noqa: E402
 from .ir.errors import DTypeError as DTypeError  # noqa: E402
 from .ir.errors import GradientError as GradientError  # noqa: E402
 from .ir.errors import IRError as IRError  # noqa: E402
+from .ir.errors import OutOfMemoryError as OutOfMemoryError  # noqa: E402
 from .ir.errors import ShapeError as ShapeError  # noqa: E402
 from .random import Generator as Generator  # noqa: E402
 from .random import get_rng_state as get_rng_state  # noqa: E402

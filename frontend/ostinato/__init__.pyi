@@ -20,6 +20,9 @@ from .creation import empty_like as empty_like
 from .creation import from_dlpack as from_dlpack
 from .creation import from_numpy as from_numpy
 from .creation import tensor as tensor
+from .device import device as device
+from .device import get_default_device as get_default_device
+from .device import set_default_device as set_default_device
 from .ir.dtypes import DType as DType
 from .ir.dtypes import bfloat16 as bfloat16
 from .ir.dtypes import bool_ as bool_
@@ -34,9 +37,11 @@ from .ir.dtypes import promote_types as promote_types
 from .ir.dtypes import uint8 as uint8
 from .ir.errors import CaptureError as CaptureError
 from .ir.errors import CompileError as CompileError
+from .ir.errors import DeviceError as DeviceError
 from .ir.errors import DTypeError as DTypeError
 from .ir.errors import GradientError as GradientError
 from .ir.errors import IRError as IRError
+from .ir.errors import OutOfMemoryError as OutOfMemoryError
 from .ir.errors import ShapeError as ShapeError
 from .random import Generator as Generator
 from .random import get_rng_state as get_rng_state

@@ -9,6 +9,8 @@ from .ops import functions
 from .runtime import _C
 from .tensor import Tensor
 
+_CUDA = 2  # kDLCUDA
+
 
 def from_numpy(array: Any) -> Tensor:
     """A tensor on the memory of a NumPy array: writing to one changes the other."""
@@ -16,58 +18,74 @@ def from_numpy(array: Any) -> Tensor:
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """A tensor on the memory of any CPU object with `__dlpack__`."""
-    return _C.from_array(source)
+    """A tensor on the memory of any object with `__dlpack__`, of the CPU or a CUDA device."""
+    kind, index = source.__dlpack_device__()
+    if kind != _CUDA:
+        return _C.from_array(source)
+    # The producer makes this stream wait for its own work.
+    stream = _C.cuda_stream_handle(f"cuda:{index}")
+    return _C.from_array(source.__dlpack__(stream=stream))
 
 
-def tensor(data: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A new tensor with the values of nested sequences, numbers, an array or a tensor.
 
-    Python floats give float32, integers int64, as in PyTorch. TypeError for anything else.
+    Python floats give float32, integers int64, as in PyTorch; a tensor is copied where it lies
+    unless `device` says else. TypeError for anything else.
     """
-    made = _copied(data, dtype)
+    if isinstance(data, Tensor):
+        source = data.detach()
+        made = source.to(device, dtype)
+    else:
+        source = _shared(data, dtype)
+        made = source.to(_C.device_of(device), dtype)
+    if made is source:
+        made = functions.clone(source)
     if requires_grad:
         made.requires_grad = True
     return made
 
 
-def as_tensor(data: Any, *, dtype: DType | None = None) -> Tensor:
-    """`data` itself where it is a tensor of that dtype, the memory of an array, else a copy."""
+def as_tensor(data: Any, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """`data` itself where it is such a tensor already, the memory of an array, else a copy."""
     if isinstance(data, Tensor):
-        return data if dtype is None or data.dtype is dtype else functions.to(data, dtype)
+        return data.to(device, dtype)
     if hasattr(data, "__array_interface__"):
-        shared = from_numpy(data)
-        return shared if dtype is None else as_tensor(shared, dtype=dtype)
-    return tensor(data, dtype=dtype)
+        return from_numpy(data).to(_C.device_of(device), dtype)
+    return tensor(data, dtype=dtype, device=device)
 
 
-def _copied(data: Any, dtype: DType | None) -> Tensor:
+def _shared(data: Any, dtype: DType | None) -> Tensor:
+    """A tensor on the memory of the array that holds `data`."""
     import numpy as np
 
-    if isinstance(data, Tensor):
-        source = data.detach()
-    else:
-        array = np.asarray(data)
-        if array.dtype == np.float64 and not hasattr(data, "dtype"):
-            array = array.astype(np.float32) if dtype is not BY_NAME["float64"] else array
-        if array.dtype.name not in BY_NAME:
-            raise TypeError(
-                f"tensor: data of {array.dtype} came; give numbers, bools or nested lists of them"
-            )
-        source = from_numpy(np.ascontiguousarray(array).reshape(array.shape))
-    if dtype is None or source.dtype is dtype:
-        return functions.clone(source)
-    return functions.to(source, dtype)
+    array = np.asarray(data)
+    if array.dtype == np.float64 and not hasattr(data, "dtype"):
+        array = array.astype(np.float32) if dtype is not BY_NAME["float64"] else array
+    if array.dtype.name not in BY_NAME:
+        raise TypeError(
+            f"tensor: data of {array.dtype} came; give numbers, bools or nested lists of them"
+        )
+    return from_numpy(np.ascontiguousarray(array).reshape(array.shape))
 
 
-def empty(*size: Any, dtype: DType = float32, requires_grad: bool = False) -> Tensor:
+def empty(
+    *size: Any, dtype: DType = float32, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor whose elements are whatever the memory held."""
     sizes = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
-    made = _C.empty(tuple(sizes), dtype)
+    made = _C.empty(tuple(sizes), dtype, device)
     made.requires_grad = requires_grad
     return made
 
 
-def empty_like(source: Tensor, *, dtype: DType | None = None) -> Tensor:
-    """An uninitialised tensor of the shape and dtype of `source`."""
-    return empty(source.shape, dtype=dtype or source.dtype)
+def empty_like(source: Tensor, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """An uninitialised tensor of the shape and dtype of `source`, beside it for device None."""
+    there = source.device if device is None else device
+    return empty(source.shape, dtype=dtype or source.dtype, device=there)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .device import device
 from .ir import dtypes, errors
 from .runtime import _C
 
@@ -23,10 +24,13 @@ def connect() -> None:
         [
             errors.ShapeError, errors.DTypeError, errors.GradientError, errors.CaptureError,
             ValueError, IndexError, TypeError, RuntimeError, errors.CompileError,
+            errors.DeviceError, errors.OutOfMemoryError,
         ]
     )  # fmt: skip
     _C.set_package(str(Path(__file__).parent) + "/")
     _C.set_derive(_derive)
+    _C.set_device_class(device)
+    _C.set_kernel_folder(str(Path(_C.__file__).parent / "kernels"))
     _C.load_blas(str(_blas()))
 
 

@@ -12,17 +12,23 @@ from .ir.op import OPS, Op
 from .runtime import _C
 
 
-def check_device(device: Any) -> None:
-    """ValueError for any device but the CPU."""
-    if device not in (None, "cpu"):
-        raise ValueError(f"device: {device!r} came; this build runs on 'cpu'")
-
-
 def expanded(op: Op) -> Callable[..., Any]:
-    """The body of an op of kind `function`, called as native ops are: sizes may come one by one."""
-    lists = [i for i, p in enumerate(op.params) if p.kind in ("sizes", "ints")]
+    """The body of an op of kind `function`, called as native ops are: sizes may come one by one,
+    and tensors that no operand places are made beside the first tensor that comes."""
+    body = _gathering(op)
 
     @functools.wraps(op.body)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return _C.beside(body, *args, **kwargs)
+
+    return call
+
+
+def _gathering(op: Op) -> Callable[..., Any]:
+    lists = [i for i, p in enumerate(op.params) if p.kind in ("sizes", "ints")]
+    if not lists:
+        return op.body
+
     def call(*args: Any, **kwargs: Any) -> Any:
         return op.body(*_gathered(lists, args), **kwargs)
 
@@ -38,13 +44,18 @@ def _gathered(lists: Sequence[int], args: tuple[Any, ...]) -> tuple[Any, ...]:
     return args
 
 
-def _creating(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that makes a tensor from no tensor also takes `requires_grad` and `device`."""
+def _creating(fn: Callable[..., Any], anywhere: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that makes tensors also takes `requires_grad` and `device`.
+
+    `fn` says where itself; `anywhere` follows the creation device.
+    """
 
     @functools.wraps(fn)
     def call(*args: Any, requires_grad: bool = False, device: Any = None, **kwargs: Any) -> Any:
-        check_device(device)
-        made = fn(*args, **kwargs)
+        if device is None:
+            made = fn(*args, **kwargs)
+        else:
+            made = _C.on_device(device, anywhere, *args, **kwargs)
         if requires_grad:
             made.requires_grad = True
         return made
@@ -53,8 +64,10 @@ def _creating(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _function(op: Op) -> Callable[..., Any]:
-    fn = expanded(op) if op.kind == "function" else getattr(_C.ops, op.name)
-    return _creating(fn) if op.creates else fn
+    if op.kind != "function":
+        native = getattr(_C.ops, op.name)
+        return _creating(native, native) if op.creates else native
+    return _creating(expanded(op), _gathering(op)) if op.creates else expanded(op)
 
 
 functions = SimpleNamespace(**{name: _function(op) for name, op in OPS.items()})

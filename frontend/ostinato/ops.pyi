@@ -8,11 +8,9 @@ from .ir.dtypes import DType
 from .ir.op import Op
 from .runtime._C import Generator, Tensor
 
-def check_device(device: Any) -> None:
-    """ValueError for any device but the CPU."""
-
 def expanded(op: Op) -> Callable[..., Any]:
-    """The body of an op of kind `function`, called as native ops are: sizes may come one by one."""
+    """The body of an op of kind `function`, called as native ops are: sizes may come one by one,
+and tensors that no operand places are made beside the first tensor that comes."""
 
 class functions:
     @staticmethod
@@ -75,6 +73,9 @@ class functions:
     @staticmethod
     def to(x: Tensor | float, dtype: DType) -> Tensor:
         """x converted to `dtype`: floats to integers are truncated, anything to bool tested for 0."""
+    @staticmethod
+    def to_device(x: Tensor | float, device: str | device, source: str | device, non_blocking: bool = False) -> Tensor:
+        """x, which lies on `source`, copied to `device`."""
     @staticmethod
     def clone(x: Tensor | float) -> Tensor:
         """A copy of x in memory of its own."""
@@ -267,81 +268,81 @@ class functions:
     def linear(input: Tensor | float, weight: Tensor | float, bias: Tensor | float | None = None) -> Tensor:
         """input (..., k) times weight (n, k) transposed, plus bias (n,): (..., n)."""
     @staticmethod
-    def full(size: int | Sequence[int], fill_value: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def full(size: int | Sequence[int], fill_value: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of shape `size`, every element `fill_value` (0-d or a number), of its dtype for
         None: float32 for a Python float."""
     @staticmethod
-    def iota(length: int, start: Tensor | float, step: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def iota(length: int, start: Tensor | float, step: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """start + step * i for i from 0 to length - 1, computed in float64 or int64."""
     @staticmethod
     def size_tensor(size: int) -> Tensor:
         """A run-time size as a 0-d int64 tensor, so that a rule may compute with it."""
     @overload
     @staticmethod
-    def zeros(size: int | Sequence[int], dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def zeros(size: int | Sequence[int], dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of zeros, float32 for None."""
     @overload
     @staticmethod
-    def zeros(*size: int, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def zeros(*size: int, dtype: DType | None = None, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of zeros, float32 for None."""
     @overload
     @staticmethod
-    def ones(size: int | Sequence[int], dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def ones(size: int | Sequence[int], dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of ones, float32 for None."""
     @overload
     @staticmethod
-    def ones(*size: int, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def ones(*size: int, dtype: DType | None = None, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of ones, float32 for None."""
     @staticmethod
-    def full_like(x: Tensor | float, fill_value: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def full_like(x: Tensor | float, fill_value: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of the shape and (for None) the dtype of x, every element `fill_value`."""
     @staticmethod
-    def zeros_like(x: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def zeros_like(x: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of zeros of the shape and (for None) the dtype of x."""
     @staticmethod
-    def ones_like(x: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def ones_like(x: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of ones of the shape and (for None) the dtype of x."""
     @staticmethod
-    def arange(start: float, end: float | None = None, step: float = 1, dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def arange(start: float, end: float | None = None, step: float = 1, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """start, start + step, ... below `end` (from 0 to `start` where only that is given).
 
         The dtype for None is int64 if all three are ints, else float32. ValueError where `step` leads
         away from `end`."""
     @staticmethod
-    def eye(n: int, m: int | None = None, dtype: DType | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def eye(n: int, m: int | None = None, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """The n by m matrix (n by n for None) with ones on the diagonal, float32 for dtype None."""
     @overload
     @staticmethod
-    def rand(size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def rand(size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """Uniform numbers from [0, 1), float32 for dtype None.
 
         A float32 has the upper 24 bits of its lane, float64 all 32, float16 11 and bfloat16 8."""
     @overload
     @staticmethod
-    def rand(*size: int, dtype: DType | None = None, generator: Generator | None = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def rand(*size: int, dtype: DType | None = None, generator: Generator | None = None, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """Uniform numbers from [0, 1), float32 for dtype None.
 
         A float32 has the upper 24 bits of its lane, float64 all 32, float16 11 and bfloat16 8."""
     @overload
     @staticmethod
-    def randn(size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def randn(size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """Normal numbers of mean 0 and variance 1, float32 for dtype None.
 
         Elements 2k and 2k + 1 are the Box-Muller pair of their two lanes a, b: sqrt(-2 ln u) times
         cos and sin of 2 pi v, with u in (0, 1] from a and v in [0, 1) from b."""
     @overload
     @staticmethod
-    def randn(*size: int, dtype: DType | None = None, generator: Generator | None = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def randn(*size: int, dtype: DType | None = None, generator: Generator | None = None, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """Normal numbers of mean 0 and variance 1, float32 for dtype None.
 
         Elements 2k and 2k + 1 are the Box-Muller pair of their two lanes a, b: sqrt(-2 ln u) times
         cos and sin of 2 pi v, with u in (0, 1] from a and v in [0, 1) from b."""
     @staticmethod
-    def randint(low: int, high: int, size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def randint(low: int, high: int, size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """Uniform integers from `low` to `high` - 1, int64 for dtype None: low + lane * (high - low)
         / 2^32 rounded down. ValueError unless 0 < high - low <= 2^32."""
     @staticmethod
-    def randperm(n: int, dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    def randperm(n: int, dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """The integers 0 to n - 1 in random order: that which sorts n lanes, equal ones in place."""
     @staticmethod
     def multinomial(input: Tensor | float, num_samples: int, replacement: bool = False, generator: Generator | None = None) -> Tensor:

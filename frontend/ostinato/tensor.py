@@ -8,10 +8,11 @@ from typing import Any
 from .ir.dtypes import DType, bool_, float16, float32, float64, int32, int64
 from .ir.errors import CaptureError
 from .ir.op import OPS, Builder, Op, set_eager
-from .ops import check_device, expanded, functions
+from .ops import expanded, functions
 from .runtime import _C
 
 Tensor = _C.Tensor
+_DLPACK = {"cpu": 1, "cuda": 2}
 
 
 def _apply_op(self: Tensor | None, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
@@ -38,12 +39,13 @@ def numpy(self: Tensor) -> Any:
 
 def tolist(self: Tensor) -> Any:
     """Nested Python lists of the elements, or a number for a 0-d tensor."""
-    source = self.detach()
-    return _C.to_numpy(source.to(float32) if _is_bfloat16(source) else source).tolist()
+    return _fetched(self).tolist()
 
 
-def _is_bfloat16(t: Any) -> bool:
-    return t.dtype.name == "bfloat16"
+def _fetched(t: Any) -> Any:
+    """The elements of a tensor on any device, bfloat16 as float32, in an array."""
+    source = t.detach().cpu()
+    return _C.to_numpy(source.to(float32) if t.dtype.name == "bfloat16" else source)
 
 
 def backward(
@@ -84,12 +86,12 @@ def _repr(self: Tensor) -> str:
         return f"tensor(<captured>, shape={self.shape}, dtype={self.dtype})"
     import numpy as np
 
-    source = self.detach()
-    array = _C.to_numpy(source.to(float32) if _is_bfloat16(source) else source)
-    body = np.array2string(array, separator=", ", prefix="tensor(")
+    body = np.array2string(_fetched(self), separator=", ", prefix="tensor(")
     parts = [body]
     if self.dtype not in (float32, int64, bool_):
         parts.append(f"dtype={self.dtype}")
+    if self.is_cuda:
+        parts.append(f"device='{self.device}'")
     if self.requires_grad:
         parts.append("requires_grad=True")
     return f"tensor({', '.join(parts)})"
@@ -126,18 +128,59 @@ def _bool(self: Tensor) -> bool:
     return bool(_C.item(self))
 
 
-def to(self: Tensor, *args: Any, dtype: DType | None = None, device: str | None = None) -> Any:
-    """The tensor in another dtype and on another device ("cpu" is the one there is)."""
+def to(
+    self: Tensor,
+    *args: Any,
+    dtype: DType | None = None,
+    device: Any = None,
+    non_blocking: bool = False,
+) -> Any:
+    """The tensor in another dtype and on another device, or those of a tensor that is given.
+
+    With `non_blocking`, a copy between pinned memory and a CUDA device is only queued.
+    """
     for a in args:
-        dtype, device = (a, device) if isinstance(a, DType) else (dtype, a)
-    if isinstance(device, Tensor):
-        dtype, device = device.dtype, None
-    check_device(device)
-    return self if dtype is None or dtype is self.dtype else functions.to(self, dtype)
+        if a is None:
+            continue
+        if isinstance(a, DType):
+            dtype = a
+        elif isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, bool):
+            non_blocking = a
+        else:
+            device = a
+    changes = dtype is not None and dtype is not self.dtype
+    if device is None or (there := _C.device_of(device)) is self.device:
+        return functions.to(self, dtype) if changes else self
+    # The smaller of the two forms travels.
+    first = changes and dtype.itemsize <= self.dtype.itemsize
+    source = functions.to(self, dtype) if first else self
+    moved = functions.to_device(source, there, self.device, non_blocking)
+    return functions.to(moved, dtype) if changes and not first else moved
 
 
-def _dlpack(self: Tensor, **_: Any) -> Any:
-    """A DLPack capsule on the same memory."""
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Any:
+    """The tensor on a CUDA device: the current one, or number or device `device`."""
+    named = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
+    return to(self, device=named, non_blocking=non_blocking)
+
+
+_copy = Tensor.copy_
+
+
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Any:
+    """This tensor with the values of `src`, which may lie on another device, converted.
+
+    With `non_blocking`, a copy between pinned memory and a CUDA device is only queued.
+    """
+    return _C.copy_non_blocking(self, src) if non_blocking else _copy(self, src)
+
+
+def _dlpack(self: Tensor, *, stream: Any = None, **_: Any) -> Any:
+    """A DLPack capsule on the same memory, in order of `stream` (a number as DLPack says)."""
+    if self.is_cuda:
+        _C.cuda_export(self, stream)
     return _C.to_dlpack(self.detach()).__dlpack__()
 
 
@@ -149,7 +192,7 @@ def _cast(dtype: DType) -> Any:
 
 
 def _attach() -> None:
-    plain = (numpy, tolist, backward, requires_grad_, size, numel, to)
+    plain = (numpy, tolist, backward, requires_grad_, size, numel, to, cuda, copy_)
     for fn in plain:
         setattr(Tensor, fn.__name__, fn)
     for name, op in OPS.items():
@@ -164,7 +207,7 @@ def _attach() -> None:
         "storage_offset": _C.storage_offset, "element_size": _element_size,
         "float": _cast(float32), "double": _cast(float64), "half": _cast(float16),
         "long": _cast(int64), "int": _cast(int32), "bool": _cast(bool_),
-        "device": property(_device), "T": property(Tensor.t), "data": property(_data, _set_data),
+        "T": property(Tensor.t), "data": property(_data, _set_data),
         "type_as": _type_as, "zero_": _zero_, "is_floating_point": _is_floating_point,
         "__deepcopy__": _deepcopy,
     }  # fmt: skip
@@ -188,15 +231,11 @@ def _dim(self: Tensor) -> int:
 
 
 def _cpu(self: Tensor) -> Tensor:
-    return self
-
-
-def _device(self: Tensor) -> str:
-    return "cpu"
+    return to(self, device="cpu")
 
 
 def _dlpack_device(self: Tensor) -> tuple[int, int]:
-    return (1, 0)
+    return (_DLPACK[self.device.type], self.device.index or 0)
 
 
 def _element_size(self: Tensor) -> int:
@@ -204,7 +243,7 @@ def _element_size(self: Tensor) -> int:
 
 
 def _type_as(self: Tensor, other: Tensor) -> Tensor:
-    return to(self, other.dtype)
+    return to(self, other)
 
 
 def _zero_(self: Tensor) -> Tensor:

@@ -167,6 +167,7 @@ _KINDS: dict[str, tuple[Callable[[Any], Attribute], Callable[[Attribute], Any]]]
     "bool": (lambda v: IntegerAttr(int(v), i1), _read_bool),
     "float": (lambda v: FloatAttr(float(v), f64), _read_float),
     "str": (StringAttr, lambda a: a.data if isinstance(a, StringAttr) else None),
+    "device": (StringAttr, lambda a: a.data if isinstance(a, StringAttr) else None),
     "dtype": (element_type, _DTYPES.get),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import scalar as s
 from ..dtypes import DTYPES, DType, FromAttr, Only, Promote, Same, float32, float64, int64
-from ..op import Sample, Tensor, pointwise
+from ..op import Device, Sample, Tensor, pointwise, primitive
 from ..samples import bools, floats, ints, sample, unary, without_gradient
 
 
@@ -79,6 +79,23 @@ def _() -> Iterator[Sample]:
     yield sample(floats(2, 3, dtype="float64"), dtype=float32)
     yield sample(floats(2, 3, dtype="float16"), dtype=float64)
     yield sample(floats(2, 3), dtype=int64)
+
+
+@primitive(method=False, namespace="internal")
+def to_device(x: Tensor, device: Device, source: Device, non_blocking: bool = False) -> Tensor:
+    """x, which lies on `source`, copied to `device`."""
+    return x
+
+
+@to_device.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, device: Device, source: Device, non_blocking: bool) -> Any:
+    return (to_device(g, device=source, source=device),)
+
+
+@to_device.sampled
+def _() -> Iterator[Sample]:
+    yield sample(floats(2, 3), device="cpu", source="cpu")
+    yield sample(ints(2), device="cpu", source="cpu")
 
 
 @pointwise(dtype=Same(), inplace=False)

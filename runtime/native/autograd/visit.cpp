@@ -11,7 +11,7 @@ bool is_shared(const Tensor& t) {
 }
 
 Tensor copy_of(const Tensor& t) {
-  Tensor copy = empty(t.sizes(), t.dtype());
+  Tensor copy = empty(t.sizes(), t.dtype(), t.device());
   copy_into(copy, t);
   return copy;
 }

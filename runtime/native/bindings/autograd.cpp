@@ -27,6 +27,7 @@ Tensor seed_for(const Tensor& root, nb::handle given) {
                                          " elements; call it on a single one, such as a sum or "
                                          "mean, or give a gradient");
   }
+  const DeviceScope scope(root.device());
   Tensor one = number(1.0);
   Attr attrs[] = {Attr(root.sizes()), Attr(root.dtype())};
   return call_op(op_info(op::full), std::vector<Tensor>{one}, attrs);

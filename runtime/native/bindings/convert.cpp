@@ -9,7 +9,7 @@ namespace ostinato::python {
 namespace {
 
 std::array<PyObject*, kDTypeCount> dtype_objects{};
-std::array<PyObject*, 9> error_classes{};
+std::array<PyObject*, 11> error_classes{};
 // Asked in captures for the source of a number: a tensor, or None for a constant.
 PyObject* number_hook = nullptr;
 
@@ -136,6 +136,7 @@ Attr attr_from(PyObject* o, const OpInfo& op, const Param& param) {
     if (!PyUnicode_Check(o)) fail(op.name, param.name, o, "a string");
     return Attr(std::string(PyUnicode_AsUTF8(o)));
   }
+  if (kind == "device") return Attr(show(device_from(o)));
   if (kind == "dtype") {
     DType d;
     if (!dtype_of(o, &d)) fail(op.name, param.name, o, "a dtype such as ostinato.float32");

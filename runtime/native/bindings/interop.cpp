@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "bindings/casters.hpp"
+#include "cuda/stream.hpp"
 #include "dispatch/shape_rules.hpp"
 
 namespace nb = nanobind;
@@ -33,8 +34,16 @@ DType from_dlpack_dtype(nb::dlpack::dtype given) {
                   std::to_string(given.bits) + " bits has no ostinato dtype; convert it first");
 }
 
+Device from_dlpack_device(int type, int index) {
+  if (type == nb::device::cpu::value || type == nb::device::cuda_host::value) return kCpu;
+  if (type == nb::device::cuda::value) return cuda_device(index);
+  throw Error(ErrorKind::value, "from_dlpack: memory of device type " + std::to_string(type) +
+                                    " came; give some of the CPU (1) or of a CUDA device (2)");
+}
+
 // A tensor on the memory of `array`, which it keeps alive.
-Tensor from_array(nb::ndarray<nb::device::cpu, nb::ro> array) {
+Tensor from_array(nb::ndarray<nb::ro> array) {
+  const Device device = from_dlpack_device(array.device_type(), array.device_id());
   DType dtype = from_dlpack_dtype(array.dtype());
   Sizes sizes, strides;
   int64_t low = 0, high = 0;
@@ -47,10 +56,12 @@ Tensor from_array(nb::ndarray<nb::device::cpu, nb::ro> array) {
   auto item = static_cast<int64_t>(size_of(dtype));
   auto* first = static_cast<std::byte*>(const_cast<void*>(array.data())) + low * item;
   auto bytes = static_cast<size_t>((high - low + 1) * item);
-  if (product(sizes) == 0) return empty(sizes, dtype);
-  auto* keeper = new nb::ndarray<nb::device::cpu, nb::ro>(array);
+  if (product(sizes) == 0) return empty(sizes, dtype, device);
+  auto* keeper = new nb::ndarray<nb::ro>(array);
   Tensor base = shape_only(sizes, dtype);
-  base->storage = Storage::borrow(first, bytes, [keeper] {
+  base->storage = Storage::borrow(first, bytes, device, [keeper, device] {
+    // Its owner knows nothing of our streams.
+    if (device.is_cuda()) cuda::current_stream(device.index)->synchronize();
     nb::gil_scoped_acquire locked;
     delete keeper;
   });
@@ -66,19 +77,40 @@ nb::object export_array(const Tensor& t) {
   refuse_in_capture("the content of a tensor");
   std::vector<size_t> shape(t.sizes().begin(), t.sizes().end());
   std::vector<int64_t> strides(t.strides().begin(), t.strides().end());
-  nb::ndarray<Annotations...> array(t.bytes(), shape.size(), shape.data(), keeper_of(t),
-                                    strides.data(), dlpack_dtype(t.dtype()),
-                                    nb::device::cpu::value);
+  const bool cuda = t.device().is_cuda();
+  nb::ndarray<Annotations...> array(
+      t.bytes(), shape.size(), shape.data(), keeper_of(t), strides.data(), dlpack_dtype(t.dtype()),
+      cuda ? nb::device::cuda::value : nb::device::cpu::value, t.device().index);
   return nb::cast(array, nb::rv_policy::reference);
 }
 
 nb::object to_numpy(const Tensor& t) {
+  if (t.device().is_cuda()) {
+    throw Error(ErrorKind::type, "numpy: the tensor lies on " + show(t.device()) +
+                                     ", NumPy arrays on the CPU; use .cpu().numpy()");
+  }
   if (t.dtype() == DType::bfloat16_) {
     throw Error(
         ErrorKind::dtype,
         "numpy: dtype bfloat16 has no NumPy type; convert with .to(ostinato.float32) first");
   }
   return export_array<nb::numpy>(t);
+}
+
+nb::object read_number(const Tensor& t) {
+  double real = 0;
+  int64_t whole = 0;
+  {
+    nb::gil_scoped_release unlocked;  // a CUDA device is waited for
+    if (is_float(t.dtype())) {
+      real = t.item_double();
+    } else {
+      whole = t.item_int();
+    }
+  }
+  if (is_float(t.dtype())) return nb::float_(real);
+  if (t.dtype() == DType::bool_) return nb::bool_(whole != 0);
+  return nb::int_(whole);
 }
 
 nb::object item(const Tensor& t) {
@@ -88,9 +120,7 @@ nb::object item(const Tensor& t) {
                                       std::to_string(t.numel()) +
                                       " elements; select one first, or use .tolist()");
   }
-  if (is_float(t.dtype())) return nb::float_(t.item_double());
-  if (t.dtype() == DType::bool_) return nb::bool_(t.item_int() != 0);
-  return nb::int_(t.item_int());
+  return read_number(t);
 }
 
 }  // namespace
@@ -102,14 +132,7 @@ void bind_interop(nb::module_& m) {
   m.def("to_numpy", &to_numpy, "tensor"_a, "A NumPy array on the memory of `tensor`.");
   m.def("to_dlpack", &export_array<>, "tensor"_a, "A DLPack capsule on the memory of `tensor`.");
   m.def("item", &item, "tensor"_a, "The one element as a Python number.");
-  m.def(
-      "item_now",
-      [](const Tensor& t) {
-        if (is_float(t.dtype())) return nb::object(nb::float_(t.item_double()));
-        if (t.dtype() == DType::bool_) return nb::object(nb::bool_(t.item_int() != 0));
-        return nb::object(nb::int_(t.item_int()));
-      },
-      "number"_a, "The value of a number, also inside a capture.");
+  m.def("item_now", &read_number, "number"_a, "The value of a number, also inside a capture.");
   m.def(
       "give_value",
       [](const Tensor& t, const Tensor& value) {
@@ -126,11 +149,14 @@ void bind_interop(nb::module_& m) {
       "tensor"_a);
   m.def("is_contiguous", [](const Tensor& t) { return t.contiguous(); }, "tensor"_a);
   m.def("is_traced", [](const Tensor& t) { return t.is_traced(); }, "tensor"_a);
-  m.def("empty", [](nb::handle sizes, nb::handle dtype) {
-    DType d;
-    if (!dtype_of(dtype.ptr(), &d)) throw Error(ErrorKind::type, "empty: dtype is no dtype");
-    return empty(sizes_from(sizes.ptr()), d);
-  });
+  m.def(
+      "empty",
+      [](nb::handle sizes, nb::handle dtype, nb::handle device) {
+        DType d;
+        if (!dtype_of(dtype.ptr(), &d)) throw Error(ErrorKind::type, "empty: dtype is no dtype");
+        return empty(sizes_from(sizes.ptr()), d, device_from(device.ptr()));
+      },
+      "sizes"_a, "dtype"_a, "device"_a.none());
 }
 
 }  // namespace ostinato::python

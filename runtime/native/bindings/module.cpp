@@ -21,6 +21,8 @@ void set_number_hook(PyObject* hook);
 void set_package_prefix(const char* prefix);
 void bind_autograd(nb::module_& m);
 void bind_compiled(nb::module_& m);
+void bind_cuda(nb::module_& m);
+void bind_device(nb::module_& m);
 void bind_interop(nb::module_& m);
 void bind_programs(nb::module_& m);
 void bind_random(nb::module_& m);
@@ -108,6 +110,8 @@ NB_MODULE(_C, m) {
   m.def("call", &call_named, "name"_a, "args"_a, "kwargs"_a);
   bind_autograd(m);
   bind_compiled(m);
+  bind_cuda(m);
+  bind_device(m);
   bind_interop(m);
   bind_programs(m);
   bind_random(m);

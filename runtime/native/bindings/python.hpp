@@ -31,6 +31,11 @@ PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
 PyObject* dtype_object(DType d);  // borrowed
 bool dtype_of(PyObject* o, DType* out);
 
+// The Python device objects (frontend/ostinato/device.py).
+PyObject* device_object(Device d);  // borrowed, null where an exception is set
+// From a text, a device object, or None for `creation_device`; throws Error or PythonError.
+Device device_from(PyObject* o);
+
 // A Python exception is set already.
 struct PythonError {};
 // Sets the Python exception of the exception in flight. For `catch (...)`.

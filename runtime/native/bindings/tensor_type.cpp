@@ -63,6 +63,12 @@ PyObject* get_shape(PyObject* self, void*) { return sizes_to(tensor_of(self).siz
 PyObject* get_dtype(PyObject* self, void*) {
   return Py_NewRef(dtype_object(tensor_of(self).dtype()));
 }
+PyObject* get_device(PyObject* self, void*) {
+  return Py_XNewRef(device_object(tensor_of(self).device()));
+}
+PyObject* get_is_cuda(PyObject* self, void*) {
+  return PyBool_FromLong(tensor_of(self).device().is_cuda());
+}
 PyObject* get_ndim(PyObject* self, void*) { return PyLong_FromLong(tensor_of(self).ndim()); }
 PyObject* get_requires_grad(PyObject* self, void*) {
   return PyBool_FromLong(tensor_of(self)->requires_grad);
@@ -125,6 +131,8 @@ PyObject* get_version(PyObject* self, void*) {
 PyGetSetDef tensor_properties[] = {
     {"shape", get_shape, nullptr, "The sizes of the axes, a tuple.", nullptr},
     {"dtype", get_dtype, nullptr, "The element type.", nullptr},
+    {"device", get_device, nullptr, "Where the elements lie.", nullptr},
+    {"is_cuda", get_is_cuda, nullptr, "Whether that is a CUDA device.", nullptr},
     {"ndim", get_ndim, nullptr, "The number of axes.", nullptr},
     {"requires_grad", get_requires_grad, set_requires_grad, "Whether gradients are recorded.",
      nullptr},

@@ -5,7 +5,19 @@
 
 namespace ostinato {
 
-enum class ErrorKind { shape, dtype, gradient, capture, value, index, type, runtime, compile };
+enum class ErrorKind {
+  shape,
+  dtype,
+  gradient,
+  capture,
+  value,
+  index,
+  type,
+  runtime,
+  compile,
+  device,
+  memory
+};
 
 class Error : public std::runtime_error {
  public:

@@ -4,6 +4,8 @@
 #include <new>
 
 #include "core/allocator.hpp"
+#include "cuda/copy.hpp"
+#include "cuda/memory.hpp"
 
 namespace ostinato {
 namespace {
@@ -75,7 +77,14 @@ To element(DType dtype, const std::byte* p) {
 
 }  // namespace
 
-Ref<Storage> Storage::allocate(size_t bytes) {
+Ref<Storage> Storage::allocate(size_t bytes, Device device) {
+  if (device.is_cuda()) {
+    cuda::Block* block = cuda::allocate_block(device.index, bytes);
+    Ref<Storage> s = borrow(cuda::data_of(block), bytes, device, {});
+    s->block_ = block;
+    s->memory_ = Memory::on_device;
+    return s;
+  }
   const bool together = bytes <= kTogether;
   SizeClass c = class_of(together ? kHeader + bytes : kHeader);
   void* place = allocate_block(c);
@@ -100,21 +109,27 @@ Ref<Storage> Storage::allocate(size_t bytes) {
   return Ref<Storage>(s);
 }
 
-Ref<Storage> Storage::borrow(void* data, size_t bytes, std::function<void()> release) {
+Ref<Storage> Storage::borrow(void* data, size_t bytes, Device device,
+                             std::function<void()> release) {
   SizeClass c = header_class();
   Storage* s = new (allocate_block(c)) Storage;
   s->data_ = static_cast<std::byte*>(data);
   s->bytes_ = bytes;
   s->release_ = std::move(release);
+  s->device_ = device;
   return Ref<Storage>(s);
 }
 
-Ref<Storage> Storage::traced(size_t bytes) { return borrow(nullptr, bytes, {}); }
+Ref<Storage> Storage::traced(size_t bytes, Device device) {
+  return borrow(nullptr, bytes, device, {});
+}
 
 void Storage::destroy(Storage* s) {
   SizeClass place_class = header_class();
   if (s->memory_ == Memory::borrowed) {
     if (s->release_) s->release_();
+  } else if (s->memory_ == Memory::on_device) {
+    cuda::free_block(s->block_);
   } else {
     count_allocated(-static_cast<int64_t>(s->bytes_));
     if (s->memory_ == Memory::own_block) {
@@ -140,8 +155,21 @@ void TensorImpl::set_geometry(Sizes new_sizes, Sizes new_strides) {
   contiguous = numel == 0 || is_row_major(sizes, strides);
 }
 
-double Tensor::item_double() const { return element<double>(dtype(), bytes()); }
-int64_t Tensor::item_int() const { return element<int64_t>(dtype(), bytes()); }
+namespace {
+
+// The first element of `t`, read over from a CUDA device first.
+template <class To>
+To first_element(const Tensor& t) {
+  if (t.device().is_cpu()) return element<To>(t.dtype(), t.bytes());
+  std::byte here[8];
+  cuda::read_small(t.device().index, t.bytes(), here, size_of(t.dtype()));
+  return element<To>(t.dtype(), here);
+}
+
+}  // namespace
+
+double Tensor::item_double() const { return first_element<double>(*this); }
+int64_t Tensor::item_int() const { return first_element<int64_t>(*this); }
 
 Sizes contiguous_strides(const Sizes& sizes) {
   Sizes strides(sizes.size());
@@ -160,13 +188,13 @@ int64_t product(const Sizes& sizes) {
   return p;
 }
 
-Tensor empty(const Sizes& sizes, DType dtype) {
+Tensor empty(const Sizes& sizes, DType dtype, Device device) {
   Ref<TensorImpl> t = make_impl();
   t->dtype = dtype;
   t->sizes = sizes;
   t->strides = contiguous_strides(sizes);
   t->numel = product(sizes);
-  t->storage = Storage::allocate(static_cast<size_t>(t->numel) * size_of(dtype));
+  t->storage = Storage::allocate(static_cast<size_t>(t->numel) * size_of(dtype), device);
   return Tensor(std::move(t));
 }
 
@@ -191,9 +219,9 @@ Tensor shape_only(const Sizes& sizes, DType dtype) {
   return Tensor(std::move(t));
 }
 
-Tensor traced_tensor(const Sizes& sizes, DType dtype) {
+Tensor traced_tensor(const Sizes& sizes, DType dtype, Device device) {
   Tensor t = shape_only(sizes, dtype);
-  t->storage = Storage::traced(static_cast<size_t>(t.numel()) * size_of(dtype));
+  t->storage = Storage::traced(static_cast<size_t>(t.numel()) * size_of(dtype), device);
   return t;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "core/device.hpp"
 #include "core/dtype.hpp"
 #include "core/error.hpp"
 #include "core/intrusive.hpp"
@@ -12,17 +13,25 @@
 
 namespace ostinato {
 
+namespace cuda {
+struct Block;  // cuda/memory.hpp
+}
+
 class Storage : public RefCounted {
  public:
-  // Memory from the caching allocator, 64-byte aligned.
-  static Ref<Storage> allocate(size_t bytes);
+  // Memory from the caching allocator of the device, 64-byte aligned.
+  static Ref<Storage> allocate(size_t bytes, Device device = kCpu);
   // No memory: stands for the value of a tensor in a running capture (trace/tracer.hpp).
-  static Ref<Storage> traced(size_t bytes);
+  static Ref<Storage> traced(size_t bytes, Device device);
   // Memory of somebody else; `release` runs when the last tensor on it goes.
-  static Ref<Storage> borrow(void* data, size_t bytes, std::function<void()> release);
+  static Ref<Storage> borrow(void* data, size_t bytes, Device device,
+                             std::function<void()> release);
   static void destroy(Storage* s);
 
   std::byte* data() const { return data_; }
+  Device device() const { return device_; }
+  // The allocation of memory on a CUDA device, null for borrowed memory and for the CPU.
+  cuda::Block* block() const { return block_; }
   size_t bytes() const { return bytes_; }
   bool is_traced() const { return !data_; }
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
@@ -33,9 +42,11 @@ class Storage : public RefCounted {
   size_t bytes_ = 0;
   std::atomic<uint32_t> version_{0};
   std::function<void()> release_;
-  enum class Memory : uint8_t { with_header, own_block, borrowed };
+  cuda::Block* block_ = nullptr;
+  enum class Memory : uint8_t { with_header, own_block, borrowed, on_device };
   Memory memory_ = Memory::borrowed;
   uint8_t size_class_ = 0;
+  Device device_;
 };
 
 class Tensor;
@@ -83,13 +94,15 @@ class Tensor {
   int ndim() const { return p_->ndim(); }
   int64_t numel() const { return p_->numel; }
   DType dtype() const { return p_->dtype; }
+  // Numbers lie on the CPU.
+  Device device() const { return p_->storage ? p_->storage->device() : kCpu; }
   bool contiguous() const { return p_->contiguous; }
   std::byte* bytes() const { return p_->data(); }
   template <class T>
   T* data() const {
     return reinterpret_cast<T*>(p_->data());
   }
-  // The one element of a number or one-element tensor, converted.
+  // The one element of a number or one-element tensor, converted; waits for a CUDA device.
   double item_double() const;
   int64_t item_int() const;
   bool same(const Tensor& o) const { return p_ == o.p_; }
@@ -105,13 +118,13 @@ Sizes contiguous_strides(const Sizes& sizes);
 int64_t product(const Sizes& sizes);
 
 // Uninitialised, contiguous.
-Tensor empty(const Sizes& sizes, DType dtype);
+Tensor empty(const Sizes& sizes, DType dtype, Device device = kCpu);
 // Another view of the same storage; offset counts elements from the storage's start.
 Tensor as_view(const Tensor& base, Sizes sizes, Sizes strides, int64_t offset);
 // A shape and a dtype without storage.
 Tensor shape_only(const Sizes& sizes, DType dtype);
 // Contiguous, on a storage without memory.
-Tensor traced_tensor(const Sizes& sizes, DType dtype);
+Tensor traced_tensor(const Sizes& sizes, DType dtype, Device device);
 // Numbers: 0-d, no allocation of storage.
 Tensor number(double v);
 Tensor number(int64_t v);
@@ -120,7 +133,8 @@ Tensor number(bool v);
 Tensor rng_state(int64_t seed, int64_t offset);
 // `t` itself when contiguous, else a contiguous copy (not recorded by the tape).
 Tensor contiguous(const Tensor& t);
-// Fills `target` with `source`, broadcast and converted. The two may not overlap.
+// Fills `target` with `source`, broadcast and converted, across devices too. The two may not
+// overlap.
 void copy_into(const Tensor& target, const Tensor& source);
 
 }  // namespace ostinato

@@ -7,6 +7,7 @@
 #include "cpu/isa.hpp"
 #include "cpu/simd/transpose.hpp"
 #include "cpu/strided.hpp"
+#include "cuda/copy.hpp"
 
 namespace ostinato {
 
@@ -72,6 +73,7 @@ void copy_transposed(const StridedLoop& loop, int axis, int64_t item) {
 
 void copy_into(const Tensor& to, const Tensor& from) {
   if (to.numel() == 0) return;
+  if (!to.device().is_cpu() || !from.device().is_cpu()) return cuda::copy_into(to, from);
   const bool same = to.dtype() == from.dtype();
   if (same && to.contiguous() && from.contiguous() && to.numel() == from.numel()) {
     return copy_dense(to, from);
@@ -94,22 +96,23 @@ void copy_into(const Tensor& to, const Tensor& from) {
 
 Tensor contiguous(const Tensor& t) {
   if (t.contiguous()) return t;
-  const Tensor made = empty(t.sizes(), t.dtype());
+  const Tensor made = empty(t.sizes(), t.dtype(), t.device());
   copy_into(made, t);
   return made;
 }
 
 Tensor contiguous_as(const Tensor& t, DType dtype) {
   if (t.contiguous() && t.dtype() == dtype) return t;
-  const Tensor made = empty(t.sizes(), dtype);
+  const Tensor made = empty(t.sizes(), dtype, t.device());
   copy_into(made, t);
   return made;
 }
 
 ResultBuffer::ResultBuffer(const Tensor& result, DType dtype)
     : result_(result),
-      work_(result.contiguous() && result.dtype() == dtype ? result
-                                                           : empty(result.sizes(), dtype)) {}
+      work_(result.contiguous() && result.dtype() == dtype
+                ? result
+                : empty(result.sizes(), dtype, result.device())) {}
 
 void ResultBuffer::store() const {
   if (!work_.same(result_)) copy_into(result_, work_);

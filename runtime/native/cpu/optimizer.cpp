@@ -45,7 +45,8 @@ void run_step(const OpCall& call, std::span<Tensor> out, OptimizerStep step, int
     operands[count++] = number(f);
   }
   const InnerFn inner = OSTINATO_CHOOSE(optimizer_step(step, dtype));
-  run_pointwise({inner, dtype, dtype, uncast}, out, {operands, static_cast<size_t>(count)});
+  run_pointwise({inner, nullptr, dtype, dtype, uncast}, out,
+                {operands, static_cast<size_t>(count)});
 }
 
 void sgd_step(const OpCall& call, std::span<Tensor> out) {

@@ -3,6 +3,7 @@
 #include "core/parallel.hpp"
 #include "cpu/convert.hpp"
 #include "cpu/strided.hpp"
+#include "cuda/pointwise.hpp"
 
 namespace ostinato {
 namespace {
@@ -128,6 +129,7 @@ void run_pointwise(const PointwiseKernel& kernel, std::span<Tensor> results,
                    std::span<const Tensor> operands) {
   const int64_t n = results[0].numel();
   if (n == 0) return;
+  if (results[0].device().is_cuda()) return cuda::run_pointwise(kernel, results, operands);
   Arguments args;
   args.results = static_cast<int>(results.size());
   for (const Tensor& t : results) args.add(t, kernel.produces);

@@ -57,8 +57,7 @@ std::optional<Sizes> strides_for(const Tensor& x, const Sizes& sizes) {
 Tensor reshape(const OpCall& call, const TensorMeta& result) {
   const Tensor& x = call.operand(0);
   if (auto strides = strides_for(x, result.sizes)) return viewed(x, result.sizes, *strides);
-  const Tensor copy = empty(x.sizes(), x.dtype());
-  copy_into(copy, x);
+  const Tensor copy = contiguous(x);
   return viewed(copy, result.sizes, contiguous_strides(result.sizes));
 }
 OSTINATO_KERNEL(reshape, reshape);

@@ -1,8 +1,11 @@
 #include "autograd/tape.hpp"
+#include "cuda/context.hpp"
+#include "cuda/copy.hpp"
 #include "dispatch/autocast.hpp"
 #include "dispatch/dtype_rules.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
+#include "ops.hpp"
 #include "program/derived.hpp"
 #include "trace/tracer.hpp"
 
@@ -28,25 +31,63 @@ void run_body(const OpCall& call, const TensorMeta* metas, Tensor* results, bool
 
 void compute(const OpCall& call, const TensorMeta* metas, Tensor* results) {
   const OpInfo& op = *call.op;
+  const Device device = device_of(call);
+  const KernelFn kernel = kernel_on(op, device);
   if (op.view) {
     results[0] = op.view_fn(call, metas[0]);
     return;
   }
-  if (op.kind != OpKind::pointwise && !op.kernel) {
+  if (op.kind != OpKind::pointwise && !kernel) {
     if (op.kind == OpKind::composite) return run_body(call, metas, results, false);
-    throw Error(ErrorKind::runtime, std::string(op.name) + ": no kernel is built for this op");
+    if (device.is_cuda()) cuda::use_device(device.index);  // says so where there is none
+    throw Error(ErrorKind::runtime, std::string(op.name) + ": no kernel is built for this op on " +
+                                        show(device) + "; move its operands with .to(\"cpu\")");
   }
-  for (int i = 0; i < op.results; ++i) results[i] = empty(metas[i].sizes, metas[i].dtype);
+  for (int i = 0; i < op.results; ++i) results[i] = empty(metas[i].sizes, metas[i].dtype, device);
   std::span<Tensor> out(results, op.results);
   if (op.kind == OpKind::pointwise)
     run_pointwise_op(call, out);
   else
-    op.kernel(call, out);
+    kernel(call, out);
 }
 
 // A composite without a kernel and without a rule is recorded as its parts.
 bool records_parts(const OpInfo& op) {
-  return op.kind == OpKind::composite && !op.kernel && !op.has_rule;
+  return op.kind == OpKind::composite && !op.native && !op.has_rule;
+}
+
+// Whether operand `i` is placed where it is used: numbers, 0-d CPU tensors and random states.
+bool goes_along(const OpCall& call, size_t i) {
+  const Tensor& t = call.operands[i];
+  if (!t || !t->storage) return true;
+  if (!t.device().is_cpu()) return false;
+  return t.ndim() == 0 || (t.numel() == 2 && call.op->takes_rng);
+}
+
+Tensor moved(const Tensor& t, Device to, bool non_blocking = false) {
+  const Attr attrs[] = {Attr(show(to)), Attr(show(t.device())), Attr(non_blocking)};
+  return call_op(op_info(op::to_device), {&t, 1}, attrs);
+}
+
+// CPU tensors that go along with a CUDA device and want a gradient are moved by an op of their own,
+// so that the gradient finds its way back. False where there are none.
+bool move_operands(const OpCall& call, std::vector<Tensor>& there) {
+  if (call.op->device_attr >= 0) return false;
+  const Device device = device_of(call);
+  if (device.is_cpu()) return false;
+  for (size_t i = 0; i < call.operands.size(); ++i) {
+    const Tensor& t = call.operands[i];
+    if (!t || !t->requires_grad || t.device() == device) continue;
+    if (there.empty()) there.assign(call.operands.begin(), call.operands.end());
+    there[i] = moved(t, device);
+  }
+  return !there.empty();
+}
+
+// Whether `source` must be moved before it is written into `self`.
+bool is_elsewhere(const Tensor& self, const Tensor& source) {
+  if (!source || !source->storage || source.device() == self.device()) return false;
+  return source.device().is_cuda() || source.ndim() != 0;
 }
 
 bool overlaps(const Tensor& a, const Tensor& b) {
@@ -58,7 +99,9 @@ bool overlaps(const Tensor& a, const Tensor& b) {
   throw Error(kind, std::string(op.name) + "_: " + text);
 }
 
-void check_inplace(const OpInfo& op, const Tensor& self, const TensorMeta& meta, bool grad) {
+void check_inplace(const OpCall& call, const TensorMeta& meta, bool grad) {
+  const OpInfo& op = *call.op;
+  const Tensor& self = call.operand(0);
   if (meta.sizes != self.sizes()) {
     fail(op, ErrorKind::shape,
          "the result has shape " + show(meta.sizes) + ", which does not fit " +
@@ -70,6 +113,11 @@ void check_inplace(const OpInfo& op, const Tensor& self, const TensorMeta& meta,
              std::string(name_of(self.dtype())) + " cannot hold; convert it with .to(...) first");
   }
   if (self->wrapped) fail(op, ErrorKind::type, "a number cannot be changed in place");
+  if (device_of(call) != self.device()) {
+    fail(op, ErrorKind::value,
+         "the result lies on " + show(device_of(call)) + ", the tensor on " + show(self.device()) +
+             "; move the operands to one device with .to(...)");
+  }
   for (int i = 0; i < self.ndim(); ++i) {
     if (self.strides()[i] == 0 && self.sizes()[i] > 1) {
       fail(op, ErrorKind::value,
@@ -84,6 +132,25 @@ void check_inplace(const OpInfo& op, const Tensor& self, const TensorMeta& meta,
 }
 
 }  // namespace
+
+Device device_of(const OpCall& call) {
+  const int given = call.op->device_attr;
+  if (given >= 0) return device_named(call.attr(given).as_string(), 0);
+  Device found = kCpu;
+  bool placed = false;
+  for (size_t i = 0; i < call.operands.size(); ++i) {
+    if (goes_along(call, i)) continue;
+    const Tensor& t = call.operands[i];
+    if (placed && t.device() != found) {
+      throw Error(ErrorKind::value, std::string(call.op->name) + ": operands lie on " +
+                                        show(found) + " and " + show(t.device()) +
+                                        "; move them to one device with .to(...)");
+    }
+    found = t.device();
+    placed = true;
+  }
+  return placed || !call.op->creates ? found : creation_device();
+}
 
 DType dtype_rule::promote(const OpCall& call, std::initializer_list<int> which) {
   // By rank: numbers, 0-d tensors, tensors with axes. A lower rank counts where its category is
@@ -127,8 +194,10 @@ void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const
   OpCall call{&op, operands, attrs};
   TensorMeta metas[kMaxResults];
   op.infer(call, metas);
+  const bool recorded = needs_grad(operands);
+  std::vector<Tensor> there;
+  if (recorded && move_operands(call, there)) call.operands = there;
   if (Tracer* tracer = Tracer::active()) return tracer->record(call, metas, results);
-  bool recorded = needs_grad(operands);
   if (recorded && records_parts(op)) return run_body(call, metas, results, true);
   compute(call, metas, results);
   if (recorded) record(call, {results, op.results});
@@ -157,18 +226,37 @@ void call_op_into(const OpInfo& op, std::span<const Tensor> operands, std::span<
     for (int i = 0; i < op.results; ++i) tracer->write_to(targets[i], results[i]);
     return;
   }
-  bool fits = op.kernel != nullptr;
+  const Device device = device_of(call);
+  const KernelFn kernel = kernel_on(op, device);
+  bool fits = kernel != nullptr;
   for (int i = 0; i < op.results; ++i) {
-    fits &= targets[i].sizes() == metas[i].sizes && targets[i].dtype() == metas[i].dtype;
+    fits &= targets[i].device() == device && targets[i].sizes() == metas[i].sizes &&
+            targets[i].dtype() == metas[i].dtype;
   }
   if (fits) {
     for (int i = 0; i < op.results; ++i) results[i] = targets[i];
-    op.kernel(call, results);
+    kernel(call, results);
   } else {
     compute(call, metas, results.data());
     for (int i = 0; i < op.results; ++i) copy_into(targets[i], results[i]);
   }
   for (const Tensor& t : targets) t->storage->bump_version();
+}
+
+void call_copy(const Tensor& self, const Tensor& source, bool non_blocking) {
+  const OpInfo& op = op_info(op::copy);
+  const Tensor pair[] = {self, source};
+  if (!is_elsewhere(self, source)) return call_op_inplace(op, pair, {});
+  const bool grad = needs_grad(pair);
+  if (grad || Tracer::active()) {
+    const Tensor here[] = {self, moved(source, self.device(), non_blocking)};
+    return call_op_inplace(op, here, {});
+  }
+  TensorMeta meta;
+  op.infer({&op, pair, {}}, &meta);
+  check_inplace({&op, {&self, 1}, {}}, meta, grad);
+  cuda::copy_into(self, source, non_blocking);
+  self->storage->bump_version();
 }
 
 void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
@@ -178,7 +266,10 @@ void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
   op.infer(call, metas);
   Tensor self = operands[0];
   bool grad = needs_grad(operands);
-  check_inplace(op, self, metas[0], grad);
+  if (op.id == op::copy && is_elsewhere(self, operands[1])) {
+    return call_copy(self, operands[1], false);
+  }
+  check_inplace(call, metas[0], grad);
   if (Tracer* tracer = Tracer::active()) return tracer->record_inplace(call, metas[0]);
   if (grad) {
     // The old value stays what it is for the tape; `self` becomes the result of the new node.

@@ -54,6 +54,7 @@ struct OpCall {
 struct TensorMeta {
   DType dtype;
   Sizes sizes;
+  Device device = kCpu;  // inference leaves it to `device_of`
 };
 
 inline constexpr int kMaxResults = 4;
@@ -84,12 +85,16 @@ struct OpInfo {
   OpKind kind;
   uint8_t results;
   bool view;
-  bool inplace;   // has an in-place form `name_`
-  bool method;    // is a method of Tensor
-  bool native;    // a kernel claims it; else the body runs as a Program
-  bool has_rule;  // has a gradient rule of its own
+  bool inplace;        // has an in-place form `name_`
+  bool method;         // is a method of Tensor
+  bool native;         // a kernel claims it; else the body runs as a Program
+  bool has_rule;       // has a gradient rule of its own
+  bool takes_rng;      // an operand is a random state
+  bool creates;        // makes a tensor where no operand does: `creation_device` places it
+  int8_t device_attr;  // the attribute that says where the results lie, -1 for none
   InferFn infer;
-  KernelFn kernel;  // set by the kernel's own file
+  KernelFn kernel;       // set by the kernel's own file
+  KernelFn cuda_kernel;  // null: the body of a composite runs, or an error says so
   ViewFn view_fn;
   std::span<const Param> params;
   PointwiseOp* pointwise;
@@ -109,6 +114,22 @@ struct RegisterKernel {
 #define OSTINATO_KERNEL(NAME, FN) \
   static const ::ostinato::RegisterKernel register_##NAME { #NAME, FN }
 
+struct RegisterCudaKernel {
+  RegisterCudaKernel(const char* op, KernelFn fn);
+};
+// The same for CUDA devices.
+#define OSTINATO_CUDA_KERNEL(NAME, FN) \
+  static const ::ostinato::RegisterCudaKernel register_cuda_##NAME { #NAME, FN }
+
+// Where the results of a call lie: on the device of its operands; CPU tensors of no axes and random
+// states go along with any. Where no operand says, on the CPU, or for an op that creates tensors
+// where `creation_device` says. Throws Error (value) for operands of several devices.
+Device device_of(const OpCall& call);
+// The kernel of `op` for a device, null where there is none.
+inline KernelFn kernel_on(const OpInfo& op, Device device) {
+  return device.is_cpu() ? op.kernel : op.cuda_kernel;
+}
+
 // Runs one op: infers, allocates, computes, records on the tape or the trace. `results` has room
 // for op.results tensors.
 void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
@@ -126,5 +147,7 @@ void call_op_into(const OpInfo& op, std::span<const Tensor> operands, std::span<
 // Operand 0 takes the value of the result and keeps its dtype and storage.
 void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
                      std::span<const Attr> attrs);
+// The op `copy` in place, whose source may lie on another device.
+void call_copy(const Tensor& self, const Tensor& source, bool non_blocking);
 
 }  // namespace ostinato

@@ -43,6 +43,9 @@ OpInfo* find_op(std::string_view name) {
 }
 
 RegisterKernel::RegisterKernel(const char* op, KernelFn fn) { claimed(op).kernel = fn; }
+RegisterCudaKernel::RegisterCudaKernel(const char* op, KernelFn fn) {
+  claimed(op).cuda_kernel = fn;
+}
 RegisterKernel::RegisterKernel(const char* op, ViewFn fn) { claimed(op).view_fn = fn; }
 
 void add_pointwise(std::span<const PointwiseEntry> shard) {
@@ -100,7 +103,7 @@ const PointwiseEntry& forward_entry(const OpCall& call) {
 
 void run_pointwise_op(const OpCall& call, std::span<Tensor> results) {
   const PointwiseEntry& e = forward_entry(call);
-  run_pointwise({e.inner, e.compute, e.produces, call.op->pointwise->uncast}, results,
+  run_pointwise({e.inner, &e, e.compute, e.produces, call.op->pointwise->uncast}, results,
                 call.operands);
 }
 

@@ -32,6 +32,7 @@ TYPES = {
     "float": "float",
     "bool": "bool",
     "str": "str",
+    "device": "str | device",
     "dtype": "DType",
     "size": "int",
     "sizes": "int | Sequence[int]",
@@ -68,7 +69,9 @@ def signatures(op: Op) -> list[list[str]]:
     """The parameter lists under which the op can be called."""
     last_required = max((i for i, p in enumerate(op.params) if p.required), default=-1)
     texts = [parameter(op, p, last_required) for p in op.params]
-    extra = ["requires_grad: bool = False", "device: str | None = None"] if op.creates else []
+    extra = (
+        ["requires_grad: bool = False", "device: device | str | None = None"] if op.creates else []
+    )
     plain = [*texts, "*", *extra] if extra else texts
     for at, p in enumerate(op.params):
         if not op.namespace and takes_rest(op, at):

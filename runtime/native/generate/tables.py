@@ -43,7 +43,7 @@ def attr(value: Any, kind: str) -> str:
         return f"Attr(int64_t{{{value}}})"
     if kind == "float":
         return f"Attr(double{{{float(value)!r}}})"
-    if kind == "str":
+    if kind in ("str", "device"):
         return f'Attr(std::string("{value}"))'
     if isinstance(value, DType):
         return f"Attr(DType::{value.name}_)"
@@ -88,6 +88,11 @@ def infer(op: Op) -> str:
     return "\n".join(made)
 
 
+def device_attr(op: Op) -> int:
+    """Which attribute says where the results lie, -1 for none."""
+    return next((i for i, p in enumerate(op.attrs) if p.name == "device"), -1)
+
+
 def row(op: Op, index: int) -> str:
     """The statements that fill one entry of the table."""
 
@@ -102,7 +107,10 @@ def row(op: Op, index: int) -> str:
         f"      .results = {op.results}, .view = {flag(op.view)}, .inplace = {flag(op.inplace)},",
         f"      .method = {flag(op.method)}, .native = {flag(op.native)},",
         f"      .has_rule = {flag(op.vjp_rule is not None)},",
-        f"      .infer = infer_{op.name}, .kernel = nullptr, .view_fn = nullptr,",
+        f"      .takes_rng = {flag(any(p.kind == 'rng' for p in op.params))},",
+        f"      .creates = {flag(op.creates)}, .device_attr = {device_attr(op)},",
+        f"      .infer = infer_{op.name}, .kernel = nullptr, .cuda_kernel = nullptr,",
+        "      .view_fn = nullptr,",
         f"      .params = params_{op.name}(), .pointwise = nullptr}};",
     ]
     if op.is_pointwise:

@@ -133,10 +133,19 @@ class Run {
   std::vector<Attr> attrs_;
 };
 
+// Where ops of a Program that have no operand make their tensors.
+Device device_among(std::span<const Tensor> inputs) {
+  for (const Tensor& t : inputs) {
+    if (t && t.device().is_cuda()) return t.device();
+  }
+  return kCpu;
+}
+
 }  // namespace
 
 void run_program(const Program& program, std::span<const Tensor> inputs,
                  std::span<const CallShapes> calls, bool record, Tensor* outputs, TapeSteps* tape) {
+  const DeviceScope scope(device_among(inputs));
   Run run(program, calls, record, tape);
   std::copy(inputs.begin(), inputs.end(), run.slots().begin());
   for (const Instruction& step : program.instructions) run.step(step);

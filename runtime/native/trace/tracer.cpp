@@ -14,6 +14,8 @@ bool same_geometry(const Tensor& a, const Tensor& b) {
   return a->offset == b->offset && a.sizes() == b.sizes() && a.strides() == b.strides();
 }
 
+TensorMeta meta_of(const Tensor& t) { return {t.dtype(), t.sizes(), t.device()}; }
+
 // A view of a traced tensor shares its storage; a reshape that would have to copy does not.
 bool makes_view(const OpCall& call) {
   if (!call.op->view) return false;
@@ -61,7 +63,7 @@ int Tracer::add_input(const Tensor& t) {
   auto [it, fresh] = number_inputs_.try_emplace(t.get(), 0);
   if (fresh) {
     keep_.push_back(t);
-    it->second = new_value({TraceValue::Kind::input, {t.dtype(), t.sizes()}, true, false, t});
+    it->second = new_value({TraceValue::Kind::input, meta_of(t), true, false, t});
     inputs_.push_back(it->second);
   }
   return it->second;
@@ -79,7 +81,7 @@ int Tracer::input_of(const Tensor& t) {
                   "cannot be captured yet; clone() one of them");
     }
   }
-  int id = new_value({TraceValue::Kind::input, {t.dtype(), t.sizes()}, false, t->requires_grad, t});
+  int id = new_value({TraceValue::Kind::input, meta_of(t), false, t->requires_grad, t});
   inputs_.push_back(id);
   if (fresh) cell = {t, id, id, 0, false};
   return id;
@@ -106,7 +108,7 @@ int Tracer::value_of(const Tensor& t) {
   if (!t) return -1;
   if (!t->storage) {
     if (auto it = number_inputs_.find(t.get()); it != number_inputs_.end()) return it->second;
-    return new_value({TraceValue::Kind::number, {t.dtype(), t.sizes()}, t->wrapped, false, t});
+    return new_value({TraceValue::Kind::number, meta_of(t), t->wrapped, false, t});
   }
   auto found = states_.find(t.get());
   auto at = cells_.find(t->storage.get());
@@ -125,9 +127,9 @@ int Tracer::value_of(const Tensor& t) {
   }
   Cell& cell = cells_[t->storage.get()];
   if (id < 0) {
-    id = same_geometry(cell.root, t) ? cell.value
-                                     : emit(op_info(op::as_strided), {cell.value},
-                                            geometry(cell, t), {t.dtype(), t.sizes()});
+    id = same_geometry(cell.root, t)
+             ? cell.value
+             : emit(op_info(op::as_strided), {cell.value}, geometry(cell, t), meta_of(t));
   }
   states_[t.get()] = {id, cell.version};
   return id;
@@ -136,14 +138,16 @@ int Tracer::value_of(const Tensor& t) {
 void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results) {
   TraceNode node{call.op, {}, {}, {call.attrs.begin(), call.attrs.end()}, {}, !grad_enabled()};
   bool grad = needs_grad(call.operands) && is_differentiable(*call.op);
+  const Device device = device_of(call);
   for (const Tensor& t : call.operands) node.operands.push_back(value_of(t));
   std::swap(node.site, call_site());
   bool view = makes_view(call);
   for (int i = 0; i < call.op->results; ++i) {
-    results[i] =
-        view ? call.op->view_fn(call, metas[i]) : traced_tensor(metas[i].sizes, metas[i].dtype);
+    results[i] = view ? call.op->view_fn(call, metas[i])
+                      : traced_tensor(metas[i].sizes, metas[i].dtype, device);
     results[i]->requires_grad = grad && is_float(metas[i].dtype);
-    int id = new_value({TraceValue::Kind::result, metas[i], false, results[i]->requires_grad});
+    int id = new_value(
+        {TraceValue::Kind::result, meta_of(results[i]), false, results[i]->requires_grad});
     node.results.push_back(id);
     Cell& cell = cells_[results[i]->storage.get()];
     if (!view) cell = {results[i], -1, id, 0, false};
@@ -164,7 +168,7 @@ void Tracer::record_inplace(const OpCall& call, const TensorMeta& meta) {
 void Tracer::write_to(const Tensor& target, const Tensor& source) {
   int id = value_of(source);
   if (source.dtype() != target.dtype()) {
-    id = emit(op_info(op::to), {id}, {Attr(target.dtype())}, {target.dtype(), target.sizes()});
+    id = emit(op_info(op::to), {id}, {Attr(target.dtype())}, meta_of(target));
   }
   write(target, id);
 }
@@ -181,7 +185,7 @@ void Tracer::write(const Tensor& target, int value) {
     cell.value = value;
   } else {
     cell.value = emit(op_info(op::as_strided_scatter), {cell.value, value}, geometry(cell, target),
-                      {cell.root.dtype(), cell.root.sizes()});
+                      meta_of(cell.root));
   }
   ++cell.version;
   states_[target.get()] = {value, cell.version};
@@ -218,7 +222,7 @@ std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
   if (inputs.empty()) wanted = leaves_of(node.operands[0]);
   std::vector<Tensor> made;
   for (int w : wanted) {
-    Tensor g = traced_tensor(values_[w].meta.sizes, values_[w].meta.dtype);
+    Tensor g = traced_tensor(values_[w].meta.sizes, values_[w].meta.dtype, values_[w].meta.device);
     int id = new_value({TraceValue::Kind::result, values_[w].meta});
     node.operands.push_back(w);
     node.results.push_back(id);
