@@ -44,8 +44,7 @@ uint32_t uncast_arguments(const PointwiseGradient& of) {
 Tensor pointwise_gradient(const PointwiseGradient& of, std::span<const Tensor> args) {
   const PointwiseEntry& e = of.entry;
   if (!e.inner) return reduce_to(args[0], of.operand, of.dtype);
-  Tensor made =
-      empty(of.result, of.operand == of.result ? of.dtype : e.compute, args[0].device());
+  Tensor made = empty(of.result, of.operand == of.result ? of.dtype : e.compute, args[0].device());
   run_pointwise({e.inner, &e, e.compute, e.produces, uncast_arguments(of)}, {&made, 1}, args);
   return reduce_to(std::move(made), of.operand, of.dtype);
 }
