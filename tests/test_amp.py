@@ -174,3 +174,10 @@ def test_a_scaler_that_is_off_does_nothing() -> None:
     scaler.update()
     assert scaler.get_scale() == 1.0
     np.testing.assert_array_equal(p.detach().numpy(), X - 1)
+
+
+def test_autocast_of_another_device_leaves_operands() -> None:
+    x, w = ot.tensor(X), ot.tensor(W)
+    with ot.autocast("cuda", ot.bfloat16):
+        assert ot.is_autocast_enabled()
+        assert (x @ w).dtype is ot.float32

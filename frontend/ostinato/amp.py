@@ -20,8 +20,8 @@ _DEVICES = {"cpu": bfloat16, "cuda": float16}
 
 
 class autocast:
-    """A context manager and decorator: inside, matrix products and attention take operands cast
-    to `dtype` (bfloat16 or float16), and ops that need its range or precision - norms, softmax,
+    """A context manager and decorator: inside, matrix products and attention on devices of
+    `device_type` take operands cast to `dtype` (bfloat16 or float16), and ops that need its range or precision - norms, softmax,
     losses, sums, powers - operands cast to float32. The op table says which do.
 
     Parameters stay float32, and so do their gradients: the casts are recorded. Backward runs
@@ -34,13 +34,13 @@ class autocast:
         dtype = dtype or _DEVICES[device_type]
         if dtype not in (bfloat16, float16):
             raise ValueError(f"autocast: dtype {dtype} came; give bfloat16 or float16")
-        self.device_type = device_type
-        self.dtype = dtype if enabled else None
+        self.device_type, self.dtype = device_type, dtype
+        self._state = (dtype, device_type == "cuda") if enabled else None
         self._before: list[Any] = []
 
     def __enter__(self) -> autocast:
         self._before.append(_C.autocast())
-        _C.set_autocast(self.dtype)
+        _C.set_autocast(self._state)
         return self
 
     def __exit__(self, *exc: object) -> None:

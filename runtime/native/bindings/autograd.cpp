@@ -68,13 +68,20 @@ void bind_autograd(nb::module_& m) {
   m.def(
       "autocast",
       []() -> nb::object {
-        return autocast().on ? nb::borrow(dtype_object(autocast().dtype)) : nb::none();
+        if (!autocast().on) return nb::none();
+        return nb::make_tuple(nb::borrow(dtype_object(autocast().dtype)),
+                              autocast().where == DeviceType::cuda);
       },
-      "The dtype of this thread's autocast, None where there is none.");
+      "This thread's autocast: its dtype, and whether it is that of CUDA; None where it is off.");
   m.def(
       "set_autocast",
-      [](nb::handle dtype) { autocast().on = dtype_of(dtype.ptr(), &autocast().dtype); },
-      "dtype"_a.none());
+      [](nb::object state) {
+        autocast().on = !state.is_none();
+        if (state.is_none()) return;
+        dtype_of(nb::object(state[0]).ptr(), &autocast().dtype);
+        autocast().where = nb::cast<bool>(state[1]) ? DeviceType::cuda : DeviceType::cpu;
+      },
+      "state"_a.none());
   m.def("grad_enabled", &grad_enabled);
   m.def("set_grad_enabled", &set_grad_enabled, "on"_a);
   m.def("anomaly_enabled", &anomaly_enabled);

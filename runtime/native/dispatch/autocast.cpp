@@ -9,7 +9,8 @@ thread_local Autocast current;
 
 // float64 is left alone, as PyTorch leaves it; so are numbers, which take the dtype of the others.
 bool is_cast(const Tensor& t, DType to) {
-  return t && !t->wrapped && is_float(t.dtype()) && t.dtype() != DType::float64_ && t.dtype() != to;
+  return t && !t->wrapped && t.device().type == current.where && is_float(t.dtype()) &&
+         t.dtype() != DType::float64_ && t.dtype() != to;
 }
 
 }  // namespace

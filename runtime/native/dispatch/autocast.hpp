@@ -16,6 +16,7 @@ CastRule cast_rule(uint16_t id);
 struct Autocast {
   bool on = false;
   DType dtype = DType::bfloat16_;
+  DeviceType where = DeviceType::cpu;  // operands elsewhere stay as they are
 };
 
 // Of this thread.
