@@ -117,7 +117,9 @@ def _steps(shape: Shape, run: tuple[int, int], target: Target) -> int | None:
         return _divisor(reduced, reduced // target.chunk_elements)
     if reduced < 4 * target.chunk_rows or outer * inner >= target.wide_columns:
         return None
-    return None if outer >= target.pieces else _divisor(reduced, target.pieces)
+    if outer >= target.pieces:
+        return None
+    return _divisor(reduced, min(target.pieces, 4 * reduced // target.chunk_rows))
 
 
 def _divisor(total: int, wanted: int) -> int | None:

@@ -33,7 +33,8 @@ class _Columns:
         """True where reading whole rows is better than reading blocks of columns."""
         after = any(o.node is None or not o.node.is_reduction for o in self.column_outputs)
         many = self.runs >= 8 and self.folded * self.length >= 4096
-        return many and not after and self.length >= self.fused.target.column_block
+        target = self.fused.target
+        return many and not after and self.length >= target.column_block and not target.tiles
 
     def build(self) -> Kernel:
         items = self.fused.items(self.length)
@@ -75,7 +76,14 @@ class _Columns:
 
     def _block(self) -> int:
         """The columns that one iteration of the parallel axis takes."""
-        wanted = self.fused.target.column_block
+        target = self.fused.target
+        wanted = target.column_block
+        if target.tiles:
+            wanted *= 4
+            while (
+                wanted > target.column_block and self.runs * self.length < wanted * target.programs
+            ):
+                wanted //= 2
         if self.length <= wanted:
             return self.length
         block = divisor_near(self.length, wanted, 4 * wanted)

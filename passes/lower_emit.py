@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -340,11 +340,12 @@ class Emission:
     def store(self, value: SSAValue, ssa: SSAValue, e: Linear, output: Any = None) -> None:
         """Stores `ssa` as element `e` of `value` (in the buffer of `output`, if given)."""
         dtype = dtype_of(value)
-        if wide(dtype) is not dtype:
-            ssa = self.b.insert(arith.TruncFOp(ssa, value_type(dtype))).result  # pyright: ignore
         place = value if output is None else output
-        map_, indices = self.space.access(e)
-        self.b.insert(StoreOp(ssa, self.buffers[place], map_, indices))
+        with self._from(value.owner) if isinstance(value.owner, Operation) else nullcontext():
+            if wide(dtype) is not dtype:
+                ssa = self.b.insert(arith.TruncFOp(ssa, value_type(dtype))).result  # pyright: ignore
+            map_, indices = self.space.access(e)
+            self.b.insert(StoreOp(ssa, self.buffers[place], map_, indices))
         self.stores[place] = Touch(self.phase, e)
 
     def pooled(self, op: Operation, depth: int) -> Operation:

@@ -128,7 +128,7 @@ class _Rows:
     def _inner_length(self) -> int:
         """The part of a row along which everything is read at one stride."""
         found = breaks(list(self.items.offsets), self.length)
-        if not found or found[0] < _LEAST_INNER:
+        if not found or found[0] < _LEAST_INNER or self.fused.target.tiles:
             return self.length
         inner = found[0]
         fits = self.length % inner == 0 and all(w % inner == 0 for w in found)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Target:
-    """A description of a machine. Costs are nanoseconds on one core, element by element.
+    """A description of a machine. Costs are nanoseconds, element by element, on one core of a CPU
+    or on a whole GPU.
 
     Calls: `claims` are the composites that native kernels run whole, `strided_results` the ops
     whose native kernels write results in any layout.
@@ -17,12 +18,16 @@ class Target:
     `launch_cost` of a kernel, `operand_cost` of one more buffer of it.
 
     Cuts (fixed, so that results do not depend on the number of threads): column reductions of at
-    least four times `chunk_rows` rows are cut into about `pieces`, unless there are `wide_columns`
-    columns; row reductions into runs of about `chunk_elements`. `column_block` columns are one
-    iteration of the parallel axis.
+    least four times `chunk_rows` rows are cut into about `pieces`, of a quarter of `chunk_rows` at
+    least, unless there are `wide_columns` columns; row reductions into runs of about
+    `chunk_elements`. `column_block` columns are one iteration of the parallel axis.
 
     Limits: `most_buffers` of a kernel, `scratch_bytes` of one, `grain_elements` that are worth a
     thread, `lanes` below which a row is no vector loop of its own.
+
+    On a machine of `tiles` an iteration of the parallel axis works on whole rows, or blocks of
+    columns, in registers: rows are not cut where strides change, and blocks of columns are as
+    narrow as it takes (down to `column_block`, from four times that) to have `programs` iterations.
     """
 
     name: str
@@ -43,6 +48,8 @@ class Target:
     scratch_bytes: int = 48 * 1024
     grain_elements: int = 16384
     lanes: int = 16
+    tiles: bool = False
+    programs: int = 1
 
 
 CPU = Target(
@@ -57,3 +64,28 @@ CPU = Target(
     },
 )  # fmt: skip
 """Two or more cores with 512-bit vectors; library calls for what BLAS does."""
+
+_FLOP = 2e-5
+
+CUDA = Target(
+    name="cuda",
+    claims=CPU.claims,
+    strided_results=CPU.strided_results,
+    byte_cost=3e-4,
+    op_costs={kind: 150 * _FLOP * cost for kind, cost in CPU.op_costs.items()},
+    default_op_cost=_FLOP,
+    load_cost=1e-3,
+    launch_cost=1500.0,
+    operand_cost=5.0,
+    chunk_rows=32,
+    pieces=256,
+    wide_columns=32768,
+    chunk_elements=8192,
+    column_block=32,
+    most_buffers=60,
+    scratch_bytes=0,
+    lanes=8,
+    tiles=True,
+    programs=264,
+)
+"""An H100 or H200: 3.3 TB/s, about 50 TFLOP/s in float32, 132 multiprocessors."""

@@ -1,0 +1,68 @@
+"""Functions of `math` as device functions, printed from their expansions in the scalar language.
+
+So they give the same bits on the GPU as on the CPU, as long as sums of products are not contracted.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from xdsl.builder import Builder
+from xdsl.dialects.builtin import UnknownLoc
+from xdsl.ir import Block, SSAValue
+from xdsl.rewriter import InsertPoint
+
+from ...ir.dtypes import BY_IR
+from ...ir.scalar import KINDS, argument, make
+from ...ir.scalar_ir import emit, scalar_type
+from ...ir.scalar_math import BOUNDS, expand
+from .emit_convert import held_type
+from .emit_library import LIBRARY
+from .emit_nodes import Node, Writer
+from .emit_scalar import scalar
+from .emit_text import function_text
+
+_ARGUMENTS = "xy"
+
+
+def definitions(names: list[str]) -> str:
+    """The functions `names` and those that they call, each once and before its callers."""
+    texts: dict[str, str] = {}
+    for name in names:
+        _define(name, texts)
+    return "".join(f"\n\n@triton.jit{text}" for text in texts.values())
+
+
+def _define(name: str, texts: dict[str, str]) -> None:
+    if name in texts:
+        return
+    if name in LIBRARY:
+        texts[name] = LIBRARY[name]
+        return
+    text, calls = _written_out(name)
+    for inner in calls:
+        _define(inner, texts)
+    texts[name] = text
+
+
+@cache
+def _written_out(name: str) -> tuple[str, tuple[str, ...]]:
+    """The text of a function of `math`, and the functions that it calls."""
+    kind, _, type_ = name.partition("_")
+    dtype = BY_IR[type_ or "f32"]
+    count = KINDS[kind].arity
+    root = expand(make(kind, *(argument(i, dtype) for i in range(count))))
+    block = Block(arg_types=[scalar_type(dtype)] * count)
+    (result,) = emit([root], block.args, Builder(InsertPoint.at_end(block)), UnknownLoc())
+    w = Writer()
+    held = held_type(block.args[0].type)
+    given = [Node(_ARGUMENTS[i], (), held, named=True) for i in range(count)]
+    values: dict[SSAValue, Node] = dict(zip(block.args, given, strict=True))
+    for op in block.ops:
+        values[op.results[0]] = scalar(w, op, [values[v] for v in op.operands])
+    heading = [
+        f"def {name}({', '.join(_ARGUMENTS[:count])}):",
+        f'    """Within {BOUNDS[kind][dtype.name]:g} units in the last place."""',
+    ]
+    body = function_text(w.frames[0], [*_ARGUMENTS[:count], *w.functions, name], values[result])
+    return "\n" + "\n".join([*heading, *body]) + "\n", tuple(w.functions)

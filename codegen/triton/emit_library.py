@@ -1,0 +1,104 @@
+"""Device functions that generated kernels call: what Triton's own ops do not mean exactly.
+
+A module defines those that its kernel calls. Functions of `math` are written out from the scalar
+language (`emit_functions`), the others are here.
+"""
+
+from __future__ import annotations
+
+from xdsl.ir import Operation
+
+from ...ir.errors import CompileError
+from ...ir.scalar_ir import function_of
+from ...ir.scalar_math import EXPANSIONS
+
+LIBRARY = {
+    "maximum": '''
+def maximum(a, b):
+    """A NaN wins; of equal ones `b`."""
+    return tl.where((a > b) | (a != a), a, b)
+''',
+    "minimum": '''
+def minimum(a, b):
+    """A NaN wins; of equal ones `b`."""
+    return tl.where((a < b) | (a != a), a, b)
+''',
+    "highest": '''
+def highest(a, b):
+    """A NaN wins."""
+    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
+''',
+    "lowest": '''
+def lowest(a, b):
+    """A NaN wins."""
+    return tl.minimum(a, b, propagate_nan=tl.PropagateNan.ALL)
+''',
+    "product": """
+def product(a, b):
+    return a * b
+""",
+    "truncate": """
+def truncate(x):
+    return tl.where(x < 0, tl.ceil(x), tl.floor(x))
+""",
+    "round_even": '''
+def round_even(x):
+    """The nearest integer, half to even."""
+    down = tl.floor(x)
+    rest = x - down
+    half = down * 0.5
+    up = (rest > 0.5) | ((rest == 0.5) & (half != tl.floor(half)))
+    near = tl.where(up, down + 1.0, down)
+    return tl.where(near == 0, x * 0.0, near)
+''',
+    "divide": '''
+def divide(a, b):
+    """The quotient rounded toward zero; 0 by zero."""
+    negates = b == -1
+    safe = b + (b == 0).to(b.dtype) + negates.to(b.dtype) * 2
+    return tl.where(b == 0, b, tl.where(negates, b * a, a // safe))
+''',
+    "floor_divide": '''
+def floor_divide(a, b):
+    """The quotient rounded down; 0 by zero."""
+    negates = b == -1
+    safe = b + (b == 0).to(b.dtype) + negates.to(b.dtype) * 2
+    quotient = a // safe
+    rest = a - quotient * safe
+    down = quotient - ((rest != 0) & ((rest ^ safe) < 0)).to(b.dtype)
+    return tl.where(b == 0, b, tl.where(negates, b * a, down))
+''',
+    "remainder": '''
+def remainder(a, b):
+    """The remainder with the sign of `a`; 0 by zero."""
+    safe = b + (b == 0).to(b.dtype) + (b == -1).to(b.dtype) * 2
+    return a % safe
+''',
+    "divide_unsigned": '''
+def divide_unsigned(a, b):
+    """The quotient; 0 by zero."""
+    safe = b + (b == 0).to(b.dtype)
+    return tl.where(b == 0, b, a // safe)
+''',
+    "remainder_unsigned": '''
+def remainder_unsigned(a, b):
+    """The remainder; 0 by zero."""
+    safe = b + (b == 0).to(b.dtype)
+    return a % safe
+''',
+}
+"""The text of each function, by name."""
+
+
+def function_name(op: Operation) -> str:
+    """The device function for a `math` op: `exp`, or `exp_f64` of doubles.
+
+    Raises CompileError where the op has no meaning on the GPU.
+    """
+    type_ = str(op.results[0].type)
+    if op.name.startswith("math.") and type_ in ("f16", "bf16"):
+        raise CompileError(f"triton: {op.name} of {type_}; cast to f32 first")
+    function = function_of(op)
+    if function is None or function.kind not in EXPANSIONS:
+        raise CompileError(f"triton: {op.name} has no lowering; use arith and math ops")
+    return function.kind if type_ == "f32" else f"{function.kind}_{type_}"

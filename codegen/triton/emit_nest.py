@@ -1,0 +1,322 @@
+"""A kernel's loop nest as a tree of values: axes of loops become axes of tiles, or stay loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from xdsl.ir import Block, SSAValue
+
+from ...ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
+from .emit_access import LANES, ROWS, Memory, Shape
+from .emit_convert import held_type
+from .emit_integers import as_held
+from .emit_nodes import Carried, Frame, Loop, Node, Writer, literal
+from .emit_reduce import across, combined, identity, summand
+from .emit_scalar import compare, scalar, signless
+from .emit_streams import Accumulation, accumulations_of
+from .emit_tiles import Tile
+
+
+@dataclass(frozen=True)
+class _Element:
+    """What a pass over a loop hands to a combiner: an element of the result's type, as a tile along
+    the axis that is reduced, and the shape of it."""
+
+    kind: str
+    value: Node
+    shape: str
+
+
+_Given = list[_Element]
+
+
+class Nest:
+    """Writes one kernel; `values` holds what each IR value is in the part being written."""
+
+    def __init__(self, func: FuncOp, tile: Tile, pointers: dict[SSAValue, Node]) -> None:
+        self.func, self.tile = func, tile
+        self.w = Writer()
+        self.constants: dict[str, int] = {}
+        self.shape = Shape(is_matrix=tile.rows > 1)
+        self.memory = Memory(self.w, func, self.shape, pointers)
+        self.values: dict[SSAValue, Node] = {}
+        self.sums = {op: accumulations_of(op) for op in tile.streamed if isinstance(op, ForOp)}
+        self.added: dict[StoreOp, tuple[Accumulation, _Given]] = {}
+        self.skipped: set[LoadOp | StoreOp] = set()
+        for a in (a for sums in self.sums.values() for a in sums):
+            self.skipped |= {a.load} if a.cleared is None else {a.load, a.cleared}
+        self.unloaded = {a.load.value for sums in self.sums.values() for a in sums}
+
+    def write(self) -> None:
+        """Writes the whole kernel."""
+        func, rows = self.func, self.tile.rows
+        extent = func.extent.value.data
+        if func.vector is not None:
+            with self._lanes(extent) as arange:
+                block = self.tile.blocks[extent]
+                index = self._place_of_program(
+                    arange, self._lane_size(extent), block, extent, LANES
+                )
+                self.values[func.index] = index
+                self._ops(func.body.block)
+        elif rows > 1 and not self.tile.streamed:
+            arange = self._arange(ROWS, "ROWS", rows)
+            index = self._place_of_program(arange, "ROWS", rows, extent, ROWS)
+            self.values[func.index] = index
+            self._ops(func.body.block)
+        else:
+            self.values[func.index] = self._program(extent)
+            self._ops(func.body.block)
+
+    def _program(self, count: int) -> Node:
+        if count == 1:
+            return literal(0, "int64")
+        return self.w.pure("tl.program_id(0)", (), "int32", hint="program", named=True,
+                           low=0, high=count - 1)  # fmt: skip
+
+    def _place_of_program(self, arange: Node, name: str, size: int, extent: int, axis: str) -> Node:
+        """The indices of the parallel axis that this program does: `size` of `extent`."""
+        program = self._program(-(-extent // size))
+        step = Node(name, (), "int32", low=size, high=size)
+        first = signless(self.w, "*", program, step, "int64")
+        if program.is_literal:
+            index = arange
+        else:
+            index = signless(self.w, "+", first, arange, "int64")
+        hint = "i" if axis == ROWS else "at"
+        index.hint, index.named = hint, True
+        self._bound(axis, index, extent, size)
+        return index
+
+    def _arange(self, axis: str, name: str, size: int) -> Node:
+        """0, 1, ... along an axis of the tile."""
+        if size == 1:
+            return literal(0, "int64")
+        self.constants[name] = size
+        self.shape.sizes[axis] = name
+        slot = "" if not self.shape.is_matrix else "[:, None]" if axis == ROWS else "[None, :]"
+        return self.w.pure(f"tl.arange(0, {name}){slot}", (), "int32", axes=frozenset({axis}),
+                           hint="j" if axis == LANES else "i", low=0, high=size - 1)  # fmt: skip
+
+    def _bound(self, axis: str, index: Node, count: int, size: int) -> None:
+        """Notes which elements along an axis exist, where not all do."""
+        self.shape.bounds.pop(axis, None)
+        if count % size and size > 1:
+            mask = compare(self.w, "<", index, as_held(self.w, literal(count, "int64"), index.held))
+            mask.hint, mask.named = ("exists" if axis == LANES else "is_row"), True
+            self.shape.bounds[axis] = mask
+
+    def _lane_size(self, count: int) -> str:
+        """The name of the number of lanes for a vector axis of `count`."""
+        order = sorted(self.tile.blocks, reverse=True)
+        return f"BLOCK_{order.index(count)}" if order.index(count) else "BLOCK"
+
+    @contextmanager
+    def _lanes(self, count: int) -> Generator[Node]:
+        """The part in which the tile has lanes for a vector axis of `count`."""
+        yield self._arange(LANES, self._lane_size(count), self.tile.blocks[count])
+        self.shape.bounds.pop(LANES, None)
+        self.shape.sizes.pop(LANES, None)
+
+    def _ops(self, block: Block) -> None:
+        for op in block.ops:
+            match op:
+                case LoadOp() | StoreOp() if op in self.skipped:
+                    pass
+                case LoadOp():
+                    mask = None if op.mask is None else self.values[op.mask]
+                    other = None if op.other is None else self.values[op.other]
+                    indices = [self.values[v] for v in op.indices]
+                    self.values[op.value] = self.memory.load(op, indices, mask, other)
+                case StoreOp():
+                    self._store(op)
+                case ForOp():
+                    self._for(op)
+                case ReduceOp():
+                    self._reduce(op)
+                case LocalOp():
+                    pass
+                case _ if op.results and self.unloaded.isdisjoint(op.operands):
+                    operands = [self.values[v] for v in op.operands]
+                    self.values[op.results[0]] = scalar(self.w, op, operands)
+                case _:
+                    pass
+
+    def _store(self, op: StoreOp) -> None:
+        if op in self.added:
+            accumulation, given = self.added[op]
+            reduced = ROWS if self.tile.rows > 1 else ""
+            given.append(self._element(accumulation.kind, accumulation.element, reduced))
+            return
+        mask = None if op.mask is None else self.values[op.mask]
+        indices = [self.values[v] for v in op.indices]
+        self.memory.store(op, self.values[op.value], indices, mask)
+
+    def _for(self, op: ForOp) -> None:
+        def body() -> _Given:
+            self._ops(op.body.block)
+            return []
+
+        if op.vector is not None:
+            self._along_lanes(op, body)
+        elif op in self.tile.streamed:
+            self._stream(op)
+        else:
+            self._serial(op, body)
+
+    def _reduce(self, op: ReduceOp) -> None:
+        streams = op in self.tile.streamed and self.tile.rows > 1
+        lanes = op.vector is not None and self.tile.blocks[op.trip_count] > 1
+        reduced = LANES if lanes else ROWS if streams else ""
+
+        def body() -> _Given:
+            self._ops(op.body.block)
+            end = op.body.block.last_op
+            assert end is not None
+            return [
+                self._element(kind, v, reduced)
+                for kind, v in zip(op.kinds, end.operands, strict=True)
+            ]
+
+        if op.trip_count == 0:
+            results = [
+                identity(kind, held_type(r.type))
+                for kind, r in zip(op.kinds, op.results, strict=True)
+            ]
+        elif op.vector is not None:
+            results = self._along_lanes(op, body, reduced)
+        elif streams:
+            results = self._in_rows(op, body)
+        else:
+            results = self._serial(op, body)
+        self.values.update(zip(op.results, results, strict=True))
+
+    def _element(self, kind: str, value: SSAValue, reduced: str) -> _Element:
+        """`value` as a combiner takes it."""
+        held = held_type(value.type)
+        x = self.values[value]
+        if x.is_integer and x.held != held:
+            x = as_held(self.w, x, held)
+        if reduced:
+            x = summand(self.w, self.shape, kind, x, reduced)
+        return _Element(kind, x, self.shape.text(x.axes))
+
+    def _along_lanes(self, op: ForOp | ReduceOp, body: Callable[[], _Given],
+                     reduced: str = "") -> list[Node]:  # fmt: skip
+        """A vector loop: one block of lanes, or a loop over blocks."""
+        count = op.trip_count
+        if not count:
+            return []
+        with self._lanes(count) as arange:
+            return self._blocks(op, body, arange, self._lane_size(count), self.tile.blocks[count],
+                                LANES, reduced)  # fmt: skip
+
+    def _in_rows(self, op: ForOp | ReduceOp, body: Callable[[], _Given]) -> list[Node]:
+        """A serial loop whose iterations are rows of the tile."""
+        rows = self.tile.rows
+        arange = self._arange(ROWS, "ROWS", rows)
+        results = self._blocks(op, body, arange, "ROWS", rows, ROWS, ROWS if rows > 1 else "")
+        self.shape.bounds.pop(ROWS, None)
+        return results
+
+    def _blocks(self, op: ForOp | ReduceOp, body: Callable[[], _Given], arange: Node, name: str,
+                size: int, axis: str, reduced: str) -> list[Node]:  # fmt: skip
+        """A loop of which `size` iterations are one axis of the tile, the part that `arange` is."""
+        count = op.trip_count
+        if count <= size:
+            self.values[op.index] = arange
+            self._bound(axis, arange, count, size)
+            return [self._folded(x, reduced) for x in body()]
+
+        def step(first: Node) -> _Given:
+            index = first if size == 1 else signless(self.w, "+", first, arange, "int64")
+            index.hint, index.named = ("j" if axis == LANES else "row"), True
+            self.values[op.index] = index
+            self._bound(axis, index, count, size)
+            return body()
+
+        ranges = f"range(0, {count}, {name})" if size > 1 else f"range({count})"
+        return self._loop(op, ranges, count, step, reduced)
+
+    def _serial(self, op: ForOp | ReduceOp, body: Callable[[], _Given]) -> list[Node]:
+        """A loop that stays one."""
+        if op.trip_count < 2:
+            self.values[op.index] = literal(0, "int64")
+            return [x.value for x in body()] if op.trip_count else []
+
+        def step(index: Node) -> _Given:
+            self.values[op.index] = index
+            return body()
+
+        return self._loop(op, f"range({op.trip_count})", op.trip_count, step, "")
+
+    def _loop(self, op: ForOp | ReduceOp, ranges: str, count: int, step: Callable[[Node], _Given],
+              reduced: str) -> list[Node]:  # fmt: skip
+        """A loop in the text. What `step` gives is combined: over iterations, and then over the
+        axis `reduced` of the tile."""
+        w = self.w
+        hazard = self.memory.settle(op, op.index, self.skipped | set(self.added))
+        self.memory.enter(op)
+        w.frames.append(Frame())
+        hint = "k" if not reduced else "first"
+        index = Node("", (), "int32", hint=hint, depth=w.depth, low=0, high=count - 1)
+        given = step(index)
+        loop = Loop(index, ranges, w.frames[-1])
+        results = [self._carried(loop, x) for x in given]
+        if hazard:
+            self.memory.barrier()
+        w.frames.pop()
+        self.memory.enter(op)
+        w.frames[-1].items.append(loop)
+        folded = [_Element(x.kind, r, x.shape) for x, r in zip(given, results, strict=True)]
+        return [self._folded(x, reduced) for x in folded]
+
+    def _carried(self, loop: Loop, given: _Element) -> Node:
+        """An accumulator of `loop`; what it is after the loop."""
+        depth, axes, held = self.w.depth, given.value.axes, given.value.held
+        inside, after = (
+            Node("", (), held, axes, hint=given.kind, depth=d) for d in (depth, depth - 1)
+        )
+        start = identity(given.kind, held)
+        if axes:
+            template = f"tl.full({given.shape}, {{0:p}}, tl.{held})"
+            start = Node(template, (start,), held, axes, depth=depth - 1)
+        following = combined(self.w, given.kind, inside, given.value)
+        loop.carried.append(Carried(inside, after, start, following))
+        return after
+
+    def _folded(self, given: _Element, reduced: str) -> Node:
+        """What is given combined along the axis `reduced` of the tile; itself for none."""
+        if not reduced:
+            return given.value
+        return across(self.w, self.shape, given.kind, given.value.held, given.value, reduced)
+
+    def _stream(self, op: ForOp) -> None:
+        """A loop over rows that adds up columns: in registers, stored once after it."""
+        sums = self.sums[op]
+        given: _Given = []
+        self.added = {a.store: (a, given) for a in sums}
+
+        def body() -> _Given:
+            self._ops(op.body.block)
+            return given
+
+        totals = self._in_rows(op, body)
+        self.added = {}
+        for accumulation, total in zip(sums, totals, strict=True):
+            self._put(accumulation, total)
+
+    def _put(self, a: Accumulation, total: Node) -> None:
+        """Stores a column sum, which adds to what was there unless that was cleared."""
+        loop = a.store.parent_op()
+        assert isinstance(loop, (ForOp, ReduceOp))
+        with self._lanes(loop.trip_count) as arange:
+            self._bound(LANES, arange, loop.trip_count, self.tile.blocks[loop.trip_count])
+            self.values[loop.index] = arange
+            indices = [self.values[v] for v in a.store.indices]
+            if a.cleared is None:
+                before = self.memory.load(a.load, indices, None, None)
+                total = combined(self.w, a.kind, before, total)
+            self.memory.store(a.store, total, indices, None)

@@ -1,0 +1,122 @@
+"""How a kernel's loops are spread over programs and tiles, by a simple rule of costs.
+
+A tile has lanes, which are iterations of a vector axis, and may have rows: iterations of the
+parallel axis where rows of lanes are short, or of a serial loop inside a program (`emit_streams`)
+where a program adds up columns. A vector axis that fits is one block, held in registers from one
+pass to the next; a longer one is a loop over blocks.
+
+The rule: a thread has about eight elements of a tile, sixteen where rows are long, for 16-byte
+accesses and several of them in flight; a program has as few warps as that needs, so that rows are
+summed within a warp; and there are at least two programs for each multiprocessor, if need be
+smaller ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ...ir.dialects.kernel import ForOp, FuncOp, ReduceOp
+from .emit_streams import streams_of
+
+Loop = ForOp | ReduceOp
+
+LONGEST = 16384
+"""Elements of a row that a program holds in registers."""
+
+PROGRAMS = 2 * 132
+"""The fewest programs that keep a GPU busy: two for each multiprocessor of an H100."""
+
+_BLOCK = 4096
+_ONE_PASS = 1024
+_PER_THREAD = 8
+_STREAM = 2048
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What may be chosen otherwise: the tile's rows and lanes, and the warps of a program."""
+
+    rows: int | None = None
+    block: int | None = None
+    num_warps: int | None = None
+    num_stages: int | None = None
+
+
+@dataclass
+class Tile:
+    """The tile of a kernel. `blocks` gives the lanes of a tile for each length of a vector axis;
+    a longer axis is a loop. `rows` are iterations of the parallel axis or, where `streamed` has
+    any, of those serial loops."""
+
+    rows: int
+    blocks: dict[int, int]
+    num_warps: int
+    grid: int
+    streamed: frozenset[Loop] = field(default_factory=frozenset[Loop])
+
+
+def tile_of(func: FuncOp, tuning: Tuning | None = None) -> Tile:
+    """The tile for a kernel."""
+    given = tuning or Tuning()
+    extent = func.extent.value.data
+    streamed = streams_of(func, LONGEST)
+    if func.vector is not None:
+        return _flat(func, extent, streamed, given)
+    counts = {op.trip_count for op in loops_of(func) if op.vector is not None}
+    passes = [op for op in loops_of(func) if op.vector is not None]
+    longest = LONGEST if len(passes) > 1 or isinstance(passes[0], ReduceOp) else _ONE_PASS
+    blocks = {n: _fitting(n, longest, given) for n in counts}
+    widest = max(blocks.values(), default=1)
+    if streamed:
+        longest = max(op.trip_count for op in streamed)
+        rows = given.rows or max(1, min(power_above(longest), _STREAM // widest))
+        warps = given.num_warps or _warps(rows * widest, 16)
+        return Tile(rows, blocks, warps, extent, streamed)
+    rows = 1
+    while 2 * rows * widest <= 32 * _PER_THREAD and extent >= 2 * rows * PROGRAMS:
+        rows *= 2
+    rows = given.rows or rows
+    warps = given.num_warps or _warps(rows * widest, _PER_THREAD if widest < 2048 else 16)
+    return Tile(rows, blocks, warps, -(-extent // rows))
+
+
+def _flat(func: FuncOp, extent: int, streamed: frozenset[Loop], given: Tuning) -> Tile:
+    """The parallel axis is the vector axis: programs take blocks of it."""
+    if streamed:
+        longest = max(op.trip_count for op in streamed)
+        block = 16
+        while block < 128 and extent >= 2 * block * PROGRAMS:
+            block *= 2
+        block = given.block or min(block, power_above(extent))
+        rows = given.rows or max(1, min(power_above(longest), _STREAM // block))
+        warps = given.num_warps or _warps(rows * block, _PER_THREAD)
+        return Tile(rows, {extent: block}, warps, -(-extent // block), streamed)
+    per_thread = _PER_THREAD if len(func.buffers) <= 8 else 4
+    block = 32 * per_thread
+    while block < 128 * per_thread and extent >= 2 * block * PROGRAMS:
+        block *= 2
+    block = given.block or min(block, power_above(extent))
+    warps = given.num_warps or _warps(block, per_thread)
+    return Tile(1, {extent: block}, warps, -(-extent // block))
+
+
+def loops_of(func: FuncOp) -> Iterator[Loop]:
+    """Every loop of a kernel."""
+    return (op for op in func.walk() if isinstance(op, (ForOp, ReduceOp)))
+
+
+def _fitting(count: int, longest: int, given: Tuning) -> int:
+    """The lanes of a tile for a vector axis of `count`, of which `longest` may be held."""
+    if count <= longest:
+        return power_above(count)
+    return given.block or min(_BLOCK, longest)
+
+
+def _warps(elements: int, per_thread: int) -> int:
+    return max(1, min(16, elements // (32 * per_thread)))
+
+
+def power_above(number: int) -> int:
+    """The least power of two that is at least `number`."""
+    return 1 << max(0, number - 1).bit_length()
