@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ...ir.dialects.kernel import FuncOp
 from ...ir.errors import CompileError
 from ..backend import CompiledModule, Options
-from .elf import undefined_symbols
+from ..elf import undefined_symbols
 from .machine import Machine, host
 from .module import module_text
 

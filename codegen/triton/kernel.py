@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+Constant = bool | int | float | str | tuple["Constant", ...] | None
+"""A value of a `tl.constexpr` argument; None for a pointer stands for a tensor that is absent."""
+
 ALIGNMENT = 16
 """Bytes to which the pointers are aligned that a kernel is specialised on."""
 
@@ -37,7 +40,7 @@ class Launch:
     num_warps: int
     num_stages: int
     parameters: tuple[Parameter, ...]
-    constants: tuple[tuple[str, int], ...] = ()
+    constants: tuple[tuple[str, Constant], ...] = ()
     aliased: tuple[int, ...] = ()
     fp_fusion: bool = False
 

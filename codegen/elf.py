@@ -1,4 +1,4 @@
-"""Reads what an ELF object needs of other objects: nothing, for a kernel that we may load."""
+"""Reads 64-bit ELF objects: their sections, and what they need of other objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ _UNDEFINED = 0
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
+    """Bytes of an object: its type, where they are, and the section that it refers to."""
+
     kind: int
     offset: int
     size: int
@@ -19,10 +21,10 @@ class _Section:
 
 def undefined_symbols(data: bytes) -> list[str]:
     """Names that the 64-bit little-endian ELF object `data` expects others to define."""
-    sections = _sections(data)
+    found = sections(data)
     names: list[str] = []
-    for table in (s for s in sections if s.kind == _SYMBOL_TABLE):
-        strings = sections[table.link].offset
+    for table in (s for s in found if s.kind == _SYMBOL_TABLE):
+        strings = found[table.link].offset
         # The first entry of a symbol table is empty by definition.
         for at in range(table.offset + 24, table.offset + table.size, 24):
             name, _, _, section = struct.unpack_from("<IBBH", data, at)
@@ -32,13 +34,14 @@ def undefined_symbols(data: bytes) -> list[str]:
     return names
 
 
-def _sections(data: bytes) -> list[_Section]:
+def sections(data: bytes) -> list[Section]:
+    """The sections of the ELF object `data`. ValueError where it is none."""
     if data[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit little-endian ELF object")
     (table,) = struct.unpack_from("<Q", data, 40)
     size, count = struct.unpack_from("<HH", data, 58)
-    sections: list[_Section] = []
+    found: list[Section] = []
     for i in range(count):
         _, kind, _, _, offset, length, link = struct.unpack_from("<IIQQQQI", data, table + i * size)
-        sections.append(_Section(kind, offset, length, link))
-    return sections
+        found.append(Section(kind, offset, length, link))
+    return found

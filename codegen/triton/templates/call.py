@@ -1,0 +1,62 @@
+"""What a template sees of the call that it launches kernels for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...triton.kernel import TritonKernel
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor in memory: strides count elements; `aligned` is its first element's address."""
+
+    dtype: str
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    aligned: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What kernels may depend on besides their operands: the compute capability (90 is 9.0), and
+    how float32 products are computed (`tf32` or `ieee`)."""
+
+    cc: int
+    precision: str = "tf32"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an op: operands (None for an absent one), then results, then scratch memory."""
+
+    operands: tuple[Operand | None, ...]
+    results: tuple[Operand, ...]
+    scratch: tuple[Operand, ...]
+    attrs: Mapping[str, Any]
+    settings: Settings
+
+    @property
+    def tensors(self) -> tuple[Operand | None, ...]:
+        """All tensors, as the parameters of a template's kernels number them."""
+        return (*self.operands, *self.results, *self.scratch)
+
+
+Shape = tuple[str, tuple[int, ...]]
+"""The dtype and sizes of a tensor."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """Kernels that stand for an op.
+
+    `takes` says whether operands of these shapes are supported: others become the op's body.
+    `scratch` is the memory that the kernels pass among themselves. `launches` are the kernels to
+    run one after the other, their parameters numbered as in `Call.tensors`.
+    """
+
+    takes: Callable[[Sequence[Shape | None]], bool]
+    launches: Callable[[Call], list[TritonKernel]]
+    scratch: Callable[[Sequence[Shape | None]], tuple[Shape, ...]] = field(default=lambda _: ())
