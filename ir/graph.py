@@ -36,8 +36,9 @@ from .dialects.ot import (
 from .dialects.ot_types import to_ir_type, to_property, to_table_type
 from .op import Builder, Op, Type, Value, is_list
 
-NAME, WRITES = "ot.name", "ot.writes"
-"""The argument attribute with a tensor's name; the function attribute with what is written back."""
+NAME, WRITES, SHARES = "ot.name", "ot.writes", "ot.shares"
+"""The argument attribute with a tensor's name; the function attributes with what is written back,
+and that says that a result may be the very argument that it equals."""
 
 
 def type_of(value: SSAValue) -> Type:
@@ -157,10 +158,13 @@ class GraphBuilder(Builder):
         return made
 
     def gradient(
-        self, output: GraphTensor, cotangent: GraphTensor, wrt: Sequence[GraphTensor]
+        self,
+        outputs: Sequence[GraphTensor],
+        cotangents: Sequence[GraphTensor],
+        wrt: Sequence[GraphTensor],
     ) -> list[GraphTensor]:
         """`ot.gradient`: the cotangents of `wrt`, each of its value's type."""
-        op = GradientOp(output.value, cotangent.value, [w.value for w in wrt])
+        op = GradientOp(*([v.value for v in part] for part in (outputs, cotangents, wrt)))
         self.insert(op)
         return [GraphTensor(r, self) for r in op.results]
 
@@ -218,6 +222,11 @@ def main_of(module: ModuleOp) -> FuncOp:
         func = func.next_op
     assert func is not None, "the module has no func.func"
     return func
+
+
+def shares_arguments(func: FuncOp) -> bool:
+    """Whether a result may lie in the memory of an argument that nothing is written to."""
+    return SHARES in func.attributes
 
 
 def writes_of(func: FuncOp) -> list[tuple[int, int]]:

@@ -22,7 +22,7 @@ from .interpret_arrays import ArrayTensor, apply, tensor
 from .op import OPS, Builder, Op, building, is_list
 from .scalar_numpy import numpy_dtype
 from .shapes import show
-from .vjp import Applied, pull_back
+from .vjp import Applied, pull_back, summed
 
 Array = NDArray[Any]
 
@@ -132,6 +132,7 @@ class _Trace(Builder):
 
     def _gradients(self, op: GradientOp) -> list[_Traced]:
         wanted = [self.values[v] for v in op.wrt]
-        seed = {self.values[op.output]: self.values[op.cotangent]}
-        found = pull_back(list(self.nodes), seed, wanted)
+        given = zip(op.outputs, op.cotangents, strict=True)
+        seeds = summed((self.values[v], self.values[g]) for v, g in given)
+        found = pull_back(list(self.nodes), seeds, wanted)
         return [found[w] if w in found else OPS["full"](w.shape, 0, dtype=w.dtype) for w in wanted]

@@ -66,6 +66,14 @@ def pull_back(
     return {v: total[v] for v in wanted if v in total}
 
 
+def summed(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """The cotangents of values by value; a value that comes more than once has the sum."""
+    total: dict[Any, Any] = {}
+    for value, g in pairs:
+        total[value] = OPS["add"](total[value], g) if value in total else g
+    return total
+
+
 def unbroadcast(g: Any, shape: Sequence[Any]) -> Any:
     """`g` summed over the axes along which a value of `shape` was broadcast to the shape of `g`.
 
@@ -166,10 +174,7 @@ def _both_known(a: Any, b: Any) -> bool:
 def _through_body(node: Node, given: Sequence[Any], active: set[Any]) -> Iterable[tuple[Any, Any]]:
     """The cotangents of a composite's operands, from its body, which is built once more."""
     nodes, results = record_body(node.op, node.operands, node.attrs)
-    seeds: dict[Any, Any] = {}
-    for value, g in zip(results, given, strict=True):
-        if g is not None:
-            seeds[value] = OPS["add"](seeds[value], g) if value in seeds else g
+    seeds = summed((v, g) for v, g in zip(results, given, strict=True) if g is not None)
     inputs = [v for v in flatten(node.operands) if v in active]
     yield from pull_back(nodes, seeds, inputs).items()
 

@@ -12,7 +12,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from ..ir.dialects.ot import GradientOp, TableOp
 from ..ir.graph import GraphBuilder, GraphTensor
 from ..ir.op import OPS, Op, building, is_list
-from ..ir.vjp import pull_back
+from ..ir.vjp import pull_back, summed
 from .rewriter import blocks_of, erase_dead, replace, stand_before
 
 
@@ -46,21 +46,22 @@ def _expand(gradient: GradientOp, block: Block) -> None:
     wanted = [builder.wrap(v) for v in gradient.wrt]
     nodes = [_node(op, builder) for op in _path(gradient)]
     with building(builder):
-        seed = {builder.wrap(gradient.output): builder.wrap(gradient.cotangent)}
+        given = zip(gradient.outputs, gradient.cotangents, strict=True)
+        seeds = summed((builder.wrap(v), builder.wrap(g)) for v, g in given)
 
         def entering(node: _Node) -> None:
             stand_before(builder, gradient, (node.source, gradient))
 
-        found = pull_back(nodes, seed, wanted, entering)
+        found = pull_back(nodes, seeds, wanted, entering)
         stand_before(builder, gradient)
         gradients = [found[w] if w in found else _zeros(w) for w in wanted]
     replace(gradient, [g.value for g in gradients])
 
 
 def _path(gradient: GradientOp) -> Iterator[TableOp]:
-    """The ops before `gradient` that compute its output, in order."""
+    """The ops before `gradient` that compute its outputs, in order."""
     needed: set[Operation] = set()
-    stack: list[SSAValue] = [gradient.output]
+    stack: list[SSAValue] = [*gradient.outputs]
     while stack:
         owner = stack.pop().owner
         if isinstance(owner, Operation) and owner not in needed:

@@ -25,6 +25,7 @@ from .fusion_prepare import prepare
 from .fusion_recompute import Storage
 from .fusion_types import count, shape_of
 from .fusion_views import is_view
+from .rewriter import copied
 from .target import Target
 
 KIND, LENGTH, OUTER = "kind", "length", "outer"
@@ -169,7 +170,7 @@ class _Rebuilding:
         return known
 
     def _call(self, op: Operation) -> None:
-        copy = _copied(op, [self._outside(v) for v in op.operands])
+        copy = copied(op, [self._outside(v) for v in op.operands])
         self.made.append(copy)
         self.values.update(zip(op.results, copy.results, strict=True))
 
@@ -218,7 +219,7 @@ class _Body:
             assert not isinstance(source, Block)
             argument.location = source.location
         for op in self.ops:
-            copy = _copied(op, [values[v] for v in op.operands])
+            copy = copied(op, [values[v] for v in op.operands])
             block.add_op(copy)
             values.update(zip(op.results, copy.results, strict=True))
         end = YieldOp([values[n.result] for n in self.outputs])
@@ -238,13 +239,3 @@ class _Body:
             fusion.attributes[LENGTH] = IntegerAttr(group.length, i64)
             if self.has_columns:
                 fusion.attributes[OUTER] = IntegerAttr(group.outer, i64)
-
-
-def _copied(op: Operation, operands: list[SSAValue]) -> Operation:
-    copy = type(op).create(
-        operands=operands, result_types=[r.type for r in op.results],
-        properties=op.properties, attributes=op.attributes, location=op.location,
-    )  # fmt: skip
-    for old, new in zip(op.results, copy.results, strict=True):
-        new.name_hint = old.name_hint
-    return copy

@@ -16,7 +16,7 @@ from xdsl.ir import Block, SSAValue
 
 from ..ir.dialects.ot import TableOp
 from ..ir.dtypes import float32
-from ..ir.graph import GraphBuilder, GraphTensor, main_of, writes_of
+from ..ir.graph import GraphBuilder, GraphTensor, main_of, shares_arguments, writes_of
 from ..ir.op import OPS
 from .fusion_index import identity
 from .fusion_layouts import choose_layouts, layouts_of
@@ -37,7 +37,7 @@ def prepare(module: ModuleOp, target: Target) -> None:
                 _cut(op, target)
             elif op.SCHEMA.name in ("copy", "fill"):
                 _without_unused(op)
-    _own_results(block, {r: a for r, a in writes_of(func)})
+    _own_results(block, {r: a for r, a in writes_of(func)}, shares_arguments(func))
     choose_layouts(block, target.strided_results)
     _share_copies(block)
 
@@ -139,8 +139,9 @@ def _reduced(name: str, x: GraphTensor, parts: tuple[int, int, int],
     return OPS[name](OPS[name](x, dim=(2,), keepdim=False), dim=(1,), keepdim=False)
 
 
-def _own_results(block: Block, writes: dict[int, int]) -> None:
-    """Gives each result of the region a value that is its own: computed, and no other result."""
+def _own_results(block: Block, writes: dict[int, int], shares: bool) -> None:
+    """Gives each result of the region a value that is its own: computed, and no other result;
+    with `shares` it may be an argument as well."""
     end = block.last_op
     assert isinstance(end, ReturnOp)
     seen: set[SSAValue] = set()
@@ -152,7 +153,7 @@ def _own_results(block: Block, writes: dict[int, int]) -> None:
         as_is = (
             given
             and base is value
-            and (target is value or (target is None and value not in overwritten))
+            and (target is value or (shares and target is None and value not in overwritten))
         )
         if as_is or (not given and plain and base not in seen and _is_computed(base)):
             if not given:

@@ -33,6 +33,17 @@ def replace(op: Operation, values: Sequence[SSAValue]) -> None:
     erase(op)
 
 
+def copied(op: Operation, operands: Sequence[SSAValue]) -> Operation:
+    """The same op on other operands, outside of any block."""
+    copy = type(op).create(
+        operands=operands, result_types=[r.type for r in op.results],
+        properties=op.properties, attributes=op.attributes, location=op.location,
+    )  # fmt: skip
+    for old, new in zip(op.results, copy.results, strict=True):
+        new.name_hint = old.name_hint
+    return copy
+
+
 def take_lines(kept: Operation, erased: Operation) -> None:
     """`kept` stands for `erased` from now on, so it names the lines of both."""
     if kept.location != erased.location:

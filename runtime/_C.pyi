@@ -531,6 +531,23 @@ class Program:
 
     def __init__(self, spec: dict[str, Any]) -> None: ...
 
+class RegionProgram:
+    """A forward and a backward Program; calls are nodes of the tape."""
+
+    def __init__(
+        self,
+        forward: CompiledProgram,
+        backward: CompiledProgram | None,
+        name: str,
+        results: Sequence[int],
+        wanted: Sequence[int],
+        kept: Sequence[tuple[bool, int]],
+        spent: Sequence[int],
+        shown: int,
+    ) -> None: ...
+    def run(self, inputs: Sequence[Tensor | None]) -> list[Tensor]:
+        """The results, in order, tied to the tape."""
+
 class Generator:
     """A Philox4x32-10 random state: a seed and an offset."""
 
@@ -550,11 +567,17 @@ class Tracer:
         self,
     ) -> list[tuple[str | None, list[int], list[int], list[Any], tuple[str, int] | None, bool]]:
         """(op, operand ids, result ids, attributes, (file, line), under no_grad) of each node."""
-    def values(self) -> list[tuple[str, DType, tuple[int, ...], bool, Tensor]]:
-        """(kind, dtype, shape, is a number, tensor of an input or number) of each value."""
+    def values(self) -> list[tuple[str, DType, tuple[int, ...], bool, Tensor, bool]]:
+        """(kind, dtype, shape, is a number, tensor of an input or number, requires grad) of each
+        value."""
     def inputs(self) -> list[int]: ...
     def writes(self) -> list[tuple[int, int]]: ...
     def grad_changes(self) -> list[tuple[Tensor, Tensor | None, int, bool]]: ...
+    def path_of(self, roots: Sequence[int]) -> tuple[list[int], bool]:
+        """The inputs that gradients of some values go to; whether a backward released a node on
+        the way."""
+    def is_given(self, tensor: Tensor) -> bool:
+        """Whether a tensor comes from outside and was not made in the capture."""
     def held(self) -> list[Tensor]:
         """Traced tensors that someone outside still holds."""
     def value_of(self, tensor: Tensor) -> int: ...
@@ -607,6 +630,9 @@ def item_now(number: Tensor) -> int | float | bool:
 
 def give_value(tensor: Tensor, value: Tensor) -> None:
     """A tensor of a finished capture gets its memory."""
+
+def take_place(tensor: Tensor, source: Tensor) -> None:
+    """`tensor` becomes the result that `source` is of a node of the tape."""
 
 def empty(sizes: Sequence[int], dtype: DType, device: Any) -> Tensor: ...
 def copy_non_blocking(tensor: Tensor, source: Tensor) -> Tensor: ...

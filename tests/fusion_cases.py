@@ -239,7 +239,7 @@ def transformer_step(layers: int = 2) -> Graph:
         w = {name: state[4 * i] for i, name in enumerate(shapes)}
         loss = _loss(w, x, y, layers, (batch, length, heads, dim))
         one = op("full", (), 1.0)
-        gradients = loss.builder.gradient(loss, one, list(w.values()))
+        gradients = loss.builder.gradient([loss], [one], list(w.values()))
         results = [loss]
         for i, g in enumerate(gradients):
             p, m, v, step = state[4 * i : 4 * i + 4]

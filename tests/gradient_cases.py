@@ -135,7 +135,7 @@ def with_gradient(g: Graph, cotangent: Any, result: int, wanted: Sequence[int]) 
     output = builder.wrap(end.operands[result])
     with building(builder):
         seed = builder.wrap(block.insert_arg(output.value.type, len(block.args)))
-        found = builder.gradient(output, seed, [builder.wrap(block.args[i]) for i in wanted])
+        found = builder.gradient([output], [seed], [builder.wrap(block.args[i]) for i in wanted])
     block.erase_op(end)
     close_main(g.module, found, location=end.location)
     return Graph(g.module, [*g.inputs, cotangent])

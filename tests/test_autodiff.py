@@ -192,7 +192,7 @@ def test_gradients_for_values_between() -> None:
         y = OPS["sin"](x)
         total = OPS["sum"](y * x)
         one = OPS["full"]((), 1.0, dtype=float64)
-        return x.builder.gradient(total, one, [y, x])
+        return x.builder.gradient([total], [one], [y, x])
 
     g = graph(build, X)
     by_rules = g.run()
@@ -209,7 +209,7 @@ def test_several_gradients_and_gradients_of_gradients() -> None:
         y = OPS["square"](OPS["square"](x))
         made = [y]
         for _ in range(3):
-            made += x.builder.gradient(made[-1], one, [x])
+            made += x.builder.gradient(made[-1:], [one], [x])
         return made
 
     g = graph(build, X)
@@ -227,9 +227,9 @@ def test_a_step_of_a_network_is_torchs() -> None:
         one = OPS["full"]((), 1.0, dtype=float64)
         hidden = OPS["layer_norm"](OPS["gelu"](OPS["linear"](x, w)), (6,))
         loss = OPS["sum"](OPS["square"](OPS["softmax"](OPS["linear"](hidden, v), dim=-1)))
-        (slopes,) = x.builder.gradient(loss, one, [x])
+        (slopes,) = x.builder.gradient([loss], [one], [x])
         total = loss + OPS["sum"](OPS["square"](slopes))
-        return total, *x.builder.gradient(total, one, [w, v])
+        return total, *x.builder.gradient([total], [one], [w, v])
 
     g = graph(build, x, w, v)
     autodiff(g.module)

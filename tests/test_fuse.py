@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import UnitAttr
 
 from fusion_cases import (
     CPU,
@@ -26,7 +27,7 @@ from fusion_cases import (
     written,
 )
 from graph_cases import IR_OPS, graph, sample_graph
-from ostinato.ir.graph import main_of
+from ostinato.ir.graph import SHARES, main_of
 from ostinato.ir.op import Op
 from ostinato.passes.fuse import fuse
 from ostinato.passes.fusion_groups import Reason
@@ -297,20 +298,24 @@ def test_updates_run_as_soon_as_they_can() -> None:
     assert names == ["matmul", "matmul", "matmul", "fusion", "fusion"]
 
 
-def test_results_that_are_views_or_go_to_two_places_are_copied() -> None:
+@pytest.mark.parametrize("shares", [False, True])
+def test_results_that_are_views_or_go_to_two_places_are_copied(shares: bool) -> None:
     def build(x: Any) -> Any:
         y = op("exp", x)
         return y, y, op("transpose", y, dim0=0, dim1=1), x, op("transpose", x, dim0=0, dim1=1)
 
     g = prepared(graph(build, floats(4, 3)))
     expected = g.run()
+    func = main_of(g.module)
+    if shares:
+        func.attributes[SHARES] = UnitAttr()
     fuse(g.module, CPU)
     close(g.run(), expected)
-    end = main_of(g.module).body.block.last_op
+    end = func.body.block.last_op
     assert end is not None
-    computed = [v for v in end.operands if v.owner is not main_of(g.module).body.block]
-    assert len(set(computed)) == len(computed) == 4
-    assert end.operands[3] is main_of(g.module).args[0]
+    computed = [v for v in end.operands if v.owner is not func.body.block]
+    assert len(set(computed)) == len(computed) == 5 - shares
+    assert (end.operands[3] is func.args[0]) == shares
 
 
 # Meaning.

@@ -156,7 +156,7 @@ def test_casts_are_merged_only_where_nothing_is_lost(x: Any) -> None:
 def test_detach_stays_while_gradients_are_to_be_taken() -> None:
     def build(x: Any) -> Any:
         total = OPS["sum"](x * OPS["detach"](x))
-        return x.builder.gradient(total, total, [x])
+        return x.builder.gradient([total], [total], [x])
 
     g = graph(build, X)
     expected = g.run()

@@ -31,7 +31,7 @@ def captured() -> Graph:
     def build(x: Any, w: Any) -> Any:
         loss = OPS["sum"](OPS["square"](OPS["softmax"](x * w, dim=1)))
         one = OPS["full"]((), 1.0)
-        return loss, *x.builder.gradient(loss, one, [w])
+        return loss, *x.builder.gradient([loss], [one], [w])
 
     return graph(build, X, X / 10)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, UnitAttr, i64
 
 from fusion_cases import (
     SMALL,
@@ -33,7 +33,7 @@ from ostinato.ir.dialects.program import (
     integers,
 )
 from ostinato.ir.errors import IRError
-from ostinato.ir.graph import main_of
+from ostinato.ir.graph import SHARES, main_of
 from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.plan_check import check_plan
 from ostinato.passes.plan_memory import ALIGNMENT, Block, place
@@ -303,6 +303,7 @@ def test_serialised_program() -> None:
         return op("exp", z * scale), op("argmax", z, dim=1), y
 
     g = prepared(graph(build, floats(4, 6), floats(5, 6), 0.5))
+    main_of(g.module).attributes[SHARES] = UnitAttr()
     _, module = planned(g)
     spec = serialize(module)
     assert json.loads(json.dumps(spec)) == spec

@@ -40,7 +40,7 @@ def step() -> Graph:
     def build(w: Any, x: Any, lr: Any) -> Any:
         loss = OPS["mse_loss"](OPS["softmax"](x * w, dim=-1), x)
         seed = OPS["full"]((), 1.0, dtype=float32)
-        (g,) = w.builder.gradient(loss, seed, [w])
+        (g,) = w.builder.gradient([loss], [seed], [w])
         return loss, w - g * lr
 
     return graph(build, X, X + 1, 0.5)
@@ -232,13 +232,15 @@ def test_an_unknown_stage_is_refused() -> None:
 def gradient_op(output: Any, cotangent: Any, wrt: Any) -> Operation:
     """An `ot.gradient` of values of these types, outside of any module."""
     block = Block(arg_types=[to_ir_type(t) for t in (output, cotangent, wrt)])
-    return GradientOp(block.args[0], block.args[1], [block.args[2]])
+    return GradientOp(block.args[:1], block.args[1:2], block.args[2:])
 
 
 def test_gradient_refuses_what_has_no_gradient() -> None:
     of = Type((), float32)
     gradient_op(of, of, Type((2,), float64)).verify_()
-    with pytest.raises(VerifyException, match="output tensor<f32> and cotangent tensor<f64>"):
+    with pytest.raises(
+        VerifyException, match="cotangents of type tensor<f64> for outputs of type tensor<f32>"
+    ):
         gradient_op(of, Type((), float64), of).verify_()
     with pytest.raises(VerifyException, match="a value of dtype int64; only floating-point"):
         gradient_op(of, of, Type((), int64)).verify_()

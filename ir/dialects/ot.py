@@ -249,38 +249,41 @@ class ConstantOp(IRDLOperation):
 
 @irdl_op_definition
 class GradientOp(IRDLOperation):
-    """The cotangents of `wrt` when `output`, which they were used to compute, has `cotangent`.
+    """The cotangents of `wrt` when `outputs`, which they were used to compute, have `cotangents`.
 
-    It looks at the ops before it in its block. A value that does not reach `output` has zeros.
+    It looks at the ops before it in its block. A value that reaches no output has zeros.
     """
 
     name = "ot.gradient"
-    output = operand_def(TensorType)
-    cotangent = operand_def(TensorType)
+    outputs = var_operand_def(TensorType)
+    cotangents = var_operand_def(TensorType)
     wrt = var_operand_def(TensorType)
     gradients = var_result_def(TensorType)
     traits = traits_def(NoMemoryEffect())
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
     assembly_format = (
-        "$output `,` $cotangent `wrt` `(` $wrt `)` attr-dict `:` type($output) `,` "
-        "type($cotangent) `wrt` `(` type($wrt) `)` `->` `(` type($gradients) `)`"
+        "`(` $outputs `)` `by` `(` $cotangents `)` `wrt` `(` $wrt `)` attr-dict `:` "
+        "`(` type($outputs) `)` `by` `(` type($cotangents) `)` `wrt` `(` type($wrt) `)` "
+        "`->` `(` type($gradients) `)`"
     )
 
-    def __init__(self, output: SSAValue, cotangent: SSAValue, wrt: Sequence[SSAValue]) -> None:
-        super().__init__(operands=[output, cotangent, wrt], result_types=[[v.type for v in wrt]])
+    def __init__(
+        self, outputs: Sequence[SSAValue], cotangents: Sequence[SSAValue], wrt: Sequence[SSAValue]
+    ) -> None:
+        super().__init__(operands=[outputs, cotangents, wrt], result_types=[[v.type for v in wrt]])
 
     def verify_(self) -> None:
-        if self.output.type != self.cotangent.type:
-            raise VerifyException(
-                f"{self.name}: output {self.output.type} and cotangent "
-                f"{self.cotangent.type}; the types must be equal"
-            )
-        wanted, found = [v.type for v in self.wrt], [r.type for r in self.gradients]
-        if wanted != found:
-            raise VerifyException(
-                f"{self.name}: gradients of type {_show(found)} for values of "
-                f"type {_show(wanted)}; the types must be equal"
-            )
-        for value in (self.output, *self.wrt):
+        for what, given, like, needed in (
+            ("cotangents", self.cotangents, self.outputs, "outputs"),
+            ("gradients", self.gradients, self.wrt, "values"),
+        ):
+            came, wanted = [v.type for v in given], [v.type for v in like]
+            if came != wanted:
+                raise VerifyException(
+                    f"{self.name}: {what} of type {_show(came)} for {needed} of type "
+                    f"{_show(wanted)}; the types must be equal"
+                )
+        for value in (*self.outputs, *self.wrt):
             dtype = to_table_type(value.type).dtype
             if not dtype.is_floating_point:
                 raise VerifyException(

@@ -16,11 +16,11 @@ builtin.module {
     // CHECK-NEXT: [[C:%.*]] = ot.cos %x : {{.*}} loc(fused["m.py":2:0, "m.py":4:0])
     // CHECK-NEXT: [[D:%.*]] = ot.mul [[E]], [[C]]
     // CHECK-NEXT: [[Z:%.*]] = ot.full {{.*}} -> tensor<3xf32> loc("m.py":4:0)
-    %2, %3 = ot.gradient %1, %g wrt(%x, %y) : tensor<f32>, tensor<f32> wrt(tensor<2x3xf32>, tensor<3xf32>) -> (tensor<2x3xf32>, tensor<3xf32>) loc("m.py":4:0)
+    %2, %3 = ot.gradient (%1) by (%g) wrt (%x, %y) : (tensor<f32>) by (tensor<f32>) wrt (tensor<2x3xf32>, tensor<3xf32>) -> (tensor<2x3xf32>, tensor<3xf32>) loc("m.py":4:0)
     // CHECK-NEXT: [[B:%.*]] = ot.mul [[D]], [[E]]
     // CHECK-NEXT: ot.neg [[B]] : {{.*}} loc(fused["m.py":2:0, "m.py":4:0, "m.py":5:0])
     // CHECK:      ot.sin %x
-    %4 = ot.gradient %2, %2 wrt(%x) : tensor<2x3xf32>, tensor<2x3xf32> wrt(tensor<2x3xf32>) -> (tensor<2x3xf32>) loc("m.py":5:0)
+    %4 = ot.gradient (%2) by (%2) wrt (%x) : (tensor<2x3xf32>) by (tensor<2x3xf32>) wrt (tensor<2x3xf32>) -> (tensor<2x3xf32>) loc("m.py":5:0)
     // CHECK:      func.return [[T]], [[D]], [[Z]], %{{.*}}
     func.return %1, %2, %3, %4 : tensor<f32>, tensor<2x3xf32>, tensor<3xf32>, tensor<2x3xf32> loc("m.py":6:0)
   } loc("m.py":1:0)

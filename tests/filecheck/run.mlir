@@ -13,7 +13,7 @@ builtin.module {
     %2 = ot.iota %0, %0 {length = 2 : i64, dtype = f64} : (!ot.number<f64>, !ot.number<f64>) -> tensor<2xf64> loc("m.py":2:0)
     %3 = ot.mul %2, %lr : (tensor<2xf64>, !ot.number<f64>) -> tensor<2xf64> loc("m.py":3:0)
     %4 = ot.full %1 {size = array<i64: 2>, dtype = f64} : (!ot.number<f64>) -> tensor<2xf64> loc("m.py":4:0)
-    %5 = ot.gradient %3, %4 wrt(%2) : tensor<2xf64>, tensor<2xf64> wrt(tensor<2xf64>) -> (tensor<2xf64>) loc("m.py":5:0)
+    %5 = ot.gradient (%3) by (%4) wrt (%2) : (tensor<2xf64>) by (tensor<2xf64>) wrt (tensor<2xf64>) -> (tensor<2xf64>) loc("m.py":5:0)
     func.return %3, %5 : tensor<2xf64>, tensor<2xf64> loc("m.py":6:0)
   } loc("m.py":1:0)
 } loc("m.py":1:0)

@@ -20,14 +20,28 @@ DUMP = "OSTINATO_DUMP"
 
 @dataclass
 class Built:
-    """A Program that can run, and what making it told."""
+    """A Program that can run, and what making it told. `backward` is there for a region that
+    belongs to the tape outside."""
 
     program: Any
     spec: dict[str, Any]
+    backward: dict[str, Any] | None
     region: Region
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     from_cache: bool = False
     dumps: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """Serialised Programs with their machine code, the forward one first, and what each part of
+    making them took."""
+
+    programs: list[tuple[dict[str, Any], bytes]]
+    seconds: dict[str, float]
+
+
+Dump = Callable[[str, str], object]
 
 
 def build(region: Region, name: str) -> Built:
@@ -35,50 +49,115 @@ def build(region: Region, name: str) -> Built:
     started = time.perf_counter()
     key = cache.key_of(describe(region))
     dumping = os.environ.get(DUMP)
-    if not dumping and (found := cache.load(key)) is not None:
-        spec, code = found
-        try:
-            program = _C.CompiledProgram(spec, code)
-        except Exception as error:
-            cache.discard(key, str(error))
-        else:
-            seconds = {"load": time.perf_counter() - started}
-            return Built(program, spec, region, seconds, from_cache=True)
-    return _compile(region, name, key, dumping)
-
-
-def _compile(region: Region, name: str, key: str, dumping: str | None) -> Built:
+    if not dumping and (found := _load(key, region, name)) is not None:
+        found.seconds["load"] = time.perf_counter() - started
+        return found
     dumps: dict[str, str] = {}
-    keep: Callable[[str, str], object] | None = dumps.__setitem__ if dumping else None
-    spec, code, seconds = lower(region, keep)
-    cache.store(key, spec, code)
+    lowered = lower(region, dumps.__setitem__ if dumping else None)
+    for entry, (spec, code) in zip(_entries(key, region), lowered.programs, strict=True):
+        cache.store(entry, spec, code)
     if dumping:
         write_dumps(Path(dumping), name, key, dumps)
-    return Built(_C.CompiledProgram(spec, code), spec, region, seconds, dumps=dumps)
+    programs = [_C.CompiledProgram(spec, code) for spec, code in lowered.programs]
+    built = _built(region, name, [spec for spec, _ in lowered.programs], programs)
+    built.seconds, built.dumps = lowered.seconds, dumps
+    return built
 
 
-def lower(
-    region: Region, dump: Callable[[str, str], object] | None = None
-) -> tuple[dict[str, Any], bytes, dict[str, float]]:
-    """The serialised Program of `region`, its machine code, and what each part took."""
-    from ..codegen.llvm.backend import LLVMBackend
-    from ..codegen.program import serialize
-    from ..ir.dialects.kernel import FuncOp
+def _entries(key: str, region: Region) -> list[str]:
+    """The names in the cache of the Programs of `region`."""
+    return [key, f"{key}-backward"] if region.is_differentiable else [key]
+
+
+def _load(key: str, region: Region, name: str) -> Built | None:
+    specs: list[dict[str, Any]] = []
+    programs: list[Any] = []
+    for entry in _entries(key, region):
+        found = cache.load(entry)
+        if found is None:
+            return None
+        try:
+            programs.append(_C.CompiledProgram(*found))
+        except Exception as error:
+            cache.discard(entry, str(error))
+            return None
+        specs.append(found[0])
+    built = _built(region, name, specs, programs)
+    built.from_cache = True
+    return built
+
+
+def _built(region: Region, name: str, specs: list[dict[str, Any]], programs: list[Any]) -> Built:
+    forward, backward = [*programs, None][:2]
+    gradient = [*specs, None][1]
+    ties = region.ties
+    if ties.results or ties.spent:
+        kept = [] if gradient is None else [tuple(k) for k in gradient["kept"]]
+        called = f"the compiled function {name}"
+        shown = len(region.results)
+        forward = _C.RegionProgram(
+            forward, backward, called, ties.results, ties.wanted, kept, ties.spent, shown
+        )
+    return Built(forward, specs[0], gradient, region)
+
+
+def lower(region: Region, dump: Dump | None = None) -> Lowered:
+    """The Programs of `region`; `dump` gets the text of each stage of each."""
     from ..ir.text import print_module
     from ..passes.pipeline import run_passes
+    from ..passes.split import split
 
     started = time.perf_counter()
     module = to_module(region)
     seconds = {"capture": time.perf_counter() - started}
     if dump is not None:
         dump("captured", print_module(module))
-    seconds |= run_passes(module, dump=dump).seconds
+    if not region.is_differentiable:
+        seconds |= run_passes(module, dump=dump).seconds
+        return Lowered([_serialized(module, seconds)], seconds)
+    seconds |= run_passes(module, _JOINT, dump=dump).seconds
+    started = time.perf_counter()
+    changed = [argument for _, argument in region.assigned]
+    parts = split(module, len(region.inputs), len(region.results), changed)
+    seconds["split"] = time.perf_counter() - started
+    programs: list[tuple[dict[str, Any], bytes]] = []
+    for part, prefix in ((parts.forward, ""), (parts.backward, "backward-")):
+        named = None if dump is None else _prefixed(dump, prefix)
+        if named is not None:
+            named("simplified" if prefix else "forward", print_module(part))
+        _add_seconds(seconds, run_passes(part, _APART, dump=named).seconds)
+        programs.append(_serialized(part, seconds))
+    programs[1][0]["kept"] = parts.kept
+    return Lowered(programs, seconds)
+
+
+_JOINT = ("autodiff", "decompose", "simplify")
+_APART = ("fuse", "lower", "plan_memory")
+"""Passes over the graph of results and gradients, and over forward and backward apart."""
+
+
+def _prefixed(dump: Dump, prefix: str) -> Dump:
+    return lambda stage, text: dump(prefix + stage, text)
+
+
+def _add_seconds(total: dict[str, float], more: dict[str, float]) -> None:
+    for name, seconds in more.items():
+        total[name] = total.get(name, 0.0) + seconds
+
+
+def _serialized(module: Any, seconds: dict[str, float]) -> tuple[dict[str, Any], bytes]:
+    """A module at stage `planned` as data, and the machine code of its kernels."""
+    from ..codegen.llvm.backend import LLVMBackend
+    from ..codegen.program import serialize
+    from ..ir.dialects.kernel import FuncOp
+
     started = time.perf_counter()
     spec = serialize(module)
     wanted = set(spec["kernels"])
     kernels = [k for k in module.ops if isinstance(k, FuncOp) and k.sym_name.data in wanted]
     code = LLVMBackend().build(kernels).data if kernels else b""
-    return spec, code, seconds | {"codegen": time.perf_counter() - started}
+    _add_seconds(seconds, {"codegen": time.perf_counter() - started})
+    return spec, code
 
 
 def stages(region: Region) -> dict[str, str]:
@@ -92,10 +171,11 @@ def describe(region: Region) -> str:
     """All that compiling depends on, as text; source lines come along since dumps show them."""
     values = [
         (kind, dtype.name, tuple(shape), wrapped, _C.item_now(t) if kind == "number" else None)
-        for kind, dtype, shape, wrapped, t in region.values
+        for kind, dtype, shape, wrapped, t, _ in region.values
     ]
     nodes = [(n.name, n.operands, n.results, n.attrs, n.line, n.no_grad) for n in region.nodes]
-    everything = (values, nodes, region.inputs, region.results, region.writes, region.names)
+    ties = (region.ties.results, region.ties.wanted, region.assigned)
+    everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties)
     return json.dumps(everything, default=repr)
 
 

@@ -37,19 +37,29 @@ class Variant:
             (leaf.grad is not None) == had for leaf, had in region.grad_guards
         )
 
-    def replay(self, leaves: Sequence[Any]) -> Any:
-        """Run the Program and hand out what it made."""
-        self.calls += 1
+    def run(self, leaves: Sequence[Any]) -> Sequence[Any]:
+        """What the Program made, once it has changed all that the region changes."""
         region = self.region
-        made = self.built.program.run([find(leaves) for find in region.sources])
+        inputs = [find(leaves) for find in region.sources]
+        made = self.built.program.run(inputs)
+        for at, target in region.assigned:
+            inputs[target].copy_(made[at])
         for leaf, at in region.grads:
             leaf.grad = None if at is None else made[at]
-        flat = [_handed(kind, x, made, leaves) for kind, x in region.returned]
+        return made
+
+    def replay(self, leaves: Sequence[Any]) -> Any:
+        """Run the Program and hand out what the function returned."""
+        self.calls += 1
+        made = self.run(leaves)
+        flat = [_handed(kind, x, made, leaves) for kind, x in self.region.returned]
         return _optree().tree_unflatten(self.structure, flat)
 
 
 def _handed(kind: str, x: Any, made: Sequence[Any], leaves: Sequence[Any]) -> Any:
-    return made[x] if kind == "value" else x(leaves) if kind == "live" else x
+    if kind == "value":
+        return made[x]
+    return x(leaves) if kind in ("live", "given") else x
 
 
 def _optree() -> Any:
@@ -64,6 +74,7 @@ class Compiled:
     def __init__(self, fn: Callable[..., Any], fullgraph: bool = True) -> None:
         functools.update_wrapper(self, fn)
         self.fn = fn
+        self.name = _name_of(fn)
         self.fullgraph = fullgraph
         self.variants: dict[Any, list[Variant]] = {}
 
@@ -84,7 +95,7 @@ class Compiled:
 
     def _capture(self, leaves: Sequence[Any], structure: Any) -> Variant:
         region, result = trace(self.fn, leaves, structure)
-        built = _build.build(region, self.fn.__name__)
+        built = _build.build(region, self.name)
         return Variant(built, result)
 
     def ir(self, stage: str = "fused") -> str:
@@ -108,6 +119,12 @@ class Compiled:
         if not every:
             raise CaptureError(f"{self.fn.__name__}: not captured yet; call the function first")
         return every[-1]
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    """`f` or `Net.forward`; what encloses a function is left out."""
+    name: str = getattr(fn, "__qualname__", type(fn).__name__)
+    return name.rpartition("<locals>.")[2]
 
 
 def _explained(number: int, variant: Variant) -> list[str]:
@@ -231,9 +248,7 @@ def capture() -> Generator[Capture]:
         yield made
         held = list(tracer.held())
         made.region = finish(tracer, session, (), held, {})
-    variant = Variant(_build.build(made.region, "capture"), None)
-    results = variant.built.program.run([find(()) for find in made.region.sources])
+    results = Variant(_build.build(made.region, "capture"), None).run(())
     for tensor, (_, at) in zip(held, made.region.returned, strict=True):
         _C.give_value(tensor, results[at])
-    for leaf, at in made.region.grads:
-        leaf.grad = None if at is None else results[at]
+        _C.take_place(tensor, results[at])

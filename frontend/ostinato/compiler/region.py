@@ -26,22 +26,40 @@ class Node:
     no_grad: bool
 
 
+@dataclass(frozen=True)
+class Ties:
+    """How a region belongs to the tape outside: positions among its results of those that have
+    gradients and of those whose gradients the region took itself, and the inputs they go to."""
+
+    results: list[int]
+    spent: list[int]
+    wanted: list[int]
+
+
 @dataclass
 class Region:
     """A finished trace. `results` are the value ids of `@main`'s results: what is returned, new
-    gradients, then what is written back; `writes` pairs (result, input) positions."""
+    gradients, what the caller assigns, then what is written back; `writes` pairs (result, input)
+    positions."""
 
     nodes: list[Node]
-    values: list[tuple[str, Any, tuple[int, ...], bool, Any]]
+    values: list[tuple[str, Any, tuple[int, ...], bool, Any, bool]]
     inputs: list[int]
     results: list[int]
     writes: list[tuple[int, int]]
     sources: list[Source]
     names: list[str]
-    returned: list[Any]  # ("value", position) | ("live", read) | ("same", object)
+    returned: list[Any]  # ("value", position) | ("live" or "given", read) | ("same", object)
     grads: list[tuple[Any, int | None]]  # (leaf, position among the results or None)
+    assigned: list[tuple[int, int]]  # (result, input that is given it by a recorded copy_)
     grad_guards: list[tuple[Any, bool]]  # (leaf, had a gradient)
     guards: list[tuple[Any, Any, Any]]
+    ties: Ties
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether a backward Program belongs to it."""
+        return bool(self.ties.results)
 
 
 def finish(
@@ -49,39 +67,77 @@ def finish(
     names: dict[int, str],
 ) -> Region:  # fmt: skip
     """The region that `tracer` recorded, given argument leaves and the leaves that it returned."""
-    returned: list[Any] = []
-    results: list[int] = []
-    for o in outputs:
-        if isinstance(o, _C.Tensor):
-            returned.append(("value", len(results)))
-            results.append(tracer.value_of(o))
-        elif isinstance(o, LiveNumber):
-            returned.append(("live", o.read))
-        else:
-            returned.append(("same", o))
+    results = _Results()
+    returned = [_returned(o, tracer, results, leaves) for o in outputs]
     changes = tracer.grad_changes()
-    grads: list[tuple[Any, int | None]] = []
-    for leaf, _, value, kept in changes:
-        if kept:
-            continue
-        grads.append((leaf, None if value < 0 else len(results)))
-        if value >= 0:
-            results.append(value)
+    grads = [
+        (leaf, None if value < 0 else results.place(value))
+        for leaf, _, value, kept in changes
+        if not kept
+    ]
     inputs = list(tracer.inputs())
-    position = {v: i for i, v in enumerate(inputs)}
-    writes: list[tuple[int, int]] = []
-    for target, value in tracer.writes():
-        writes.append((len(results), position[target]))
-        results.append(value)
     values = list(tracer.values())
+    position = {v: i for i, v in enumerate(inputs)}
+    ends = [(position[target], value) for target, value in tracer.writes()]
+    assigned = [(results.place(v), i) for i, v in ends if _has_gradient(values[v])]
+    shown = len(results.values)
+    writes = [(results.add(v), i) for i, v in ends if not _has_gradient(values[v])]
     guards = [(leaf, before is not None) for leaf, before, _, _ in changes]
     before = {id(b): leaf for leaf, b, _, _ in changes if b is not None}
     return Region(
-        [Node(*n) for n in tracer.nodes()], values, inputs, results, writes,
+        [Node(*n) for n in tracer.nodes()], values, inputs, results.values, writes,
         [_source(values[v][4], v, session, leaves, before) for v in inputs],
         [names.get(id(values[v][4]), f"input{i}") for i, v in enumerate(inputs)],
-        returned, grads, guards, session.guards,
+        returned, grads, assigned, guards, session.guards,
+        _ties(tracer, results.values[:shown], values, position),
     )  # fmt: skip
+
+
+class _Results:
+    """The values that a region hands over, each once."""
+
+    def __init__(self) -> None:
+        self.values: list[int] = []
+        self._at: dict[int, int] = {}
+
+    def place(self, value: int) -> int:
+        """The position of `value`."""
+        if value not in self._at:
+            self._at[value] = self.add(value)
+        return self._at[value]
+
+    def add(self, value: int) -> int:
+        """A position for `value` alone."""
+        self.values.append(value)
+        return len(self.values) - 1
+
+
+def _returned(output: Any, tracer: Any, results: _Results, leaves: Sequence[Any]) -> Any:
+    if isinstance(output, LiveNumber):
+        return "live", output.read
+    if not isinstance(output, _C.Tensor):
+        return "same", output
+    if tracer.is_given(output):
+        return "given", _given(output, leaves)
+    return "value", results.place(tracer.value_of(output))
+
+
+def _has_gradient(value: tuple[str, Any, tuple[int, ...], bool, Any, bool]) -> bool:
+    return value[5]
+
+
+def _ties(
+    tracer: Any, shown: Sequence[int], values: Sequence[Any], position: dict[int, int]
+) -> Ties:
+    """What of the results before those that are written back has gradients."""
+    live: list[int] = []
+    spent: list[int] = []
+    for i, value in enumerate(shown):
+        if _has_gradient(values[value]):
+            _, released = tracer.path_of([value])
+            (spent if released else live).append(i)
+    wanted, _ = tracer.path_of([shown[i] for i in live])
+    return Ties(live, spent, [position[v] for v in wanted])
 
 
 def _source(
@@ -90,17 +146,26 @@ def _source(
     if value in session.inputs:
         read = session.inputs[value]
         return lambda given: _C.number(read(given))
-    for i, leaf in enumerate(leaves):
-        if leaf is tensor:
-            return lambda given: given[i]
     if id(tensor) in before:
         leaf = before[id(tensor)]
         return lambda given: leaf.grad
+    return _given(tensor, leaves)
+
+
+def _given(tensor: Any, leaves: Sequence[Any]) -> Source:
+    """How to find a tensor from outside: among the arguments, else it is this one."""
+    for i, leaf in enumerate(leaves):
+        if leaf is tensor:
+            return lambda given: given[i]
     return lambda given: tensor
 
 
 def to_module(region: Region) -> Any:
-    """The region as an IR module at stage `captured`."""
+    """The region as an IR module at stage `captured`.
+
+    Of a differentiable region it also takes the cotangents of its results, after the inputs, and
+    gives those of its inputs, after the results.
+    """
     from xdsl.dialects.builtin import StringAttr
 
     from ..ir.graph import NAME, close_main, open_main
@@ -108,25 +173,27 @@ def to_module(region: Region) -> Any:
     from ..ir.op import Type, building
 
     def type_of(value: int) -> Type:
-        _, dtype, shape, wrapped, _ = region.values[value]
+        _, dtype, shape, wrapped, *_ = region.values[value]
         return Type(tuple(shape), dtype, wrapped)
 
     unknown = line_location("<input>", 1)
     first = next((n.line for n in region.nodes if n.line), None)
     start = line_location(*first) if first else unknown
+    outputs = [region.results[i] for i in region.ties.results]
+    names = region.names + [f"gradient{i}" for i in region.ties.results]
     module, builder, arguments = open_main(
-        [type_of(v) for v in region.inputs],
-        [{NAME: StringAttr(n)} for n in region.names],
-        [start] * len(region.inputs),
+        [type_of(v) for v in [*region.inputs, *outputs]],
+        [{NAME: StringAttr(n)} for n in names],
+        [start] * len(names),
     )
-    made: dict[int, Any] = dict(zip(region.inputs, arguments, strict=True))
+    made: dict[int, Any] = dict(zip(region.inputs, arguments, strict=False))
     builder.location = start
 
     def operand(value: int) -> Any:
         if value < 0:
             return None
         if value not in made:
-            kind, _, _, _, tensor = region.values[value]
+            kind, _, _, _, tensor, _ = region.values[value]
             assert kind == "number", f"value {value} of the trace is used before it is made"
             made[value] = builder.constant(_C.item_now(tensor))
         return made[value]
@@ -138,13 +205,19 @@ def to_module(region: Region) -> Any:
             given = [operand(v) for v in node.operands]
             results = _build(builder, node, given)
             made.update(zip(node.results, results, strict=True))
-    close_main(module, [operand(v) for v in region.results], region.writes, start)
+        handed = [operand(v) for v in region.results]
+        if outputs:
+            builder.location = start
+            wanted = [made[region.inputs[i]] for i in region.ties.wanted]
+            cotangents = arguments[len(region.inputs) :]
+            handed += builder.gradient([made[v] for v in outputs], cotangents, wanted)
+    close_main(module, handed, region.writes, start)
     return module
 
 
 def _build(builder: Any, node: Node, given: list[Any]) -> Sequence[Any]:
     if node.name is None:
-        return builder.gradient(given[0], given[1], given[2:])
+        return builder.gradient(given[:1], given[1:2], given[2:])
     op = OPS[node.name]
     attrs = {p.name: v for p, v in zip(op.attrs, node.attrs, strict=True)}
     made = builder.apply_op(op, _grouped(op, given), attrs)

@@ -12,12 +12,6 @@ thread_local uint64_t clock = 0;
 SiteText site_text = nullptr;
 SiteRelease site_release = nullptr;
 
-void save(Node& node, int slot, const Tensor& value) {
-  if (!value) return;
-  uint32_t version = value->storage ? value->storage->version() : 0;
-  node.saved.push_back({slot, detached(value), version});
-}
-
 // The saved slots of a pointwise op: what its gradient loops read besides g.
 void save_pointwise(Node& node, const OpCall& call, std::span<Tensor> results) {
   const PointwiseOp& p = *call.op->pointwise;
@@ -49,13 +43,6 @@ void save_for_program(Node& node, const OpCall& call, std::span<Tensor> results)
   }
 }
 
-Edge edge_of(const Tensor& t) {
-  if (!t || !t->requires_grad) return {};
-  AutogradState& state = autograd_state(t);
-  if (state.node) return {state.node, state.index, {}};
-  return {{}, 0, t};
-}
-
 // Where the cotangents of the operands go; false where none goes anywhere.
 bool find_edges(Node& node, const OpCall& call) {
   bool any = false;
@@ -66,14 +53,6 @@ bool find_edges(Node& node, const OpCall& call) {
     any |= static_cast<bool>(node.edges.back());
   }
   return any;
-}
-
-// Lamport's clock: nodes of one thread are in order, and so are those that edges connect.
-uint64_t time_of(const Node& node) {
-  for (const Edge& e : node.edges) {
-    if (e.node) clock = std::max(clock, e.node->time);
-  }
-  return ++clock;
 }
 
 }  // namespace
@@ -122,6 +101,45 @@ AutogradState& autograd_state(const Tensor& t) {
   return *t->autograd;
 }
 
+Edge edge_of(const Tensor& t) {
+  if (!t || !t->requires_grad) return {};
+  AutogradState& state = autograd_state(t);
+  if (state.node) return {state.node, state.index, {}};
+  return {{}, 0, t};
+}
+
+void save(Node& node, int slot, const Tensor& value) {
+  if (!value) return;
+  uint32_t version = value->storage ? value->storage->version() : 0;
+  node.saved.push_back({slot, detached(value), version});
+}
+
+// Lamport's clock.
+uint64_t time_of(const Node& node) {
+  for (const Edge& e : node.edges) {
+    if (e.node) clock = std::max(clock, e.node->time);
+  }
+  return ++clock;
+}
+
+std::string text_of(const Node& node) {
+  std::string name = node.op ? std::string(node.op->name) : node.function->name();
+  return name + " at " + text_of(node.site);
+}
+
+void refuse_released(const Node& node) {
+  throw Error(ErrorKind::gradient,
+              "backward: the saved tensors of " + text_of(node) +
+                  " are gone, since backward ran before; pass retain_graph=True to the first");
+}
+
+void attach(const Tensor& t, Ref<Node> node, int index) {
+  t->requires_grad = true;
+  AutogradState& state = autograd_state(t);
+  state.node = std::move(node);
+  state.index = index;
+}
+
 Tensor detached(const Tensor& t) {
   Tensor alias = as_view(t, t.sizes(), t.strides(), t->storage ? t->offset : 0);
   alias->wrapped = t->wrapped;
@@ -157,11 +175,7 @@ void record(const OpCall& call, std::span<Tensor> results) {
   node->time = time_of(*node);
   std::swap(node->site, current_site);
   for (size_t i = 0; i < results.size(); ++i) {
-    if (!is_float(results[i].dtype())) continue;
-    results[i]->requires_grad = true;
-    AutogradState& state = autograd_state(results[i]);
-    state.node = node;
-    state.index = static_cast<int>(i);
+    if (is_float(results[i].dtype())) attach(results[i], node, static_cast<int>(i));
   }
 }
 

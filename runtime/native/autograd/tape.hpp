@@ -1,5 +1,7 @@
 // The tape: nodes of recorded ops, and backward over them.
 #pragma once
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "core/tensor.hpp"
@@ -32,9 +34,20 @@ struct Saved {
   uint32_t version;
 };
 
+// The gradient of what is no op of the table; `autograd/region.hpp` has that of a compiled region.
+class GradientFunction {
+ public:
+  virtual ~GradientFunction() = default;
+  // What error texts call it.
+  virtual std::string name() const = 0;
+  // The cotangents of the node's edges, given those of its results (null where none came).
+  virtual void run(const Node& node, std::span<const Tensor> cotangents, Tensor* out) const = 0;
+};
+
 struct Node : RefCounted {
   static void destroy(Node* n);
-  const OpInfo* op = nullptr;
+  const OpInfo* op = nullptr;  // null where `function` is set
+  std::shared_ptr<const GradientFunction> function;
   std::vector<Attr> attrs;
   std::vector<Edge> edges;  // one an operand; empty where it needs no gradient
   std::vector<Saved> saved;
@@ -77,6 +90,18 @@ std::string text_of(const CallSite& site);
 
 bool needs_grad(std::span<const Tensor> operands);
 AutogradState& autograd_state(const Tensor& t);
+// Where the cotangent of `t` goes; none where it does not require grad.
+Edge edge_of(const Tensor& t);
+// Notes what the gradient reads in `slot`, and the version that it has now.
+void save(Node& node, int slot, const Tensor& value);
+// Makes `t` result `index` of `node`.
+void attach(const Tensor& t, Ref<Node> node, int index);
+// For a node whose edges are known: later than all that they lead to and all of this thread.
+uint64_t time_of(const Node& node);
+// "mul at train.py:7".
+std::string text_of(const Node& node);
+// Throws the error of a backward over a node whose saved tensors are gone.
+[[noreturn]] void refuse_released(const Node& node);
 // Another tensor on the same storage that the tape does not know.
 Tensor detached(const Tensor& t);
 

@@ -19,17 +19,11 @@ Tensor copy_of(const Tensor& t) {
 }  // namespace
 
 void check_saved(const Node& node) {
-  if (node.released) {
-    throw Error(ErrorKind::gradient,
-                "backward: the saved tensors of " + std::string(node.op->name) + " at " +
-                    text_of(node.site) +
-                    " are gone, since backward ran before; pass retain_graph=True to the first");
-  }
+  if (node.released) refuse_released(node);
   for (const Saved& s : node.saved) {
     if (s.value->storage && s.value->storage->version() != s.version) {
       throw Error(ErrorKind::gradient,
-                  "backward: a tensor that " + std::string(node.op->name) + " at " +
-                      text_of(node.site) +
+                  "backward: a tensor that " + text_of(node) +
                       " saved was changed in place afterwards; change a clone() instead");
     }
   }

@@ -63,7 +63,9 @@ class Walk {
     if (std::any_of(in.begin(), in.end(), [](const Tensor& c) { return static_cast<bool>(c); })) {
       check_saved(node);
       std::vector<Tensor> out(node.edges.size());
-      if (node.gradient || options_.create_graph)
+      if (node.function)
+        run_function(node, in, out.data());
+      else if (node.gradient || options_.create_graph)
         run_gradient(node, in, out.data());
       else
         run_pointwise_gradient(node, in[0], out.data());
@@ -110,11 +112,14 @@ class Walk {
     return value;
   }
 
-  static void attach(const Tensor& t, Ref<Node> node, int index) {
-    t->requires_grad = true;
-    AutogradState& state = autograd_state(t);
-    state.node = std::move(node);
-    state.index = index;
+  void run_function(const Node& node, std::span<const Tensor> cotangents, Tensor* out) {
+    if (options_.create_graph) {
+      throw Error(ErrorKind::gradient,
+                  "backward: create_graph=True leads through " + text_of(node) +
+                      ", whose gradient cannot be differentiated again; call that function "
+                      "uncompiled, or take both gradients inside of it");
+    }
+    node.function->run(node, cotangents, out);
   }
 
   void run_gradient(Node& node, std::span<Tensor> cotangents, Tensor* out) {
@@ -147,8 +152,7 @@ class Walk {
       if (!t || !is_float(t.dtype())) continue;
       Tensor total = run_op(op_info(op::sum), {&t, 1}, std::vector<Attr>{Attr(), Attr(false)});
       if (std::isnan(total.item_double())) {
-        throw Error(ErrorKind::gradient, std::string("backward: the gradient of ") + node.op->name +
-                                             " at " + text_of(node.site) +
+        throw Error(ErrorKind::gradient, "backward: the gradient of " + text_of(node) +
                                              " holds NaN; look at the values that it saved");
       }
     }

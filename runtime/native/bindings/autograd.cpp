@@ -57,7 +57,7 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
     throw;
   }
   set_grad_enabled(before);
-  if (Tracer* tracer = Tracer::active()) return tracer->gradient(root, seed, inputs);
+  if (Tracer* tracer = Tracer::active()) return tracer->gradient(root, seed, inputs, retain);
   nb::gil_scoped_release unlocked;
   return backward({&root, 1}, {&seed, 1}, inputs, {retain, create});
 }

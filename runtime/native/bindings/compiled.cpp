@@ -2,9 +2,12 @@
 #include "program/compiled.hpp"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "autograd/region.hpp"
 #include "bindings/spec.hpp"
 
 namespace nb = nanobind;
@@ -76,9 +79,39 @@ void fill(CompiledProgram* p, nb::dict spec, nb::bytes object) {
   for (nb::handle row : spec["instructions"]) p->steps.push_back(step_from(row, p->object.get()));
 }
 
+using Shared = std::shared_ptr<CompiledProgram>;
+
+// `kept`: (is an input, index); see RegionTies.
+void fill_region(RegionProgram* p, Shared forward, nb::object backward, std::string name,
+                 std::vector<int> results, std::vector<int> wanted,
+                 const std::vector<std::pair<bool, int>>& kept, std::vector<int> spent,
+                 size_t shown) {
+  RegionTies ties{
+      std::move(name), std::move(results), std::move(wanted), {}, std::move(spent), shown};
+  for (const auto& [is_input, index] : kept) ties.kept.push_back({is_input, index});
+  Shared gradient = backward.is_none() ? Shared() : nb::cast<Shared>(backward);
+  new (p) RegionProgram(std::move(forward), std::move(gradient), std::move(ties));
+}
+
+void bind_region(nb::module_& m) {
+  nb::class_<RegionProgram>(m, "RegionProgram",
+                            "A forward and a backward Program; calls are nodes of the tape.")
+      .def("__init__", &fill_region, "forward"_a, "backward"_a.none(), "name"_a, "results"_a,
+           "wanted"_a, "kept"_a, "spent"_a, "shown"_a)
+      .def(
+          "run",
+          [](RegionProgram& p, const std::vector<Tensor>& inputs) {
+            note_call_site(inputs);
+            nb::gil_scoped_release unlocked;
+            return p.run(inputs);
+          },
+          "inputs"_a, "The results, in order, tied to the tape.");
+}
+
 }  // namespace
 
 void bind_compiled(nb::module_& m) {
+  bind_region(m);
   nb::class_<CompiledProgram>(m, "CompiledProgram",
                               "Kernel launches and op calls over planned memory.")
       .def("__init__", &fill, "spec"_a, "object"_a)

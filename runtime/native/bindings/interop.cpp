@@ -142,6 +142,14 @@ void bind_interop(nb::module_& m) {
         t->set_geometry(value.sizes(), value.strides());
       },
       "tensor"_a, "value"_a, "`tensor` becomes another name of the memory of `value`.");
+  m.def(
+      "take_place",
+      [](const Tensor& t, const Tensor& from) {
+        if (from->autograd && from->autograd->node) {
+          attach(t, from->autograd->node, from->autograd->index);
+        }
+      },
+      "tensor"_a, "source"_a, "`tensor` becomes the result that `source` is of a node of the tape.");
   m.def("strides", [](const Tensor& t) { return nb::steal(sizes_to(t.strides())); }, "tensor"_a);
   m.def("storage_offset", [](const Tensor& t) { return t->offset; }, "tensor"_a);
   m.def(

@@ -117,9 +117,7 @@ int set_grad(PyObject* self, PyObject* value, void*) {
 }
 
 PyObject* get_is_leaf(PyObject* self, void*) {
-  const Tensor& t = tensor_of(self);
-  return PyBool_FromLong(!(t->autograd && t->autograd->node) &&
-                         !(t.is_traced() && t->requires_grad));
+  return PyBool_FromLong(is_leaf(tensor_of(self)));
 }
 PyObject* get_version(PyObject* self, void*) {
   const Tensor& t = tensor_of(self);

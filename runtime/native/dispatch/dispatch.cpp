@@ -124,7 +124,7 @@ void check_inplace(const OpCall& call, const TensorMeta& meta, bool grad) {
            "the tensor is expanded, so elements share memory; clone() it first");
     }
   }
-  if (grad && self->requires_grad && !(self->autograd && self->autograd->node)) {
+  if (grad && self->requires_grad && is_leaf(self)) {
     fail(op, ErrorKind::gradient,
          "a leaf that requires grad cannot be changed in place; "
          "do it under no_grad()");

@@ -22,6 +22,12 @@ bool makes_view(const OpCall& call) {
   return call.op->id != op::reshape || call.operand(0).contiguous();
 }
 
+// Whether a cotangent comes to `node` when it comes to the values in `reached`.
+bool is_on_path(const TraceNode& node, const std::vector<bool>& reached) {
+  return !node.no_grad &&
+         std::any_of(node.results.begin(), node.results.end(), [&](int r) { return reached[r]; });
+}
+
 }  // namespace
 
 Tracer::~Tracer() {
@@ -193,33 +199,44 @@ void Tracer::write(const Tensor& target, int value) {
   states_[cell.root.get()] = {value, cell.version};
 }
 
-// The inputs with requires_grad that `root` depends on through recorded ops.
-std::vector<int> Tracer::leaves_of(int root) const {
+// The values that `roots` depend on through recorded ops.
+std::vector<bool> Tracer::reached_from(std::span<const int> roots) const {
   std::vector<bool> reached(values_.size(), false);
-  reached[root] = true;
+  for (int root : roots) reached[root] = true;
   for (size_t n = nodes_.size(); n-- > 0;) {
     const TraceNode& node = nodes_[n];
-    bool hit = false;
-    for (int r : node.results) hit |= reached[r];
-    if (!hit || node.no_grad) continue;
+    if (!is_on_path(node, reached)) continue;
     for (int o : node.operands) {
       if (o >= 0 && values_[o].requires_grad) reached[o] = true;
     }
   }
-  std::vector<int> leaves;
+  return reached;
+}
+
+GradientPath Tracer::path_of(std::span<const int> roots) const {
+  std::vector<bool> reached = reached_from(roots);
+  GradientPath path;
   for (int i : inputs_) {
-    if (reached[i] && values_[i].requires_grad) leaves.push_back(i);
+    if (reached[i] && values_[i].requires_grad) path.leaves.push_back(i);
   }
-  return leaves;
+  for (const TraceNode& node : nodes_) path.released |= node.released && is_on_path(node, reached);
+  return path;
 }
 
 std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
-                                     std::span<const Tensor> inputs) {
+                                     std::span<const Tensor> inputs, bool retain) {
   TraceNode node{nullptr, {value_of(root), value_of(seed)}, {}, {}, {}, false};
   std::swap(node.site, call_site());
   std::vector<int> wanted;
   for (const Tensor& t : inputs) wanted.push_back(value_of(t));
-  if (inputs.empty()) wanted = leaves_of(node.operands[0]);
+  GradientPath path = path_of({node.operands.data(), 1});
+  if (path.released) {
+    throw Error(ErrorKind::gradient,
+                "backward: the saved tensors of what leads here are gone, since backward ran "
+                "before; pass retain_graph=True to the first");
+  }
+  if (inputs.empty()) wanted = path.leaves;
+  if (!retain) release({node.operands.data(), 1});
   std::vector<Tensor> made;
   for (int w : wanted) {
     Tensor g = traced_tensor(values_[w].meta.sizes, values_[w].meta.dtype, values_[w].meta.device);
@@ -232,22 +249,39 @@ std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
     made.push_back(g);
   }
   nodes_.push_back(std::move(node));
-  if (!inputs.empty()) return made;
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    Tensor leaf = values_[wanted[i]].tensor;
+  if (inputs.empty()) accumulate(wanted, made);
+  return inputs.empty() ? std::vector<Tensor>() : made;
+}
+
+void Tracer::release(std::span<const int> roots) {
+  std::vector<bool> reached = reached_from(roots);
+  for (TraceNode& node : nodes_) node.released |= node.op && is_on_path(node, reached);
+}
+
+// Adds gradients into the grads of leaves.
+void Tracer::accumulate(std::span<const int> leaves, std::span<const Tensor> gradients) {
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    Tensor leaf = values_[leaves[i]].tensor;
     note_grad(leaf);
     Tensor& grad = autograd_state(leaf).grad;
     if (!grad) {
-      grad = made[i];
-    } else {
-      bool before = grad_enabled();
-      set_grad_enabled(false);
-      Tensor pair[] = {grad, made[i]};
-      call_op_inplace(op_info(op::add), pair, {});
-      set_grad_enabled(before);
+      grad = gradients[i];
+      continue;
     }
+    bool before = grad_enabled();
+    set_grad_enabled(false);
+    Tensor pair[] = {grad, gradients[i]};
+    call_op_inplace(op_info(op::add), pair, {});
+    set_grad_enabled(before);
   }
-  return {};
+}
+
+bool Tracer::is_given(const Tensor& t) const {
+  if (t.is_traced()) return false;
+  auto at = states_.find(t.get());
+  if (at == states_.end()) return true;
+  return std::any_of(inputs_.begin(), inputs_.end(),
+                     [&](int i) { return values_[i].tensor.same(t); });
 }
 
 void Tracer::note_grad(const Tensor& leaf) {
@@ -284,6 +318,12 @@ std::vector<GradChange> Tracer::grad_changes() {
     c.value = now && !c.kept ? value_of(now) : -1;
   }
   return out;
+}
+
+bool is_leaf(const Tensor& t) {
+  if (!t->requires_grad) return true;
+  if (t->autograd && t->autograd->node) return false;
+  return current ? current->is_given(t) : !t.is_traced();
 }
 
 }  // namespace ostinato

@@ -25,6 +25,13 @@ struct TraceNode {
   std::vector<Attr> attrs;
   CallSite site;
   bool no_grad = false;
+  bool released = false;  // a backward of the region ran over it and did not retain it
+};
+
+// What the gradient of some values leads to.
+struct GradientPath {
+  std::vector<int> leaves;  // inputs that require grad
+  bool released = false;    // a node on the way is
 };
 
 // A leaf whose grad the capture set: to a value of the trace, or to none (-1).
@@ -52,7 +59,11 @@ class Tracer {
   void record_inplace(const OpCall& call, const TensorMeta& meta);
   // `tensor.backward()` or, with `inputs`, the functional form.
   std::vector<Tensor> gradient(const Tensor& root, const Tensor& seed,
-                               std::span<const Tensor> inputs);
+                               std::span<const Tensor> inputs, bool retain);
+  // Where the gradients of `roots`, values of the trace, go.
+  GradientPath path_of(std::span<const int> roots) const;
+  // True for a tensor from outside, false for one that the region made, be it a view of an input.
+  bool is_given(const Tensor& t) const;
   // Before the grad of a leaf is set by the user or by `gradient`.
   void note_grad(const Tensor& leaf);
   // The id of a tensor's present value; registers tensors from outside as inputs.
@@ -92,7 +103,9 @@ class Tracer {
   void write(const Tensor& target, int value);
   bool covers(const Cell& cell, const Tensor& t) const;
   std::vector<Attr> geometry(const Cell& cell, const Tensor& t) const;
-  std::vector<int> leaves_of(int root) const;
+  std::vector<bool> reached_from(std::span<const int> roots) const;
+  void release(std::span<const int> roots);
+  void accumulate(std::span<const int> leaves, std::span<const Tensor> gradients);
 
   std::vector<TraceValue> values_;
   std::vector<TraceNode> nodes_;
@@ -105,5 +118,8 @@ class Tracer {
   Tracer* outer_ = nullptr;
   bool running_ = false;
 };
+
+// True where no recorded op, of the tape or of a running capture, made `t`.
+bool is_leaf(const Tensor& t);
 
 }  // namespace ostinato

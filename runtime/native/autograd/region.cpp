@@ -1,0 +1,89 @@
+#include "autograd/region.hpp"
+
+#include "core/device.hpp"
+#include "ops.hpp"
+
+namespace ostinato {
+namespace {
+
+// For a result that nothing used, beside a cotangent that came.
+Tensor zeros(const Sizes& sizes, DType dtype, Device device) {
+  const DeviceScope scope(device);
+  const Tensor zero = number(0.0);
+  const Attr attrs[] = {Attr(sizes), Attr(dtype)};
+  return run_op(op_info(op::full), {&zero, 1}, attrs);
+}
+
+// Of the node of a call; results from number `results` on are spent.
+class RegionGradient : public GradientFunction {
+ public:
+  RegionGradient(std::shared_ptr<CompiledProgram> program, std::string name, size_t results)
+      : program_(std::move(program)), name_(std::move(name)), results_(results) {}
+
+  std::string name() const override { return name_; }
+
+  void run(const Node& node, std::span<const Tensor> cotangents, Tensor* out) const override {
+    Device device = kCpu;
+    for (size_t i = 0; i < cotangents.size(); ++i) {
+      if (!cotangents[i]) continue;
+      if (i >= results_) refuse_released(node);
+      device = cotangents[i].device();
+    }
+    std::vector<Tensor> given;
+    for (const Saved& s : node.saved) given.push_back(s.value);
+    for (size_t i = 0; i < results_; ++i) {
+      given.push_back(cotangents[i]
+                          ? cotangents[i]
+                          : zeros(node.result_sizes[i], node.results()[i].dtype(), device));
+    }
+    std::vector<Tensor> made = program_->run(given);
+    std::move(made.begin(), made.end(), out);
+  }
+
+ private:
+  std::shared_ptr<CompiledProgram> program_;
+  std::string name_;
+  size_t results_;
+};
+
+}  // namespace
+
+RegionProgram::RegionProgram(std::shared_ptr<CompiledProgram> forward,
+                             std::shared_ptr<CompiledProgram> backward, RegionTies ties)
+    : forward_(std::move(forward)),
+      gradient_(
+          std::make_shared<RegionGradient>(std::move(backward), ties.name, ties.results.size())),
+      ties_(std::move(ties)) {}
+
+Ref<Node> RegionProgram::open_node(std::span<const Tensor> inputs) const {
+  Ref<Node> node(new Node);
+  node->function = gradient_;
+  std::swap(node->site, call_site());
+  for (int i : ties_.wanted) {
+    node->edges.push_back(edge_of(inputs[i]));
+    node->patterns.push_back({});
+  }
+  node->time = time_of(*node);
+  return node;
+}
+
+std::vector<Tensor> RegionProgram::run(std::span<const Tensor> inputs) {
+  // Before the region runs: it may change inputs, and so their place on the tape.
+  const Ref<Node> node = open_node(inputs);
+  std::vector<Tensor> made = forward_->run(inputs);
+  int slot = 0;
+  for (const Kept& k : ties_.kept) {
+    save(*node, slot++, k.is_input ? inputs[k.index] : made[k.index]);
+  }
+  for (const std::vector<int>* part : {&ties_.results, &ties_.spent}) {
+    for (int i : *part) {
+      attach(made[i], node, static_cast<int>(node->result_sizes.size()));
+      node->patterns.push_back(Pattern(made[i]));
+      node->result_sizes.push_back(made[i].sizes());
+    }
+  }
+  made.resize(ties_.shown);
+  return made;
+}
+
+}  // namespace ostinato

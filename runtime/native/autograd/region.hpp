@@ -1,0 +1,47 @@
+// A compiled region on the tape: a call puts one node there, whose gradient is a Program as well.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "autograd/tape.hpp"
+#include "program/compiled.hpp"
+
+namespace ostinato {
+
+// A value that the backward Program reads: an input of the forward one, or one of its outputs.
+struct Kept {
+  bool is_input;
+  int index;
+};
+
+// What ties a forward Program to the tape.
+struct RegionTies {
+  std::string name;          // "the compiled function f"
+  std::vector<int> results;  // outputs that have gradients
+  std::vector<int> wanted;   // inputs that these go to
+  std::vector<Kept> kept;    // what backward reads, before the cotangents of `results`
+  std::vector<int> spent;    // outputs whose recorded ops the region itself ran backward over
+  size_t shown = 0;          // outputs before those that only backward reads
+};
+
+// The forward Program of a region with the backward Program of its gradient. The backward one takes
+// `kept`, then a cotangent for each of `results`, and gives one for each of `wanted`; it is null
+// where there are no `results`.
+class RegionProgram {
+ public:
+  RegionProgram(std::shared_ptr<CompiledProgram> forward, std::shared_ptr<CompiledProgram> backward,
+                RegionTies ties);
+
+  // The first `shown` outputs of the forward Program, now results of a node of the tape.
+  std::vector<Tensor> run(std::span<const Tensor> inputs);
+
+ private:
+  Ref<Node> open_node(std::span<const Tensor> inputs) const;
+
+  std::shared_ptr<CompiledProgram> forward_;
+  std::shared_ptr<const GradientFunction> gradient_;
+  RegionTies ties_;
+};
+
+}  // namespace ostinato

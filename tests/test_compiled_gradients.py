@@ -1,0 +1,422 @@
+"""A compiled forward belongs to the tape outside: values and gradients against torch, what is kept
+for backward, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as TF
+
+import ostinato as ot
+import ostinato.nn.functional as F
+from ostinato import nn, optim
+
+
+def pair(*shape: int, seed: int = 0) -> tuple[Any, torch.Tensor]:
+    """The same leaf in both libraries."""
+    array = np.random.default_rng(seed).standard_normal(shape)
+    return ot.from_numpy(array.copy()).requires_grad_(), torch.tensor(array, requires_grad=True)
+
+
+def pairs(*shapes: Sequence[int], seed: int = 0) -> tuple[list[Any], list[torch.Tensor]]:
+    """Leaves of these shapes in both libraries."""
+    both = [pair(*shape, seed=seed + i) for i, shape in enumerate(shapes)]
+    return [a for a, _ in both], [b for _, b in both]
+
+
+def close(ours: Any, theirs: torch.Tensor, rtol: float = 1e-9) -> None:
+    np.testing.assert_allclose(
+        ours.detach().numpy(), theirs.detach().numpy(), rtol=rtol, atol=1e-12
+    )
+
+
+def weighted(lib: Any, y: Any) -> Any:
+    """One number that weights every element of `y` differently."""
+    weights = np.cos(np.arange(int(np.prod(y.shape)))).reshape(tuple(y.shape))
+    given = ot.from_numpy(weights) if lib is ot else torch.tensor(weights)
+    return (y * given).sum()
+
+
+INDEX = np.array([[1, 0, 3], [2, 2, 1]])
+
+
+def index(lib: Any) -> Any:
+    return ot.from_numpy(INDEX) if lib is ot else torch.tensor(INDEX)
+
+
+SHAPES = ((4, 6), (6,), (6, 6))
+
+FORWARDS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
+    "one op": lambda lib, x, b, w: x * b,
+    "a chain": lambda lib, x, b, w: ((x + b).tanh() * x).exp().sin(),
+    "a layer": lambda lib, x, b, w: (x @ w + b).relu(),
+    "two layers": lambda lib, x, b, w: ((x @ w).tanh() @ w.t() + b).sigmoid(),
+    "gelu": lambda lib, x, b, w: (F if lib is ot else TF).gelu(x @ w) * b,
+    "softmax": lambda lib, x, b, w: lib.softmax(x @ w, -1) * b,
+    "log_softmax": lambda lib, x, b, w: lib.log_softmax(x * b, -1),
+    "layer norm": lambda lib, x, b, w: (F if lib is ot else TF).layer_norm(x @ w, (6,), b, b),
+    "reductions": lambda lib, x, b, w: (x * b).sum(0) + x.mean(1, keepdim=True) * w.amax(),
+    "variance": lambda lib, x, b, w: (x @ w).var(1) + x.std(1),
+    "views": lambda lib, x, b, w: lib.cat([x.t()[1:5], w[:4, :4]], 1).reshape(4, -1)[:, ::3] * b[2],
+    "rows picked": lambda lib, x, b, w: w[index(lib)[0]] * b + w[index(lib)[1]],
+    "where": lambda lib, x, b, w: lib.where(x > 0, x * b, -x),
+    "a result twice": lambda lib, x, b, w: (x * b + w.sum()) * (x * b),
+    "in place inside": lambda lib, x, b, w: (x * 2).mul_(b).add_(w.sum()).exp(),
+    "a detached factor": lambda lib, x, b, w: x * b.detach() + (x * w.sum().detach()),
+    "cumsum": lambda lib, x, b, w: (x * b).cumsum(1),
+}
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_gradients_through_a_compiled_forward_are_torchs(name: str) -> None:
+    fn = FORWARDS[name]
+    compiled = ot.compile(lambda x, b, w: fn(ot, x, b, w))
+    for seed in (0, 10):
+        ours, theirs = pairs(*SHAPES, seed=seed)
+        y, want = compiled(*ours), fn(torch, *theirs)
+        close(y, want)
+        assert y.requires_grad and not y.is_leaf
+        weighted(ot, y * y).backward()
+        weighted(torch, want * want).backward()
+        for a, b in zip(ours, theirs, strict=True):
+            assert (a.grad is None) == (b.grad is None)
+            if b.grad is not None:
+                close(a.grad, b.grad)
+    assert sum(map(len, compiled.variants.values())) == 1
+
+
+@pytest.mark.parametrize("frozen", range(3))
+def test_only_what_requires_grad_gets_a_gradient(frozen: int) -> None:
+    fn = FORWARDS["two layers"]
+    compiled = ot.compile(lambda x, b, w: fn(ot, x, b, w))
+    ours, theirs = pairs(*SHAPES)
+    ours[frozen].requires_grad = theirs[frozen].requires_grad = False
+    weighted(ot, compiled(*ours)).backward()
+    weighted(torch, fn(torch, *theirs)).backward()
+    for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        if i == frozen:
+            assert a.grad is None
+        else:
+            assert b.grad is not None
+            close(a.grad, b.grad)
+
+
+def results(lib: Any, x: Any, w: Any) -> tuple[Any, ...]:
+    h = x @ w
+    return h.tanh(), h.sum(1), h.detach() * 2, h.argmax(1), h > 0, (x * x).mean()
+
+
+@pytest.mark.parametrize("used", [(0,), (1,), (5,), (0, 5), (0, 1, 5)])
+def test_of_several_results_any_may_be_used(used: tuple[int, ...]) -> None:
+    compiled = ot.compile(lambda x, w: results(ot, x, w))
+    ours, theirs = pairs((3, 4), (4, 5))
+    got, want = compiled(*ours), results(torch, *theirs)
+    assert [g.requires_grad for g in got] == [w.requires_grad for w in want]
+    sum((weighted(ot, got[i]) for i in used), start=ot.tensor(0.0)).backward()
+    sum((weighted(torch, want[i]) for i in used), start=torch.tensor(0.0)).backward()
+    for a, b in zip(ours, theirs, strict=True):
+        expected = torch.zeros_like(b) if b.grad is None else b.grad
+        close(a.grad, expected)
+
+
+def test_compiled_functions_follow_one_another_and_eager_ops() -> None:
+    ours, theirs = pairs((3, 4), (4,))
+    f = ot.compile(lambda x, b: (x * b).sin())
+    y = f(f(ours[0], ours[1]) + ours[1].exp(), ours[1])
+    t = ((theirs[0] * theirs[1]).sin() + theirs[1].exp()) * theirs[1]
+    weighted(ot, y).backward()
+    weighted(torch, t.sin()).backward()
+    for a, b in zip(ours, theirs, strict=True):
+        assert b.grad is not None
+        close(a.grad, b.grad)
+
+
+def net(lib: Any) -> Any:
+    """Two layers and a norm, of either library."""
+    make: Any = nn if lib is ot else torch.nn
+    return make.Sequential(
+        make.Linear(6, 16), make.GELU(), make.LayerNorm(16), make.Linear(16, 5)
+    ).double()
+
+
+def nets() -> tuple[Any, torch.nn.Module]:
+    torch.manual_seed(0)
+    ours, theirs = net(ot), net(torch)
+    with ot.no_grad():
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            a.copy_(ot.from_numpy(b.detach().numpy().copy()))
+    return ours, theirs
+
+
+@pytest.mark.parametrize("way", ["a function", "a module"])
+def test_a_model_is_compiled_and_trained_outside(way: str) -> None:
+    ours, theirs = nets()
+    model = ot.compile(ours) if way == "a module" else ot.compile(lambda x: ours(x))
+    opt, opt2 = optim.AdamW(ours.parameters(), 0.05), torch.optim.AdamW(theirs.parameters(), 0.05)
+    target = np.array([0, 3, 2, 4, 1, 1, 0])
+    for seed in range(6):
+        x = np.random.default_rng(seed).standard_normal((7, 6))
+        opt.zero_grad()
+        opt2.zero_grad()
+        loss = F.cross_entropy(model(ot.from_numpy(x)), ot.from_numpy(target))
+        want = TF.cross_entropy(theirs(torch.tensor(x)), torch.tensor(target))
+        loss.backward()
+        want.backward()
+        opt.step()
+        opt2.step()
+        close(loss, want)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        close(a, b)
+    assert sum(map(len, model.variants.values())) == 1
+
+
+def test_gradients_accumulate_over_calls() -> None:
+    (w,), (v,) = pairs((4,))
+    compiled = ot.compile(lambda x: (x * w * w).sum())
+    for seed in range(4):
+        (x,), (z,) = pairs((4,), seed=seed + 5)
+        compiled(x).backward()
+        (z * v * v).sum().backward()
+    assert v.grad is not None
+    close(w.grad, v.grad)
+
+
+def test_dropout_has_one_mask_for_both_ways() -> None:
+    drop = nn.Dropout(0.5)
+    compiled = ot.compile(lambda x: drop(x * 3) * x)
+    masks: list[Any] = []
+    for _ in range(2):
+        x = ot.ones(1000).requires_grad_()
+        y = compiled(x)
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad.numpy(), 2 * y.detach().numpy())
+        masks.append(y.detach().numpy() != 0)
+    assert 300 < masks[0].sum() < 700
+    assert (masks[0] != masks[1]).any()
+
+
+def test_an_argument_changed_in_place_has_the_gradient_of_the_change() -> None:
+    def change(x: Any, w: Any) -> Any:
+        x.mul_(w)
+        return x.exp()
+
+    ours, theirs = pairs((4,), (4,))
+    compiled = ot.compile(change)
+    a, b = ours[0] * 1, theirs[0] * 1
+    y, want = compiled(a, ours[1]), change(b, theirs[1])
+    close(a, b)
+    (weighted(ot, y) + weighted(ot, a * a)).backward()
+    (weighted(torch, want) + weighted(torch, b * b)).backward()
+    for g, t in zip(ours, theirs, strict=True):
+        assert t.grad is not None
+        close(g.grad, t.grad)
+
+
+def test_state_changed_in_place_is_kept_as_it_was_for_backward() -> None:
+    (w,), (v,) = pairs((4,))
+    state, other = ot.ones(4, dtype=ot.float64), torch.ones(4, dtype=torch.float64)
+
+    def step(w: Any, state: Any, no_grad: Any) -> Any:
+        y = w * (state * 1)
+        with no_grad():
+            state.mul_(0.5).add_(w)
+        return y
+
+    compiled = ot.compile(lambda w: step(w, state, ot.no_grad))
+    for _ in range(3):
+        compiled(w).exp().sum().backward()
+        step(v, other, torch.no_grad).exp().sum().backward()
+        close(state, other)
+        assert v.grad is not None
+        close(w.grad, v.grad)
+
+
+def test_without_grad_nothing_is_kept_or_tied() -> None:
+    ours, _ = pairs(*SHAPES)
+    compiled = ot.compile(lambda x, b, w: FORWARDS["gelu"](ot, x, b, w))
+    with ot.no_grad():
+        assert not compiled(*ours).requires_grad
+    (variant,) = chain.from_iterable(compiled.variants.values())
+    assert variant.built.backward is None
+    assert compiled(*ours).requires_grad
+    assert sum(map(len, compiled.variants.values())) == 2
+    detached = compiled(*(t.detach() for t in ours))
+    assert not detached.requires_grad
+
+
+def test_a_region_that_ran_backward_gives_results_whose_graph_is_gone() -> None:
+    w: Any = pairs((4,))[0][0]
+
+    def step(x: Any, retain: bool) -> Any:
+        loss = (x * w * w).sum()
+        loss.backward(retain_graph=retain)
+        return loss
+
+    x = ot.ones(4, dtype=ot.float64)
+    loss = ot.compile(step)(x, False)
+    assert loss.requires_grad and not loss.is_leaf
+    with pytest.raises(ot.GradientError, match=gone("step")):
+        loss.backward()
+    w.grad.zero_()
+    loss = ot.compile(step)(x, True)
+    once = w.grad.numpy().copy()
+    loss.backward()
+    np.testing.assert_allclose(w.grad.numpy(), 2 * once)
+
+
+def gone(name: str) -> str:
+    return (
+        rf"^backward: the saved tensors of the compiled function {name} at .*"
+        r"test_compiled_gradients\.py:\d+ are gone, since backward ran before; pass "
+        r"retain_graph=True to the first$"
+    )
+
+
+def square(x: Any) -> Any:
+    return x * x
+
+
+def twice(x: Any, f: Any) -> None:
+    y = f(x)
+    y.backward(ot.ones_like(x))
+    y.backward(ot.ones_like(x))
+
+
+def changed(x: Any, f: Any) -> None:
+    y = f(x).sum()
+    with ot.no_grad():
+        x.add_(1)
+    y.backward()
+
+
+def result_changed(x: Any, f: Any) -> None:
+    y = ot.compile(lambda x: (x @ x.t()).exp())(x.reshape(2, 2))
+    y.detach().add_(1)
+    y.sum().backward()
+
+
+def second(x: Any, f: Any) -> None:
+    f(x).sum().backward(create_graph=True)
+
+
+REFUSED = {
+    "backward twice": (twice, gone("square")),
+    "an argument changed": (
+        changed,
+        r"^backward: a tensor that the compiled function square at .*test_compiled_gradients\.py:"
+        r"\d+ saved was changed in place afterwards; change a clone\(\) instead$",
+    ),
+    "a result changed": (
+        result_changed,
+        r"^backward: a tensor that the compiled function <lambda> at .*:\d+ saved was changed in "
+        r"place afterwards; change a clone\(\) instead$",
+    ),
+    "a second gradient": (
+        second,
+        r"^backward: create_graph=True leads through the compiled function square at "
+        r".*test_compiled_gradients\.py:\d+, whose gradient cannot be differentiated again; call "
+        r"that function uncompiled, or take both gradients inside of it$",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_name_the_function_and_the_line_of_its_call(name: str) -> None:
+    use, message = REFUSED[name]
+    (x,), _ = pairs((4,))
+    with pytest.raises(ot.GradientError, match=message) as caught:
+        use(x, ot.compile(square))
+    line = use.__code__.co_firstlineno + 1
+    assert re.search(rf":{line}\b", str(caught.value))
+
+
+def test_a_graph_that_is_retained_gives_its_gradient_again() -> None:
+    (x,), (t,) = pairs((4,))
+    y, z = ot.compile(square)(x).sum(), square(t).sum()
+    for _ in range(3):
+        y.backward(retain_graph=True)
+        z.backward(retain_graph=True)
+    assert t.grad is not None
+    close(x.grad, t.grad)
+    again = ot.autograd.gradients(y, [x])
+    close(again[0], 2 * t)
+
+
+def test_anomaly_detection_names_the_compiled_function() -> None:
+    x = ot.tensor([0.0, 1.0], requires_grad=True)
+    y = ot.compile(lambda x: x.sqrt() * 0)(x).sum()
+    with ot.detect_anomaly(), pytest.raises(ot.GradientError, match="the compiled function <lambd"):
+        y.backward()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_both_programs_come_from_the_cache_and_either_is_rebuilt(
+    which: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path))
+
+    def gradient() -> tuple[Any, Any]:
+        (x,), _ = pairs((5,))
+        compiled = ot.compile(lambda x: (x.sin() * x).sum())
+        compiled(x).backward()
+        return compiled, x.grad.numpy()
+
+    compiled, want = gradient()
+    assert "loaded" not in compiled.explain()
+    entries = sorted(tmp_path.iterdir())
+    assert [e.name.endswith("-backward") for e in entries] == [False, True]
+    compiled, got = gradient()
+    assert "loaded from the cache" in compiled.explain()
+    np.testing.assert_array_equal(got, want)
+    entries[which].write_bytes(entries[which].read_bytes()[:-5])
+    with pytest.warns(UserWarning, match="is rebuilt"):
+        compiled, got = gradient()
+    assert "loaded" not in compiled.explain()
+    np.testing.assert_array_equal(got, want)
+
+
+def test_threads_call_one_compiled_function() -> None:
+    compiled = ot.compile(lambda x, w: (x @ w).tanh())
+    found: dict[int, Any] = {}
+
+    def work(seed: int) -> None:
+        (x, w), _ = pairs((20, 30), (30, 10), seed=seed)
+        for _ in range(20):
+            x.grad = w.grad = None
+            weighted(ot, compiled(x, w)).backward()
+        found[seed] = (x.grad, w.grad)
+
+    work(0)
+    threads = [threading.Thread(target=work, args=(10 * i,)) for i in range(1, 4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for seed, grads in found.items():
+        _, (x, w) = pairs((20, 30), (30, 10), seed=seed)
+        weighted(torch, (x @ w).tanh()).backward()
+        for got, want in zip(grads, (x.grad, w.grad), strict=True):
+            assert want is not None
+            close(got, want)
+
+
+def test_what_a_capture_leaves_behind_belongs_to_the_tape() -> None:
+    ours, theirs = pairs((3, 4), (4,))
+    with ot.capture():
+        h = ours[0] * ours[1]
+        y = h.exp().sum(1)
+    t = (theirs[0] * theirs[1]).exp().sum(1)
+    close(y, t)
+    assert not h.is_leaf
+    (weighted(ot, y) + weighted(ot, h)).backward()
+    (weighted(torch, t) + weighted(torch, theirs[0] * theirs[1])).backward()
+    for a, b in zip(ours, theirs, strict=True):
+        assert b.grad is not None
+        close(a.grad, b.grad)
