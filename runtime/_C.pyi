@@ -548,6 +548,36 @@ class RegionProgram:
     def run(self, inputs: Sequence[Tensor | None]) -> list[Tensor]:
         """The results, in order, tied to the tape."""
 
+class Path:
+    """How to read a value again: from an object by attributes and items."""
+
+    def __init__(self, root: Any) -> None: ...
+    @staticmethod
+    def argument(index: _int) -> Path:
+        """Leaf `index` of a call's arguments."""
+    def attribute(self, name: str) -> Path: ...
+    def item(self, key: Any) -> Path: ...
+    def __call__(self, leaves: Sequence[Any] = ()) -> Any:
+        """What is there now."""
+
+class Replay:
+    """A captured region, ready to run again."""
+
+    def __init__(
+        self,
+        program: CompiledProgram | RegionProgram,
+        sources: list[tuple[str, Any]],
+        guards: list[tuple[Any, Any, Any]],
+        grad_guards: list[tuple[Any, _bool]],
+        returned: list[Any],
+        grads: list[tuple[Any, _int | None]],
+        assigned: list[tuple[_int, _int]],
+    ) -> None: ...
+    def fits(self, leaves: list[Any]) -> _bool:
+        """Whether everything that the capture relied on is as it was."""
+    def run(self, leaves: list[Any]) -> list[Any]:
+        """What the captured function returned, flat."""
+
 class Generator:
     """A Philox4x32-10 random state: a seed and an offset."""
 

@@ -25,41 +25,25 @@ class Variant:
     structure: Any  # of the result
     calls: int = 0
 
+    def __post_init__(self) -> None:
+        r = self.region
+        self.replays = _C.Replay(
+            self.built.program, r.sources, r.guards, r.grad_guards, r.returned, r.grads, r.assigned
+        )
+
     @property
     def region(self) -> Region:
         """The captured region."""
         return self.built.region
 
-    def fits(self, leaves: Sequence[Any]) -> bool:
+    def fits(self, leaves: list[Any]) -> bool:
         """Whether everything that the capture relied on is as it was."""
-        region = self.region
-        return all(kind(read(leaves)) == value for read, kind, value in region.guards) and all(
-            (leaf.grad is not None) == had for leaf, had in region.grad_guards
-        )
+        return self.replays.fits(leaves)
 
-    def run(self, leaves: Sequence[Any]) -> Sequence[Any]:
-        """What the Program made, once it has changed all that the region changes."""
-        region = self.region
-        inputs = [find(leaves) for find in region.sources]
-        made = self.built.program.run(inputs)
-        for at, target in region.assigned:
-            inputs[target].copy_(made[at])
-        for leaf, at in region.grads:
-            leaf.grad = None if at is None else made[at]
-        return made
-
-    def replay(self, leaves: Sequence[Any]) -> Any:
-        """Run the Program and hand out what the function returned."""
+    def replay(self, leaves: list[Any]) -> Any:
+        """Run the Program and hand out what it made."""
         self.calls += 1
-        made = self.run(leaves)
-        flat = [_handed(kind, x, made, leaves) for kind, x in self.region.returned]
-        return _optree().tree_unflatten(self.structure, flat)
-
-
-def _handed(kind: str, x: Any, made: Sequence[Any], leaves: Sequence[Any]) -> Any:
-    if kind == "value":
-        return made[x]
-    return x(leaves) if kind in ("live", "given") else x
+        return _optree().tree_unflatten(self.structure, self.replays.run(leaves))
 
 
 def _optree() -> Any:
@@ -184,7 +168,7 @@ def _capturing(tracer: Any, session: Session) -> Generator[None]:
 
 def _stand_in(session: Session, index: int, leaf: Any) -> Any:
     if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
-        return LiveNumber(session, leaf, lambda given: given[index])
+        return LiveNumber(session, leaf, _C.Path.argument(index))
     return leaf
 
 
@@ -248,7 +232,7 @@ def capture() -> Generator[Capture]:
         yield made
         held = list(tracer.held())
         made.region = finish(tracer, session, (), held, {})
-    results = Variant(_build.build(made.region, "capture"), None).run(())
-    for tensor, (_, at) in zip(held, made.region.returned, strict=True):
-        _C.give_value(tensor, results[at])
-        _C.take_place(tensor, results[at])
+    variant = Variant(_build.build(made.region, "capture"), None)
+    for tensor, value in zip(held, variant.replays.run([]), strict=True):
+        _C.give_value(tensor, value)
+        _C.take_place(tensor, value)

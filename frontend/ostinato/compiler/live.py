@@ -10,7 +10,8 @@ from ..runtime import _C
 
 Value = bool | int | float
 Read = Callable[[Sequence[Any]], Value]
-"""Computes a live number from the leaves of the call's arguments."""
+"""Computes a live number from the leaves of the call's arguments. A replay reads a `_C.Path`
+without calling Python."""
 
 
 class Session:
@@ -134,20 +135,19 @@ for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(LiveNumber, f"__{_name}__", _comparison(getattr(operator, _name)))
 
 
-def live_number(key: Any, read: Callable[[], Value]) -> Any:
-    """What `read()` returns now; inside a capture a live number that `read` is asked for again
-    before each replay. Equal keys (of one capture) give the same number."""
+def live_number(key: Any, path: _C.Path) -> Any:
+    """The number at `path`, in a capture: it is read again before each replay. Equal keys (of one
+    capture) give the same number."""
     session = current_session()
-    if session is None:
-        return read()
+    assert session is not None, "outside of captures numbers are what they are"
     if key not in session.by_key:
-        session.by_key[key] = LiveNumber(session, read(), lambda leaves: read())
+        session.by_key[key] = LiveNumber(session, path(), path)
     return session.by_key[key]
 
 
-def guard_flag(key: Any, read: Callable[[], bool]) -> None:
-    """Inside a capture: the variant holds only while `read()` gives what it gives now."""
+def guard_flag(key: Any, path: _C.Path) -> None:
+    """Inside a capture: the variant holds only while the flag at `path` is what it is now."""
     session = current_session()
     if session is not None and key not in session.by_key:
-        number = session.by_key[key] = LiveNumber(session, read(), lambda leaves: read())
+        number = session.by_key[key] = LiveNumber(session, path(), path)
         number.settle(bool)

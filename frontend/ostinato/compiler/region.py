@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from ..ir.op import OPS, Op
 from ..runtime import _C
 from .live import LiveNumber, Session
 
-Source = Callable[[Sequence[Any]], Any]
-"""Finds an input of the region given the leaves of the call's arguments."""
+Source = tuple[str, Any]
+"""Where a replay finds an input: ("argument", index of a leaf of the call), ("tensor", the tensor),
+("grad", the leaf that has it) or ("number", how to read it given the leaves)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Region:
     writes: list[tuple[int, int]]
     sources: list[Source]
     names: list[str]
-    returned: list[Any]  # ("value", position) | ("live" or "given", read) | ("same", object)
+    returned: list[Any]  # ("value", position) | ("live", read) | ("same", object)
     grads: list[tuple[Any, int | None]]  # (leaf, position among the results or None)
     assigned: list[tuple[int, int]]  # (result, input that is given it by a recorded copy_)
     grad_guards: list[tuple[Any, bool]]  # (leaf, had a gradient)
@@ -118,7 +119,8 @@ def _returned(output: Any, tracer: Any, results: _Results, leaves: Sequence[Any]
     if not isinstance(output, _C.Tensor):
         return "same", output
     if tracer.is_given(output):
-        return "given", _given(output, leaves)
+        kind, where = _given(output, leaves)
+        return ("live", _C.Path.argument(where)) if kind == "argument" else ("same", output)
     return "value", results.place(tracer.value_of(output))
 
 
@@ -144,11 +146,9 @@ def _source(
     tensor: Any, value: int, session: Session, leaves: Sequence[Any], before: dict[int, Any]
 ) -> Source:
     if value in session.inputs:
-        read = session.inputs[value]
-        return lambda given: _C.number(read(given))
+        return "number", session.inputs[value]
     if id(tensor) in before:
-        leaf = before[id(tensor)]
-        return lambda given: leaf.grad
+        return "grad", before[id(tensor)]
     return _given(tensor, leaves)
 
 
@@ -156,8 +156,8 @@ def _given(tensor: Any, leaves: Sequence[Any]) -> Source:
     """How to find a tensor from outside: among the arguments, else it is this one."""
     for i, leaf in enumerate(leaves):
         if leaf is tensor:
-            return lambda given: given[i]
-    return lambda given: tensor
+            return "argument", i
+    return "tensor", tensor
 
 
 def to_module(region: Region) -> Any:

@@ -6,7 +6,7 @@ import ast
 import linecache
 import sys
 import textwrap
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from ..ir.errors import CaptureError
+from ..runtime import _C
 from .live import LiveNumber, current_session, live_number
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -95,7 +96,7 @@ def _holds_numbers(frame: FrameType) -> bool:
     return not nodes
 
 
-def _reads(read: Callable[[], Any], number: Any) -> bool:
+def _reads(read: _C.Path, number: Any) -> bool:
     try:
         found = read()
     except (AttributeError, KeyError, NameError):
@@ -116,7 +117,7 @@ def _is_literal(number: Any, code: CodeType) -> bool:
     return among(code.co_consts) or (isinstance(number, bool))
 
 
-def _paths(frame: FrameType) -> Generator[tuple[Any, Callable[[], Any]]]:
+def _paths(frame: FrameType) -> Generator[tuple[Any, _C.Path]]:
     """(key, how to read it) for the names and attribute chains of the running expression."""
     for node in _expression(frame):
         if isinstance(node, ast.Attribute):
@@ -128,9 +129,9 @@ def _paths(frame: FrameType) -> Generator[tuple[Any, Callable[[], Any]]]:
             if isinstance(inner, ast.Name):
                 root = _root(frame, inner.id)
                 if root is not None:
-                    yield (id(root), *chain), _attribute_reader(root, chain[::-1])
+                    yield (id(root), *chain), _attribute_path(root, chain[::-1])
         elif isinstance(node, ast.Name):
-            yield from _name_reader(frame, node.id)
+            yield from _name_path(frame, node.id)
 
 
 def _expression(frame: FrameType) -> Iterator[ast.AST]:
@@ -157,24 +158,21 @@ def _root(frame: FrameType, name: str) -> Any:
     return frame.f_globals.get(name)
 
 
-def _attribute_reader(root: Any, chain: list[str]) -> Callable[[], Any]:
-    def read() -> Any:
-        value = root
-        for name in chain:
-            value = getattr(value, name)
-        return value
-
-    return read
+def _attribute_path(root: Any, chain: list[str]) -> _C.Path:
+    path = _C.Path(root)
+    for name in chain:
+        path = path.attribute(name)
+    return path
 
 
-def _name_reader(frame: FrameType, name: str) -> Iterator[tuple[Any, Callable[[], Any]]]:
+def _name_path(frame: FrameType, name: str) -> Iterator[tuple[Any, _C.Path]]:
     if name in frame.f_code.co_freevars:
         cell = _cell(frame, name)
         if cell is not None:
-            yield ("cell", id(cell)), lambda: cell.cell_contents
+            yield ("cell", id(cell)), _C.Path(cell).attribute("cell_contents")
     elif name not in frame.f_locals and name in frame.f_globals:
         space = frame.f_globals
-        yield ("global", id(space), name), lambda: space[name]
+        yield ("global", id(space), name), _C.Path(space).item(name)
 
 
 def _cell(frame: FrameType, name: str) -> Any:

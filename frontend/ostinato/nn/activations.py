@@ -6,6 +6,7 @@ from typing import Literal
 
 from .. import Tensor, sigmoid, softmax, tanh
 from ..compiler.live import live_number
+from ..runtime import _C
 from . import functional as F
 from .module import Module
 
@@ -94,7 +95,9 @@ class Dropout(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same."""
-        p = live_number((id(self), "p"), lambda: self.p)
+        p = self.p
+        if _C.is_capturing():
+            p = live_number((id(self), "p"), _C.Path(self).attribute("p"))
         return F.dropout(x, p, self.training)
 
     def extra_repr(self) -> str:

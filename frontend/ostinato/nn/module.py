@@ -30,7 +30,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if _C.is_capturing():
-            guard_flag((id(self), "training"), lambda: self.training)
+            guard_flag((id(self), "training"), _C.Path(self).attribute("training"))
         return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:

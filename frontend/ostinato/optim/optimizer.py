@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import Tensor, no_grad
 from ..nn.module import clear_grad
+from ..runtime import _C
 
 Group = dict[str, Any]
 
@@ -153,24 +154,18 @@ def live(group: Group, *options: str) -> tuple[Any, ...]:
     """Options of `group`, pairs as two, as numbers that a captured step reads again each time."""
     from ..compiler.live import current_session, live_number
 
-    capturing = current_session() is not None
     found: list[Any] = []
     for option in options:
-        value = group[option]
+        value: Any = group[option]
         parts: list[Any] = [*value] if isinstance(value, tuple) else [value]
-        for i, number in enumerate(parts):
-            if capturing:
-                number = live_number((id(group), option, i), _reader(group, option, i))
-            found.append(number)
+        if current_session() is None:
+            found += parts
+            continue
+        path = _C.Path(group).item(option)
+        for i in range(len(parts)):
+            part = path.item(i) if isinstance(value, tuple) else path
+            found.append(live_number((id(group), option, i), part))
     return tuple(found)
-
-
-def _reader(group: Group, option: str, index: int) -> Callable[[], Any]:
-    def read() -> Any:
-        value = group[option]
-        return value[index] if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType]
-
-    return read
 
 
 def check_range(name: str, option: str, value: float, low: float, below: float | None) -> None:

@@ -108,6 +108,20 @@ void bind_region(nb::module_& m) {
           "inputs"_a, "The results, in order, tied to the tape.");
 }
 
+nb::list profile(CompiledProgram& p, const std::vector<Tensor>& inputs) {
+  std::vector<double> seconds(p.steps.size());
+  {
+    nb::gil_scoped_release unlocked;
+    p.run(inputs, seconds.data());
+  }
+  nb::list out;
+  for (size_t i = 0; i < seconds.size(); ++i) {
+    const CompiledStep& s = p.steps[i];
+    out.append(nb::make_tuple(s.name, s.kernel != nullptr, s.location, seconds[i]));
+  }
+  return out;
+}
+
 }  // namespace
 
 void bind_compiled(nb::module_& m) {
@@ -122,22 +136,8 @@ void bind_compiled(nb::module_& m) {
             return p.run(inputs);
           },
           "inputs"_a, "The results, in order.")
-      .def(
-          "profile",
-          [](CompiledProgram& p, const std::vector<Tensor>& inputs) {
-            std::vector<double> seconds(p.steps.size());
-            {
-              nb::gil_scoped_release unlocked;
-              p.run(inputs, seconds.data());
-            }
-            nb::list out;
-            for (size_t i = 0; i < seconds.size(); ++i) {
-              const CompiledStep& s = p.steps[i];
-              out.append(nb::make_tuple(s.name, s.kernel != nullptr, s.location, seconds[i]));
-            }
-            return out;
-          },
-          "inputs"_a, "Runs once: (name, is a kernel, source line, seconds) of each step.")
+      .def("profile", &profile, "inputs"_a,
+           "Runs once: (name, is a kernel, source line, seconds) of each step.")
       .def_ro("arena_bytes", &CompiledProgram::arena_bytes)
       .def_prop_ro("steps", [](const CompiledProgram& p) { return p.steps.size(); });
   m.def(

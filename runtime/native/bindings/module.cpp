@@ -26,6 +26,7 @@ void bind_device(nb::module_& m);
 void bind_interop(nb::module_& m);
 void bind_programs(nb::module_& m);
 void bind_random(nb::module_& m);
+void bind_replay(nb::module_& m);
 void bind_trace(nb::module_& m);
 
 namespace {
@@ -115,5 +116,6 @@ NB_MODULE(_C, m) {
   bind_interop(m);
   bind_programs(m);
   bind_random(m);
+  bind_replay(m);
   bind_trace(m);
 }

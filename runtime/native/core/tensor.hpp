@@ -27,6 +27,8 @@ class Storage : public RefCounted {
   static Ref<Storage> borrow(void* data, size_t bytes, Device device,
                              std::function<void()> release);
   static void destroy(Storage* s);
+  // Borrowed memory lies at `data` from now on.
+  void point_at(std::byte* data) { data_ = data; }
 
   std::byte* data() const { return data_; }
   Device device() const { return device_; }

@@ -1,6 +1,8 @@
 #include "program/compiled.hpp"
 
 #include <chrono>
+#include <cstring>
+#include <numeric>
 
 #include "core/parallel.hpp"
 #include "dispatch/op_table.hpp"
@@ -9,55 +11,21 @@
 namespace ostinato {
 namespace {
 
-Tensor as_number(const Tensor& t, DType dtype) {
-  if (t.dtype() == dtype) return t;
-  if (dtype == DType::float64_) return number(t.item_double());
-  if (dtype == DType::int64_) return number(t.item_int());
-  return number(t.item_int() != 0);
+template <class T>
+void set(std::byte* place, T value) {
+  std::memcpy(place, &value, sizeof value);
 }
 
-}  // namespace
-
-// Contiguous inputs of the captured shapes; numbers of the captured dtype.
-std::vector<Tensor> CompiledProgram::fitted(std::span<const Tensor> given) const {
-  std::vector<Tensor> out;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const ProgramInput& want = inputs[i];
-    const Tensor& t = given[i];
-    if (want.number) {
-      out.push_back(as_number(t, want.dtype));
-      continue;
-    }
-    if (t.sizes() != want.sizes || t.dtype() != want.dtype) {
-      throw Error(ErrorKind::shape,
-                  "compiled: input " + std::to_string(i) + " has shape " + show(t.sizes()) +
-                      " and dtype " + std::string(name_of(t.dtype())) + "; captured were " +
-                      show(want.sizes) + " and " + std::string(name_of(want.dtype)));
-    }
-    out.push_back(contiguous(t));
-  }
-  return out;
+[[noreturn]] void refuse(int input, const TensorImpl* t, const ProgramInput& want) {
+  std::string came =
+      t ? " has shape " + show(t->sizes) + " and dtype " + std::string(name_of(t->dtype))
+        : " is None";
+  throw Error(ErrorKind::shape, "compiled: input " + std::to_string(input) + came +
+                                    "; captured were " + show(want.sizes) + " and " +
+                                    std::string(name_of(want.dtype)));
 }
 
-Tensor CompiledProgram::tensor_at(const Placed& p, std::span<const Tensor> in,
-                                  std::span<const Tensor> out) const {
-  if (p.space == Space::constant) return constants[p.place];
-  if (p.space == Space::input && inputs[p.place].number) return in[p.place];
-  Tensor base = p.space == Space::input    ? in[p.place]
-                : p.space == Space::output ? out[p.place]
-                                           : arena_;
-  int64_t item = static_cast<int64_t>(size_of(p.dtype));
-  int64_t first = p.space == Space::arena ? p.place / item : base->offset;
-  if (p.space != Space::arena) return as_view(base, p.sizes, p.strides, first + p.start);
-  Tensor typed = shape_only(p.sizes, p.dtype);
-  typed->storage = arena_->storage;
-  return as_view(typed, p.sizes, p.strides, first + p.start);
-}
-
-void CompiledProgram::call(const CompiledStep& step, std::span<const Tensor> all) const {
-  std::vector<Tensor> operands, results;
-  for (int i : step.tensors) operands.push_back(i < 0 ? Tensor() : all[i]);
-  for (int i : step.results) results.push_back(all[i]);
+void call(const CompiledStep& step, std::span<const Tensor> operands, std::span<Tensor> results) {
   OpCall call{step.op, operands, step.attrs};
   if (step.op->kind == OpKind::pointwise) return run_pointwise_op(call, results);
   if (step.op->kernel) return step.op->kernel(call, results);
@@ -66,53 +34,182 @@ void CompiledProgram::call(const CompiledStep& step, std::span<const Tensor> all
   for (size_t i = 0; i < results.size(); ++i) copy_into(results[i], made[i]);
 }
 
-void CompiledProgram::launch(const CompiledStep& step, std::span<const Tensor> all) const {
-  SmallVector<void*, 48> buffers;
-  for (int i : step.tensors) buffers.push_back(all[i].bytes());
+void launch(const CompiledStep& step, void* const* pointers) {
   parallel_for(step.extent, step.grain,
-               [&](int64_t begin, int64_t end) { step.kernel(buffers.data(), begin, end); });
+               [&](int64_t begin, int64_t end) { step.kernel(pointers, begin, end); });
+}
+
+}  // namespace
+
+Given Given::number(int input, const Tensor& value) {
+  Given g{input};
+  if (is_float(value.dtype())) {
+    g.real = value.item_double();
+    return g;
+  }
+  g.dtype = value.dtype() == DType::bool_ ? DType::bool_ : DType::int64_;
+  g.integer = value.item_int();
+  return g;
+}
+
+Tensor Given::as_tensor() const {
+  if (tensor) return Tensor(tensor);
+  if (dtype == DType::float64_) return ostinato::number(real);
+  return dtype == DType::int64_ ? ostinato::number(integer) : ostinato::number(integer != 0);
+}
+
+void CompiledProgram::keep(int i, Tensor t) {
+  std::lock_guard lock(mutex_);
+  kept_.push_back({i, std::move(t)});
+}
+
+void CompiledProgram::run(std::span<const Given> given, std::span<const int> wanted,
+                          Tensor* results, double* seconds) {
+  std::lock_guard lock(mutex_);
+  if (given.size() + kept_.size() < inputs.size() || given.size() > inputs.size()) {
+    throw Error(ErrorKind::value, "compiled: " + std::to_string(given.size()) +
+                                      " inputs came; give " +
+                                      std::to_string(inputs.size() - kept_.size()));
+  }
+  if (!memory_) prepare();
+  struct Release {
+    CompiledProgram* program;
+    ~Release() { program->release(); }
+  } at_end{this};
+  bind(given);
+  bind_kept();
+  allocate_outputs();
+  run_steps(seconds);
+  write_back();
+  for (size_t i = 0; i < wanted.size(); ++i) results[i] = result(wanted[i]);
 }
 
 std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* seconds) {
-  if (given.size() != inputs.size()) {
-    throw Error(ErrorKind::value, "compiled: " + std::to_string(given.size()) +
-                                      " inputs came; give " + std::to_string(inputs.size()));
+  std::vector<Given> all;
+  for (size_t i = 0; i < given.size(); ++i) {
+    const int at = static_cast<int>(i);
+    const bool number = i < inputs.size() && inputs[i].number;
+    all.push_back(number ? Given::number(at, given[i]) : Given{at, given[i].get()});
   }
-  std::lock_guard lock(mutex_);
-  if (!arena_) arena_ = empty(Sizes{static_cast<int64_t>(arena_bytes)}, DType::uint8_);
-  std::vector<Tensor> in = fitted(given), out(outputs.size()), all(tensors.size());
+  std::vector<int> wanted(outputs.size());
+  std::iota(wanted.begin(), wanted.end(), 0);
+  std::vector<Tensor> results(wanted.size());
+  run(all, wanted, results.data(), seconds);
+  return results;
+}
+
+void CompiledProgram::prepare() {
+  bound_.resize(inputs.size());
+  fresh_.resize(outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const ProgramOutput& o = outputs[i];
-    if (o.input >= 0)
-      out[i] = in[o.input];
-    else if (o.writes >= 0)
-      out[i] = in[o.writes];
-    else
-      out[i] = empty(o.sizes, o.dtype);
+    if (outputs[i].writes >= 0)
+      written_.push_back(static_cast<int>(i));
+    else if (outputs[i].input < 0)
+      made_.push_back(static_cast<int>(i));
   }
-  for (size_t i = 0; i < tensors.size(); ++i) all[i] = tensor_at(tensors[i], in, out);
-  for (const CompiledStep& step : steps) {
-    const auto started = std::chrono::steady_clock::now();
-    if (step.kernel) {
-      launch(step, all);
+  memory_.emplace(*this, empty(Sizes{static_cast<int64_t>(arena_bytes)}, DType::uint8_));
+}
+
+void CompiledProgram::bind(std::span<const Given> given) {
+  for (const Given& g : given) {
+    if (inputs[g.input].number) {
+      bind_number(g);
     } else {
-      call(step, all);
+      passing_.push_back(g.input);
+      bind_tensor(g.input, g.tensor);
     }
+  }
+}
+
+// A tensor that is kept lives on, so what was checked once holds while its memory is the same.
+void CompiledProgram::bind_kept() {
+  for (const Kept& k : kept_) {
+    const Bound& b = bound_[k.input];
+    const bool is_given = b.tensor && b.tensor != k.tensor.get();
+    if (is_given || (b.tensor && b.data == k.tensor.bytes())) continue;
+    bind_tensor(k.input, k.tensor.get());
+  }
+}
+
+void CompiledProgram::bind_tensor(int input, TensorImpl* t) {
+  const ProgramInput& want = inputs[input];
+  if (!t || t->dtype != want.dtype || t->sizes != want.sizes) refuse(input, t, want);
+  Bound& b = bound_[input];
+  b.tensor = t;
+  b.data = t->data();
+  if (!t->contiguous) {
+    b.gathered = contiguous(Tensor(t));
+    passing_.push_back(input);
+  }
+  memory_->move_input(input, b.gathered ? b.gathered.bytes() : b.data);
+}
+
+void CompiledProgram::bind_number(const Given& given) {
+  const Tensor& number = memory_->number(given.input);
+  const bool real = given.dtype == DType::float64_;
+  switch (number.dtype()) {
+    case DType::float64_:
+      return set(number.bytes(), real ? given.real : static_cast<double>(given.integer));
+    case DType::int64_:
+      return set(number.bytes(), real ? static_cast<int64_t>(given.real) : given.integer);
+    default:
+      return set(number.bytes(), static_cast<uint8_t>(real ? given.real != 0 : given.integer != 0));
+  }
+}
+
+void CompiledProgram::allocate_outputs() {
+  for (int o : made_) {
+    fresh_[o] = empty(outputs[o].sizes, outputs[o].dtype);
+    memory_->move_output(o, fresh_[o].bytes());
+  }
+}
+
+void CompiledProgram::run_steps(double* seconds) {
+  for (size_t s = 0; s < steps.size(); ++s) {
+    const auto started = std::chrono::steady_clock::now();
+    if (steps[s].kernel)
+      launch(steps[s], memory_->pointers(s));
+    else
+      call(steps[s], memory_->operands(s), memory_->results(s));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     if (seconds) *seconds++ = took.count();
   }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    int target = outputs[i].writes;
-    if (target < 0) continue;
+  memory_->settle();
+}
+
+void CompiledProgram::write_back() {
+  for (int o : written_) {
+    const ProgramOutput& output = outputs[o];
+    const Bound& target = bound_[output.writes];
     // A written input that an unchanged one is given to, or whose elements were gathered first.
-    if (outputs[i].input >= 0 && outputs[i].input != target)
-      copy_into(given[target], in[outputs[i].input]);
-    else if (!in[target].same(given[target]))
-      copy_into(given[target], in[target]);
-    given[target]->storage->bump_version();
-    out[i] = given[target];
+    if (output.input >= 0 && output.input != output.writes)
+      copy_into(Tensor(target.tensor), elements_of(output.input));
+    else if (target.gathered)
+      copy_into(Tensor(target.tensor), target.gathered);
+    target.tensor->storage->bump_version();
   }
-  return out;
+}
+
+Tensor CompiledProgram::elements_of(int input) const {
+  if (inputs[input].number) return memory_->number(input);
+  const Bound& b = bound_[input];
+  return b.gathered ? b.gathered : Tensor(b.tensor);
+}
+
+Tensor CompiledProgram::result(int output) const {
+  const ProgramOutput& o = outputs[output];
+  if (o.writes >= 0) return Tensor(bound_[o.writes].tensor);
+  if (o.input < 0) return fresh_[output];
+  if (!inputs[o.input].number) return Tensor(bound_[o.input].tensor);
+  Tensor number = as_view(memory_->number(o.input), {}, {}, 0);
+  number->wrapped = true;
+  return number;
+}
+
+void CompiledProgram::release() {
+  for (int i : passing_) bound_[i] = {};
+  passing_.clear();
+  for (int o : made_) fresh_[o] = {};
 }
 
 }  // namespace ostinato

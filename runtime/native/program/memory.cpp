@@ -1,0 +1,99 @@
+#include "program/memory.hpp"
+
+#include "program/compiled.hpp"
+
+namespace ostinato {
+namespace {
+
+Tensor number_of(DType dtype) {
+  if (dtype == DType::float64_) return number(0.0);
+  if (dtype == DType::int64_) return number(int64_t{0});
+  return number(false);
+}
+
+// Contiguous, on memory that is somebody else's and is not known yet.
+Tensor window(DType dtype, const Sizes& sizes) {
+  Tensor t = shape_only(sizes, dtype);
+  t->storage = Storage::borrow(nullptr, static_cast<size_t>(t.numel()) * size_of(dtype), {});
+  return t;
+}
+
+}  // namespace
+
+Memory::Memory(const CompiledProgram& program, Tensor arena)
+    : arena_(std::move(arena)), constants_(program.constants) {
+  for (const ProgramInput& i : program.inputs) {
+    inputs_.push_back({nullptr, i.number ? number_of(i.dtype) : window(i.dtype, i.sizes), {}});
+  }
+  for (const ProgramOutput& o : program.outputs) {
+    outputs_.push_back({nullptr, window(o.dtype, o.sizes), {}});
+  }
+  for (const Placed& p : program.tensors) views_.push_back(view_of(p));
+  size_t count = 0;
+  for (const CompiledStep& step : program.steps) count += step.tensors.size();
+  pointers_.reserve(count);
+  steps_.resize(program.steps.size());
+  for (size_t s = 0; s < steps_.size(); ++s) add_step(program, static_cast<int>(s));
+}
+
+void Memory::add_step(const CompiledProgram& program, int s) {
+  const CompiledStep& step = program.steps[s];
+  const auto use = [&](int t, int pointer) {
+    const Placed& p = program.tensors[t];
+    const int64_t offset = p.start * static_cast<int64_t>(size_of(p.dtype));
+    if (Movable* m = movable(p)) m->uses.push_back({s, pointer, offset});
+  };
+  Step& made = steps_[s];
+  if (step.op) {
+    for (int t : step.tensors) {
+      made.operands.push_back(t < 0 ? Tensor() : views_[t]);
+      if (t >= 0) use(t, -1);
+    }
+    for (int t : step.results) {
+      made.results.push_back(views_[t]);
+      use(t, -1);
+    }
+    return;
+  }
+  made.first = static_cast<int>(pointers_.size());
+  for (int t : step.tensors) {
+    use(t, static_cast<int>(pointers_.size()));
+    pointers_.push_back(movable(program.tensors[t]) ? nullptr : views_[t].bytes());
+  }
+}
+
+Tensor Memory::view_of(const Placed& p) const {
+  if (p.space == Space::constant) return constants_[p.place];
+  if (p.space == Space::arena) {
+    Tensor typed = shape_only(p.sizes, p.dtype);
+    typed->storage = arena_->storage;
+    const int64_t first = p.place / static_cast<int64_t>(size_of(p.dtype));
+    return as_view(typed, p.sizes, p.strides, first + p.start);
+  }
+  const Tensor& whole = (p.space == Space::input ? inputs_ : outputs_)[p.place].whole;
+  return whole->wrapped ? whole : as_view(whole, p.sizes, p.strides, p.start);
+}
+
+Memory::Movable* Memory::movable(const Placed& p) {
+  if (p.space == Space::output) return &outputs_[p.place];
+  if (p.space != Space::input || inputs_[p.place].whole->wrapped) return nullptr;
+  return &inputs_[p.place];
+}
+
+void Memory::move(Movable& m, std::byte* data) {
+  if (m.data == data) return;
+  m.data = data;
+  m.whole->storage->point_at(data);
+  for (const Use& u : m.uses) {
+    if (u.pointer >= 0) pointers_[u.pointer] = data + u.offset;
+    if (std::exchange(steps_[u.step].moved, true)) continue;
+    moved_.push_back(u.step);
+  }
+}
+
+void Memory::settle() {
+  for (int s : moved_) steps_[s].moved = false;
+  moved_.clear();
+}
+
+}  // namespace ostinato
