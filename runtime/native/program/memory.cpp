@@ -14,7 +14,8 @@ Tensor number_of(DType dtype) {
 // Contiguous, on memory that is somebody else's and is not known yet.
 Tensor window(DType dtype, const Sizes& sizes) {
   Tensor t = shape_only(sizes, dtype);
-  t->storage = Storage::borrow(nullptr, static_cast<size_t>(t.numel()) * size_of(dtype), {});
+  const size_t bytes = static_cast<size_t>(t.numel()) * size_of(dtype);
+  t->storage = Storage::borrow(nullptr, bytes, kCpu, {});
   return t;
 }
 
