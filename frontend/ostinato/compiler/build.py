@@ -88,7 +88,8 @@ def _load(key: str, region: Region, name: str) -> Built | None:
 
 
 def _built(region: Region, name: str, specs: list[dict[str, Any]], programs: list[Any]) -> Built:
-    forward, backward = [*programs, None][:2]
+    forward = programs[0]
+    backward = programs[1] if len(programs) > 1 else None
     gradient = [*specs, None][1]
     ties = region.ties
     if ties.results or ties.spent:
