@@ -1,4 +1,5 @@
 // The cross-entropy loss of class scores, and its gradient.
+#include "cpu/checks.hpp"
 #include "cpu/reduce.hpp"
 #include "cpu/rows.hpp"
 
@@ -45,10 +46,7 @@ struct Classes {
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t t = target.data<int64_t>()[i];
       if ((t >= 0 && t < classes) || t == ignored) continue;
-      throw Error(ErrorKind::index, "cross_entropy: target " + std::to_string(t) +
-                                        " is out of range for " + std::to_string(classes) +
-                                        " classes; give classes from 0 to " +
-                                        std::to_string(classes - 1) + ", or ignore_index");
+      fail_target(t, classes);
     }
   }
 };

@@ -4,6 +4,7 @@
 
 #include "core/parallel.hpp"
 #include "cpu/by_dtype.hpp"
+#include "cpu/checks.hpp"
 #include "cpu/copy.hpp"
 #include "dispatch/shape_rules.hpp"
 
@@ -22,12 +23,7 @@ Tensor checked_index(const OpCall& call, const Tensor& given, int64_t size) {
   if (n == 0 || worst < static_cast<uint64_t>(size)) return index;
   int64_t at = 0;
   while (p[at] >= 0 && p[at] < size) ++at;
-  const std::string cause =
-      std::string(call.op->name) + ": index " + std::to_string(p[at]) + " is out of range for ";
-  throw Error(ErrorKind::index, size == 0 ? cause + "an axis without elements; give an empty index"
-                                          : cause + std::to_string(size) +
-                                                " rows; give indices from 0 to " +
-                                                std::to_string(size - 1));
+  fail_index(call.op->name, p[at], size);
 }
 
 // A contiguous tensor as (outer, n, inner) around one axis.
@@ -110,18 +106,6 @@ void add_at(const OpCall& call, const Around& at, const Tensor& given_index, con
     });
   }
   y.store();
-}
-
-void check_source(const OpCall& call, const char* what, const Sizes& sizes, const Sizes& x,
-                  const Tensor& index, int64_t dim) {
-  const int axis = axis_of(call.op->name, dim, x.ssize(), x);
-  Sizes needed(x.begin(), x.begin() + std::min(axis, x.ssize()));
-  for (int64_t s : index.sizes()) needed.push_back(s);
-  for (int i = axis + 1; i < x.ssize(); ++i) needed.push_back(x[i]);
-  if (sizes == needed) return;
-  throw Error(ErrorKind::shape, std::string(call.op->name) + ": " + what + " has shape " +
-                                    show(sizes) + "; give shape " + show(needed) +
-                                    ", as index_select does");
 }
 
 void index_add(const OpCall& call, std::span<Tensor> out) {

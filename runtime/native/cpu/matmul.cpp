@@ -3,6 +3,7 @@
 #include "cpu/by_dtype.hpp"
 #include "cpu/copy.hpp"
 #include "cpu/gemm.hpp"
+#include "cpu/matrices.hpp"
 #include "dispatch/op_call.hpp"
 
 namespace ostinato {
@@ -22,20 +23,6 @@ Matrix<const T> last_matrix(const Tensor& t) {
   return {t.data<const T>(), t.strides()[n - 2], t.strides()[n - 1]};
 }
 
-// `t` with all axes but the last made one, as a view; null where the strides do not allow it.
-Tensor as_rows(const Tensor& t) {
-  int64_t rows = 1, stride = t.size(-1);
-  bool first = true;
-  for (int i = t.ndim() - 2; i >= 0; --i) {
-    if (t.size(i) == 1) continue;
-    if (!first && !t.contiguous() && t.strides()[i] != stride * rows) return {};
-    if (first) stride = t.strides()[i];
-    first = false;
-    rows *= t.size(i);
-  }
-  return as_view(t, {rows, t.size(-1)}, {stride, t.strides()[t.ndim() - 1]}, t->offset);
-}
-
 Tensor matrix_of_rows(const Tensor& t, DType dtype) {
   if (t.dtype() == dtype && t.numel() > 0) {
     const Tensor rows = as_rows(t);
@@ -49,11 +36,6 @@ void multiply_rows(const Tensor& rows, Matrix<const T> b, int64_t n, const T* bi
   Products<T> p{rows.size(0), n, rows.size(1), last_matrix<T>(rows), b, c};
   p.bias = bias;
   multiply(p);
-}
-
-int64_t batch_stride(const Tensor& t, int axis, int batch_axes) {
-  const int i = axis - (batch_axes - (t.ndim() - 2));
-  return i < 0 || t.size(i) == 1 ? 0 : t.strides()[i];
 }
 
 // x (..., m, k) by y (..., k, n), both at least 2-d, into the dense `c` of shape `sizes`.
@@ -104,14 +86,6 @@ void integer_product(const Tensor& x, const Tensor& y, const Sizes& sizes, uint6
       }
     }
   });
-}
-
-// A vector as a matrix of one row or one column.
-Tensor with_axis(const Tensor& t, int at) {
-  Sizes sizes = t.sizes(), strides = t.strides();
-  sizes.insert(static_cast<size_t>(at), 1);
-  strides.insert(static_cast<size_t>(at), 1);
-  return as_view(t, std::move(sizes), std::move(strides), t->offset);
 }
 
 bool is_small_matrix(const Tensor& t, DType dtype) {

@@ -10,11 +10,6 @@ int64_t row_length(const OpCall& call) { return product(call.attr(0).as_sizes())
 
 int64_t count_rows(const Tensor& x, int64_t n) { return n == 0 ? 0 : x.numel() / n; }
 
-double rms_eps(const Attr& eps, DType dtype) {
-  if (!eps.is_none()) return eps.as_double();
-  return dtype == DType::float64_ ? 0x1p-52 : 0x1p-23;
-}
-
 void layer_norm(const OpCall& call, std::span<Tensor> out) {
   const DType dtype = compute_dtype(out[0].dtype());
   const Tensor x = contiguous_as(call.operand(0), dtype);

@@ -1,12 +1,13 @@
 // Steps of optimizers: hyperparameters are combined in float64, then one loop does the rest.
-#include "cpu/simd/optimizer.hpp"
+#include "cpu/optimizer.hpp"
 
 #include <cmath>
 #include <string>
 
 #include "cpu/isa.hpp"
-#include "dispatch/op_call.hpp"
+#include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
+#include "ops.hpp"
 
 namespace ostinato {
 
@@ -22,66 +23,84 @@ double hyperparameter(const OpCall& call, int i) {
                                     "; give a number or a 0-d tensor");
 }
 
-// The first `tensors` operands of `call`, then `factors`.
-void run_step(const OpCall& call, std::span<Tensor> out, OptimizerStep step, int tensors,
-              std::initializer_list<double> factors) {
-  Tensor operands[kMaxPointwise];
+// float64 where one of the tensors is.
+DType checked_dtype(const OpCall& call, int tensors) {
   DType dtype = DType::float32_;
-  int count = 0;
-  for (; count < tensors; ++count) {
-    operands[count] = call.operand(count);
-    const Tensor& t = operands[count];
-    if (t.sizes() != out[0].sizes()) {
-      throw Error(ErrorKind::shape, std::string(call.op->name) + ": " +
-                                        call.op->params[count].name + " has shape " +
-                                        show(t.sizes()) + ", param " + show(out[0].sizes()) +
+  for (int i = 0; i < tensors; ++i) {
+    const Tensor& t = call.operand(i);
+    if (t.sizes() != call.operand(0).sizes()) {
+      throw Error(ErrorKind::shape, std::string(call.op->name) + ": " + call.op->params[i].name +
+                                        " has shape " + show(t.sizes()) + ", param " +
+                                        show(call.operand(0).sizes()) +
                                         "; give tensors of one shape");
     }
     if (t.dtype() == DType::float64_) dtype = DType::float64_;
   }
-  uint32_t uncast = 0;
-  for (double f : factors) {
-    uncast |= 1u << count;
-    operands[count++] = number(f);
-  }
-  const InnerFn inner = OSTINATO_CHOOSE(optimizer_step(step, dtype));
-  run_pointwise({inner, nullptr, dtype, dtype, uncast}, out,
-                {operands, static_cast<size_t>(count)});
+  return dtype;
 }
 
-void sgd_step(const OpCall& call, std::span<Tensor> out) {
+StepCall read_sgd(const OpCall& call) {
   const double lr = hyperparameter(call, 2), decay = hyperparameter(call, 3);
-  run_step(call, out, OptimizerStep::sgd, 2, {decay, -lr});
+  return {OptimizerStep::sgd, 2, checked_dtype(call, 2), 2, {decay, -lr}};
 }
-OSTINATO_KERNEL(sgd_step, sgd_step);
 
-void sgd_momentum_step(const OpCall& call, std::span<Tensor> out) {
+StepCall read_momentum(const OpCall& call) {
   const double step = hyperparameter(call, 3), lr = hyperparameter(call, 4);
   const double momentum = hyperparameter(call, 5), dampening = hyperparameter(call, 6);
   const double share = step <= 1 ? 1.0 : 1.0 - dampening;
   const bool nesterov = call.attr(0).as_bool();
-  run_step(call, out, nesterov ? OptimizerStep::nesterov : OptimizerStep::momentum, 3,
-           {hyperparameter(call, 7), -lr, momentum, share});
+  return {nesterov ? OptimizerStep::nesterov : OptimizerStep::momentum,
+          3,
+          checked_dtype(call, 3),
+          4,
+          {hyperparameter(call, 7), -lr, momentum, share}};
 }
-OSTINATO_KERNEL(sgd_momentum_step, sgd_momentum_step);
 
-void adam(const OpCall& call, std::span<Tensor> out, OptimizerStep kind) {
+StepCall read_adam(const OpCall& call, OptimizerStep kind) {
   const double step = hyperparameter(call, 4), lr = hyperparameter(call, 5);
   const double beta1 = hyperparameter(call, 6), beta2 = hyperparameter(call, 7);
   const double eps = hyperparameter(call, 8), weight_decay = hyperparameter(call, 9);
   const double decay = kind == OptimizerStep::adamw ? 1.0 - lr * weight_decay : weight_decay;
-  run_step(call, out, kind, 4,
-           {decay, 1.0 - beta1, beta2, 1.0 - beta2, -(lr / (1.0 - std::pow(beta1, step))),
-            std::sqrt(1.0 - std::pow(beta2, step)), eps});
+  return {kind,
+          4,
+          checked_dtype(call, 4),
+          7,
+          {decay, 1.0 - beta1, beta2, 1.0 - beta2, -(lr / (1.0 - std::pow(beta1, step))),
+           std::sqrt(1.0 - std::pow(beta2, step)), eps}};
 }
 
-void adam_step(const OpCall& call, std::span<Tensor> out) { adam(call, out, OptimizerStep::adam); }
-OSTINATO_KERNEL(adam_step, adam_step);
-
-void adamw_step(const OpCall& call, std::span<Tensor> out) {
-  adam(call, out, OptimizerStep::adamw);
+void run_step(const OpCall& call, std::span<Tensor> out) {
+  const StepCall step = read_step(call);
+  Tensor operands[kMaxPointwise];
+  int count = 0;
+  for (; count < step.tensors; ++count) operands[count] = call.operand(count);
+  uint32_t uncast = 0;
+  for (int i = 0; i < step.factor_count; ++i) {
+    uncast |= 1u << count;
+    operands[count++] = number(step.factors[static_cast<size_t>(i)]);
+  }
+  const InnerFn inner = OSTINATO_CHOOSE(optimizer_step(step.kind, step.compute));
+  run_pointwise({inner, nullptr, step.compute, step.compute, uncast}, out,
+                {operands, static_cast<size_t>(count)});
 }
-OSTINATO_KERNEL(adamw_step, adamw_step);
+OSTINATO_KERNEL(sgd_step, run_step);
+OSTINATO_KERNEL(sgd_momentum_step, run_step);
+OSTINATO_KERNEL(adam_step, run_step);
+OSTINATO_KERNEL(adamw_step, run_step);
 
 }  // namespace
+
+StepCall read_step(const OpCall& call) {
+  switch (call.op->id) {
+    case op::sgd_step:
+      return read_sgd(call);
+    case op::sgd_momentum_step:
+      return read_momentum(call);
+    case op::adam_step:
+      return read_adam(call, OptimizerStep::adam);
+    default:
+      return read_adam(call, OptimizerStep::adamw);
+  }
+}
+
 }  // namespace ostinato

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cpu/by_dtype.hpp"
+#include "cpu/checks.hpp"
 #include "cpu/copy.hpp"
 #include "cpu/isa.hpp"
 #include "dispatch/op_call.hpp"
@@ -40,20 +41,6 @@ void rng_advance(const OpCall& call, std::span<Tensor> out) {
   next.store();
 }
 OSTINATO_KERNEL(rng_advance, rng_advance);
-
-// Bits of a lane that make a uniform number of `dtype`.
-int uniform_bits(DType dtype) {
-  switch (dtype) {
-    case DType::float16_:
-      return 11;
-    case DType::bfloat16_:
-      return 8;
-    case DType::float64_:
-      return 32;
-    default:
-      return 24;
-  }
-}
 
 void rand(const OpCall& call, std::span<Tensor> out) {
   const DType dtype = compute_dtype(out[0].dtype());
@@ -103,14 +90,7 @@ OSTINATO_KERNEL(randn, randn);
 
 void randint(const OpCall& call, std::span<Tensor> out) {
   const int64_t low = call.attr(0).as_int(), high = call.attr(1).as_int();
-  const uint64_t span = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
-  if (high <= low || span > uint64_t{1} << 32) {
-    const std::string numbers =
-        high <= low ? "-" + std::to_string(uint64_t{0} - span) : std::to_string(span);
-    throw Error(ErrorKind::value, "randint: the range from " + std::to_string(low) + " to " +
-                                      std::to_string(high) + " has " + (span == 0 ? "0" : numbers) +
-                                      " numbers; give from 1 to 2^32, low below high");
-  }
+  const uint64_t span = check_span(low, high);
   const ResultBuffer y(out[0], DType::int64_);
   for_lanes(call.operand(0), out[0].numel(), [&](const uint32_t* lanes, int64_t first, int64_t n) {
     uint64_t* to = y.data<uint64_t>() + first;

@@ -12,6 +12,20 @@ const RandomFns& random_functions();
 // What an int64[2] operand (seed, offset) holds.
 RandomState random_state(const Tensor& rng);
 
+// Bits of a lane that make a uniform number of `dtype`.
+inline int uniform_bits(DType dtype) {
+  switch (dtype) {
+    case DType::float16_:
+      return 11;
+    case DType::bfloat16_:
+      return 8;
+    case DType::float64_:
+      return 32;
+    default:
+      return 24;
+  }
+}
+
 inline constexpr int64_t kLaneBlock = 1024;  // lanes made at a time; they stay in L1
 
 // f(lanes, first, n) for the lanes first to first + n - 1 of [0, count), in parallel; `first` is

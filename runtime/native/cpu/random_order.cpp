@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "cpu/checks.hpp"
 #include "cpu/copy.hpp"
 #include "cpu/random.hpp"
 #include "dispatch/op_call.hpp"
@@ -41,9 +42,7 @@ void check_weights(const Rows& rows, int64_t needed) {
     const auto positive = std::count_if(row, row + rows.n, [](double w) { return w > 0; });
     const bool negative = std::any_of(row, row + rows.n, [](double w) { return w < 0; });
     if (!negative && positive >= needed) continue;
-    throw Error(ErrorKind::value,
-                "multinomial: a row has negative weights or too few positive ones; give weights "
-                "from 0, as many positive ones as samples (one with replacement)");
+    fail_weights();
   }
 }
 

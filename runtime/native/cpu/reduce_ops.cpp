@@ -1,6 +1,7 @@
 // Reductions over axes: sum, prod, amax, amin, any, all, argmax, argmin, mean.
 #include "core/parallel.hpp"
 #include "cpu/by_dtype.hpp"
+#include "cpu/checks.hpp"
 #include "cpu/copy.hpp"
 #include "cpu/reduce.hpp"
 #include "dispatch/shape_rules.hpp"
@@ -38,21 +39,14 @@ void prod(const OpCall& call, std::span<Tensor> out) {
 }
 OSTINATO_KERNEL(prod, prod);
 
-void need_elements(const OpCall& call, const Tensor& result) {
-  const Tensor& x = call.operand(0);
-  if (x.numel() > 0 || result.numel() == 0) return;
-  throw Error(ErrorKind::shape, std::string(call.op->name) + ": shape " + show(x.sizes()) +
-                                    " has no elements to choose from; give a tensor that has");
-}
-
 void amax(const OpCall& call, std::span<Tensor> out) {
-  need_elements(call, out[0]);
+  check_has_elements(call, out[0]);
   reduce(Reduction::maximum, call, out[0], choosing_dtype(call.operand(0).dtype()));
 }
 OSTINATO_KERNEL(amax, amax);
 
 void amin(const OpCall& call, std::span<Tensor> out) {
-  need_elements(call, out[0]);
+  check_has_elements(call, out[0]);
   reduce(Reduction::minimum, call, out[0], choosing_dtype(call.operand(0).dtype()));
 }
 OSTINATO_KERNEL(amin, amin);
@@ -85,7 +79,7 @@ OSTINATO_KERNEL(mean, mean);
 
 // The first position along one axis, or among all elements, of what `kind` chooses.
 void position(Reduction kind, const OpCall& call, const Tensor& result) {
-  need_elements(call, result);
+  check_has_elements(call, result);
   const Tensor& given = call.operand(0);
   const DType dtype = choosing_dtype(given.dtype());
   const Sizes marks = reduced_axes(call.op->name, call.attr(0), given.sizes());

@@ -33,6 +33,12 @@ T* data_or_null(const Tensor& t) {
   return t ? t.data<T>() : nullptr;
 }
 
+// The eps of rms_norm: the spacing of numbers at 1 where none is given.
+inline double rms_eps(const Attr& eps, DType dtype) {
+  if (!eps.is_none()) return eps.as_double();
+  return dtype == DType::float64_ ? 0x1p-52 : 0x1p-23;
+}
+
 // Marks (shape_rules.hpp) of one axis, counted from the front.
 inline Sizes mark_axis(int ndim, int axis) {
   Sizes marks(static_cast<size_t>(ndim), 0);

@@ -16,6 +16,7 @@ struct PointwiseEntry {
   DType produces;
   uint32_t uses;
   InnerFn inner;
+  uint16_t number;  // in the order of generate/kernels.py: names the CUDA kernel
 };
 
 struct PointwiseOp {

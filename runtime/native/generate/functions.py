@@ -15,7 +15,7 @@ def _function(name: str, root: s.Scalar, arguments: dict[str, DType]) -> str:
     body = "".join(f"  {line}\n" for line in lines)
     taken = ", ".join(f"{cpp_type(dtype)} {x}" for x, dtype in arguments.items())
     return (
-        f"inline __attribute__((always_inline)) {cpp_type(root.dtype)} {name}({taken}) {{\n"
+        f"OSTINATO_SCALAR {cpp_type(root.dtype)} {name}({taken}) {{\n"
         f"{body}  return {results[0]};\n}}\n"
     )
 
@@ -37,7 +37,10 @@ def header() -> str:
     return (
         "// Printed from ir/scalar_math.py and ir/scalar_random.py by generate/main.py.\n"
         "#pragma once\n"
-        f"{includes}\nnamespace ostinato::OSTINATO_ISA::scalar {{\n\n"
+        f"{includes}\n"
+        "#ifndef OSTINATO_SCALAR\n"
+        "#define OSTINATO_SCALAR inline __attribute__((always_inline))\n"
+        "#endif\n\nnamespace ostinato::OSTINATO_ISA::scalar {\n\n"
         + "\n".join(parts)
         + "\n}  // namespace ostinato::OSTINATO_ISA::scalar\n"
     )

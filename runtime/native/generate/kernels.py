@@ -32,6 +32,11 @@ class Kernel:
         part = "forward" if self.operand < 0 else f"gradient{self.operand}"
         return f"{self.op.name}_{part}_{self.variant}_{self.compute.name}"
 
+    @property
+    def passes_on(self) -> bool:
+        """True for a gradient that is the cotangent itself, which takes no loop."""
+        return self.operand >= 0 and self.root.kind == "argument" and self.root.payload == 0
+
 
 def variants_of(op: Op) -> tuple[str, tuple[str, ...]]:
     """The attribute that selects a kernel, and its values."""
@@ -151,14 +156,14 @@ def _dense(
     )
 
 
-def entry(kernel: Kernel) -> str:
+def entry(kernel: Kernel, number: int) -> str:
     """One row of a shard's table."""
-    identity = kernel.root.kind == "argument" and kernel.root.payload == 0 and kernel.operand >= 0
     uses = sum(1 << i for i, _ in kernel.arguments)
-    fn = "nullptr" if identity else kernel.name
+    fn = "nullptr" if kernel.passes_on else kernel.name
     return (
         f"    {{op::{_identifier(kernel.op.name)}, {kernel.variant}, {kernel.operand}, "
-        f"DType::{kernel.compute.name}_, DType::{kernel.root.dtype.name}_, {uses}u, {fn}}},"
+        f"DType::{kernel.compute.name}_, DType::{kernel.root.dtype.name}_, {uses}u, {fn}, "
+        f"{number}}},"
     )
 
 
@@ -170,12 +175,12 @@ def _identifier(name: str) -> str:
 
 def shards(count: int) -> Iterator[str]:
     """The sources of the shards."""
-    parts: list[list[Kernel]] = [[] for _ in range(count)]
+    parts: list[list[tuple[int, Kernel]]] = [[] for _ in range(count)]
     for i, kernel in enumerate(kernels()):
-        parts[i % count].append(kernel)
+        parts[i % count].append((i, kernel))
     for i, part in enumerate(parts):
-        loops = "\n".join(_loop(k) for k in part if "nullptr" not in entry(k))
-        rows = "\n".join(entry(k) for k in part)
+        loops = "\n".join(_loop(k) for _, k in part if not k.passes_on)
+        rows = "\n".join(entry(k, number) for number, k in part)
         yield (
             "// Printed from ir/ops by generate/main.py.\n"
             "#include <bit>\n#include <cmath>\n#include <cstdint>\n#include <span>\n\n"

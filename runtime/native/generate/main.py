@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=8)
     options = parser.parse_args()
     load_table()
+    import cuda
     import functions
     import kernels
     import tables
@@ -45,6 +46,8 @@ def main() -> None:
     for i, text in enumerate(kernels.shards(options.shards)):
         write(options.out / f"pointwise_{i}.cpp", text)
     write(options.out / "ops.cpp", tables.source(options.shards))
+    for name, text in cuda.sources():
+        write(options.out / name, text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+# The kernels of CUDA devices: nvcc makes a fatbin of each .cu file. Nothing of CUDA is linked.
+
+option(OSTINATO_CUDA "Compile the CUDA kernels" ON)
+set(OSTINATO_CUDA_ARCHITECTURES "80;90;100" CACHE STRING
+  "GPUs to compile for, as 90 for sm_90; the last one also as PTX, which newer GPUs translate")
+
+function(ostinato_kernels)
+  find_program(NVCC nvcc HINTS ${CUDA_PACKAGES}/bin PATHS /usr/local/cuda/bin)
+  if(NOT NVCC)
+    message(FATAL_ERROR "No nvcc, which compiles the CUDA kernels: install nvidia-cuda-nvcc, "
+      "nvidia-nvvm, nvidia-cuda-crt, nvidia-cuda-runtime and nvidia-cuda-cccl (13.0.*), or build "
+      "without them by OSTINATO_CUDA=OFF")
+  endif()
+  foreach(architecture IN LISTS OSTINATO_CUDA_ARCHITECTURES)
+    list(APPEND targets -gencode arch=compute_${architecture},code=sm_${architecture})
+    set(newest ${architecture})
+  endforeach()
+  list(APPEND targets -gencode arch=compute_${newest},code=compute_${newest})
+  set(flags -std=c++20 --expt-relaxed-constexpr -Werror all-warnings
+    -I${CMAKE_CURRENT_SOURCE_DIR}/native -I${GENERATED})
+  foreach(source IN LISTS ARGN)
+    get_filename_component(name ${source} NAME_WE)
+    set(fatbin ${CMAKE_CURRENT_BINARY_DIR}/kernels/${name}.fatbin)
+    # Bits that the CPU's kernels have too: no product is fused with the sum that takes it.
+    if(name MATCHES "^(create|optimizer|pointwise|random)")
+      set(exact -fmad=false)
+    else()
+      set(exact)
+    endif()
+    add_custom_command(
+      OUTPUT ${fatbin}
+      COMMAND ${CCACHE} ${NVCC} -c -fatbin --compress-mode=size ${flags} ${exact} ${targets}
+        -MD -MT ${fatbin} -MF ${fatbin}.d ${source} -o ${fatbin}
+      DEPENDS ${source} ostinato_generated
+      DEPFILE ${fatbin}.d
+      COMMENT "Compiling CUDA kernels ${name}"
+      VERBATIM)
+    list(APPEND fatbins ${fatbin})
+  endforeach()
+  add_custom_target(ostinato_kernels ALL DEPENDS ${fatbins})
+  install(FILES ${fatbins} DESTINATION ostinato/runtime/kernels)
+endfunction()
+
+if(OSTINATO_CUDA)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/kernels)
+  file(GLOB KERNEL_SOURCES CONFIGURE_DEPENDS native/cuda/kernels/*.cu)
+  ostinato_kernels(${KERNEL_SOURCES} ${POINTWISE_KERNELS})
+endif()

@@ -1,0 +1,111 @@
+// Reading at indices and adding at indices, each sum in the order of its elements.
+#include "cuda/kernels/index.hpp"
+
+#include "cuda/kernels/each.cuh"
+#include "cuda/kernels/elements.cuh"
+#include "cuda/kernels/failure.cuh"
+#include "cuda/kernels/indexing.cuh"
+
+namespace ostinato::cuda {
+namespace {
+
+struct alignas(16) Word16 {
+  uint64_t half[2];
+};
+
+// Index `at` of those in memory; -1 where it is out of range, which is reported.
+__device__ __forceinline__ int64_t index_at(const char* at, DType dtype, uint32_t n,
+                                            const IndexCheck& check) {
+  const int64_t found = load<int64_t>(at, dtype);
+  if (found >= 0 && found < n) return found;
+  report(check.failure, check.op, found, n);
+  return -1;
+}
+
+template <class T>
+__device__ __forceinline__ void index_select(const SelectParams& p) {
+  const int64_t item = item_of(p.index_dtype);
+  for_each(p.count, [&](uint32_t i) {
+    const uint32_t row = i / p.inner, at = i % p.inner;
+    const uint32_t outer = row / p.m, k = row % p.m;
+    const int64_t found = index_at(p.index + k * item, p.index_dtype, p.n, p.check);
+    T y{};
+    if (found >= 0) {
+      const size_t place = (static_cast<size_t>(outer) * p.n + found) * p.inner + at;
+      y = reinterpret_cast<const T*>(p.from)[place];
+    }
+    reinterpret_cast<T*>(p.to)[i] = y;
+  });
+}
+
+template <class T>
+__device__ __forceinline__ void gather(const GatherParams& p) {
+  for_each(p.count, [&](uint32_t i) {
+    const int64_t found =
+        index_at(p.index + offset_of(p.index_axes, i), p.index_dtype, p.n, p.check);
+    T y{};
+    if (found >= 0) {
+      y = *reinterpret_cast<const T*>(p.from + offset_of(p.from_axes, i) + found * p.step);
+    }
+    *reinterpret_cast<T*>(p.to + offset_of(p.to_axes, i)) = y;
+  });
+}
+
+// The first of equal places adds all that belong there.
+template <class T>
+__device__ __forceinline__ void add_sorted(const AddParams& p) {
+  using Sum = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
+  const int64_t from_item = item_of(p.from_dtype);
+  for_each(p.count, [&](uint32_t i) {
+    const uint32_t at = i % p.inner, k = i / p.inner % p.m, outer = i / p.inner / p.m;
+    const uint32_t place = p.places[k];
+    if (place >= p.n || (k > 0 && p.places[k - 1] == place)) return;
+    const size_t to_at = (static_cast<size_t>(outer) * p.n + place) * p.inner + at;
+    char* to = p.to + to_at * item_of(p.to_dtype);
+    const char* from = p.from + (static_cast<size_t>(outer) * p.m * p.inner + at) * from_item;
+    Sum sum = static_cast<Sum>(load<T>(to, p.to_dtype));
+    for (uint32_t next = k; next < p.m && p.places[next] == place; ++next) {
+      const size_t offset = static_cast<size_t>(p.numbers[next]) * p.inner;
+      sum += static_cast<Sum>(load<T>(from + offset * from_item, p.from_dtype));
+    }
+    store(to, p.to_dtype, static_cast<T>(sum));
+  });
+}
+
+}  // namespace
+
+#define OSTINATO_MOVES(SIZE, TYPE)                                   \
+  extern "C" __global__ void __launch_bounds__(kThreads)             \
+      index_select_##SIZE(const __grid_constant__ SelectParams p) {  \
+    index_select<TYPE>(p);                                           \
+  }                                                                  \
+  extern "C" __global__ void __launch_bounds__(kThreads)             \
+      gather_##SIZE(const __grid_constant__ GatherParams p) {        \
+    gather<TYPE>(p);                                                 \
+  }
+OSTINATO_MOVES(1, uint8_t)
+OSTINATO_MOVES(2, uint16_t)
+OSTINATO_MOVES(4, uint32_t)
+OSTINATO_MOVES(8, uint64_t)
+OSTINATO_MOVES(16, Word16)
+
+#define OSTINATO_ADDS(NAME, TYPE)                              \
+  extern "C" __global__ void __launch_bounds__(kThreads)       \
+      add_sorted_##NAME(const __grid_constant__ AddParams p) { \
+    add_sorted<TYPE>(p);                                       \
+  }
+OSTINATO_ADDS(float32, float)
+OSTINATO_ADDS(float64, double)
+OSTINATO_ADDS(int64, int64_t)
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    find_places(const __grid_constant__ PlacesParams p) {
+  for_each(p.count, [&](uint32_t i) {
+    const int64_t found =
+        index_at(p.index + offset_of(p.index_axes, i), p.index_dtype, p.n, p.check);
+    const uint32_t base = static_cast<uint32_t>(offset_of(p.base, i));
+    p.to[i] = found < 0 ? p.nowhere : base + static_cast<uint32_t>(found) * p.step;
+  });
+}
+
+}  // namespace ostinato::cuda

@@ -1,0 +1,69 @@
+// Sums, products and variances. Integers wrap.
+#include "cuda/kernels/reduce.cuh"
+
+namespace ostinato::cuda {
+namespace {
+
+template <class T>
+using Wrapping = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
+
+template <class T>
+struct Sum {
+  using Value = T;
+  Wrapping<T> total = 0;
+
+  __device__ void push(T x, uint32_t) { total += static_cast<Wrapping<T>>(x); }
+  __device__ void merge(const Sum& o) { total += o.total; }
+  __device__ T result(const ReduceParams& p) const {
+    const T y = static_cast<T>(total);
+    return p.divisor == 0.0 ? y : static_cast<T>(y / static_cast<T>(p.divisor));
+  }
+};
+
+template <class T>
+struct Product {
+  using Value = T;
+  Wrapping<T> total = 1;
+
+  __device__ void push(T x, uint32_t) { total *= static_cast<Wrapping<T>>(x); }
+  __device__ void merge(const Product& o) { total *= o.total; }
+  __device__ T result(const ReduceParams&) const { return static_cast<T>(total); }
+};
+
+// Mean and sum of squared distances from it (Welford 1962; joined as by Chan et al. 1979).
+template <class T>
+struct Variance {
+  using Value = T;
+  T count = 0, mean = 0, squares = 0;
+
+  __device__ void push(T x, uint32_t) {
+    count += T(1);
+    const T away = x - mean;
+    mean += away / count;
+    squares += away * (x - mean);
+  }
+  __device__ void merge(const Variance& o) {
+    if (o.count == T(0)) return;
+    const T all = count + o.count, away = o.mean - mean;
+    mean += away * (o.count / all);
+    squares += o.squares + away * away * (count * (o.count / all));
+    count = all;
+  }
+  __device__ T result(const ReduceParams& p) const {
+    const T y = squares / static_cast<T>(p.divisor);
+    return p.root ? sqrt(y) : y;
+  }
+};
+
+}  // namespace
+
+OSTINATO_REDUCTION(sum_float32, Sum<float>)
+OSTINATO_REDUCTION(sum_float64, Sum<double>)
+OSTINATO_REDUCTION(sum_int64, Sum<int64_t>)
+OSTINATO_REDUCTION(prod_float32, Product<float>)
+OSTINATO_REDUCTION(prod_float64, Product<double>)
+OSTINATO_REDUCTION(prod_int64, Product<int64_t>)
+OSTINATO_REDUCTION(var_float32, Variance<float>)
+OSTINATO_REDUCTION(var_float64, Variance<double>)
+
+}  // namespace ostinato::cuda
