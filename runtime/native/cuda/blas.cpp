@@ -63,7 +63,8 @@ struct HashProblem {
     const Shape& s = p.shape;
     uint64_t h = 0;
     const auto add = [&](uint64_t v) { h = (h ^ v) * 0x9E3779B97F4A7C15u; };
-    for (int64_t v : {s.m, s.n, s.k, s.count, s.a.leading, s.b.leading}) add(static_cast<uint64_t>(v));
+    for (int64_t v : {s.m, s.n, s.k, s.count, s.a.leading, s.b.leading})
+      add(static_cast<uint64_t>(v));
     add(static_cast<uint64_t>(s.dtype) | uint64_t{s.a.transposed} << 8 |
         uint64_t{s.b.transposed} << 9 | uint64_t{s.bias} << 10 | uint64_t{p.reduced} << 11);
     return h ^ h >> 32;

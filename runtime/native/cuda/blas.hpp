@@ -55,8 +55,8 @@ Plan& plan_for(const Shape& shape, const Operands& operands, int device);
 // Whether the product adds the bias; where not, the caller does.
 bool adds_bias(const Plan& plan);
 size_t workspace_bytes(const Plan& plan);
-// Queues the product of operands that the plan is for; the workspace has `workspace_bytes`. Allocates
-// nothing, so that it may be captured into a graph.
+// Queues the product of operands that the plan is for; the workspace has `workspace_bytes`.
+// Allocates nothing, so that it may be captured into a graph.
 void product(Plan& plan, const Operands& operands, Workspace workspace, CUstream stream);
 
 }  // namespace ostinato::cuda::blas

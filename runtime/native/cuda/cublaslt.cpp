@@ -80,8 +80,8 @@ Handle handle_of(int device) {
 
 void check(int status, const char* what) {
   if (status == 0) return;
-  throw Error(ErrorKind::device, std::string("cuBLASLt: ") + what + " failed with status " +
-                                     std::to_string(status));
+  throw Error(ErrorKind::device,
+              std::string("cuBLASLt: ") + what + " failed with status " + std::to_string(status));
 }
 
 }  // namespace ostinato::cuda::lt

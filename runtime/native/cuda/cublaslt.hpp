@@ -1,5 +1,5 @@
-// cuBLASLt, opened at run time: what of its interface the runtime uses. Names and values are those of
-// cublasLt.h of release 13.
+// cuBLASLt, opened at run time: what of its interface the runtime uses. Names and values are those
+// of cublasLt.h of release 13.
 #pragma once
 #include <cuda.h>
 
@@ -48,27 +48,24 @@ struct Heuristic {
 };
 
 // Each function's name in the library and, after it, its type.
-#define OSTINATO_CUBLASLT_FUNCTIONS(X)                                                            \
-  X(cublasLtCreate, int (*)(Handle*))                                                             \
-  X(cublasLtGetVersion, size_t (*)())                                                             \
-  X(cublasLtMatmulDescCreate, int (*)(Descriptor*, Compute, DataType))                            \
-  X(cublasLtMatmulDescDestroy, int (*)(Descriptor))                                               \
-  X(cublasLtMatmulDescSetAttribute,                                                               \
-    int (*)(Descriptor, DescriptorAttribute, const void*, size_t))                                \
-  X(cublasLtMatrixLayoutCreate, int (*)(Layout*, DataType, uint64_t, uint64_t, int64_t))          \
-  X(cublasLtMatrixLayoutDestroy, int (*)(Layout))                                                 \
-  X(cublasLtMatrixLayoutSetAttribute, int (*)(Layout, LayoutAttribute, const void*, size_t))      \
-  X(cublasLtMatmulPreferenceCreate, int (*)(Preference*))                                         \
-  X(cublasLtMatmulPreferenceDestroy, int (*)(Preference))                                         \
-  X(cublasLtMatmulPreferenceSetAttribute,                                                         \
-    int (*)(Preference, PreferenceAttribute, const void*, size_t))                                \
-  X(cublasLtMatmulAlgoGetHeuristic,                                                               \
-    int (*)(Handle, Descriptor, Layout, Layout, Layout, Layout, Preference, int, Heuristic*,      \
-            int*))                                                                                \
-  X(cublasLtMatmul,                                                                               \
-    int (*)(Handle, Descriptor, const void*, const void*, Layout, const void*, Layout,            \
-            const void*, const void*, Layout, void*, Layout, const Algorithm*, void*, size_t,     \
-            CUstream))
+#define OSTINATO_CUBLASLT_FUNCTIONS(X)                                                             \
+  X(cublasLtCreate, int (*)(Handle*))                                                              \
+  X(cublasLtGetVersion, size_t (*)())                                                              \
+  X(cublasLtMatmulDescCreate, int (*)(Descriptor*, Compute, DataType))                             \
+  X(cublasLtMatmulDescDestroy, int (*)(Descriptor))                                                \
+  X(cublasLtMatmulDescSetAttribute, int (*)(Descriptor, DescriptorAttribute, const void*, size_t)) \
+  X(cublasLtMatrixLayoutCreate, int (*)(Layout*, DataType, uint64_t, uint64_t, int64_t))           \
+  X(cublasLtMatrixLayoutDestroy, int (*)(Layout))                                                  \
+  X(cublasLtMatrixLayoutSetAttribute, int (*)(Layout, LayoutAttribute, const void*, size_t))       \
+  X(cublasLtMatmulPreferenceCreate, int (*)(Preference*))                                          \
+  X(cublasLtMatmulPreferenceDestroy, int (*)(Preference))                                          \
+  X(cublasLtMatmulPreferenceSetAttribute,                                                          \
+    int (*)(Preference, PreferenceAttribute, const void*, size_t))                                 \
+  X(cublasLtMatmulAlgoGetHeuristic, int (*)(Handle, Descriptor, Layout, Layout, Layout, Layout,    \
+                                            Preference, int, Heuristic*, int*))                    \
+  X(cublasLtMatmul, int (*)(Handle, Descriptor, const void*, const void*, Layout, const void*,     \
+                            Layout, const void*, const void*, Layout, void*, Layout,               \
+                            const Algorithm*, void*, size_t, CUstream))
 
 struct Library {
 #define OSTINATO_DECLARE(NAME, ...) std::type_identity_t<__VA_ARGS__> NAME##_ = nullptr;

@@ -20,7 +20,7 @@ struct LoopArgument {
   DType wanted;
 };
 
-// Runs a kernel made by OSTINATO_POINTWISE over the elements of the first argument, its result.
+// Runs a kernel of PointwiseParams over the elements of the first argument, its result.
 void run_loop(KernelName& kernel, std::span<const LoopArgument> arguments);
 
 // The kernel of the table's entry `number`; in cuda_pointwise.cpp, which is printed.

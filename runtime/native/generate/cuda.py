@@ -21,7 +21,7 @@ def _kernel(kernel: Kernel) -> str:
     types = "".join(f", {cpp_type(d)}" for _, d in kernel.arguments)
     taken = ", ".join(f"[[maybe_unused]] {cpp_type(d)} {names[i]}" for i, d in kernel.arguments)
     return (
-        f"OSTINATO_POINTWISE({kernel.name}) {{\n"
+        f"OSTINATO_GLOBAL({kernel.name}, PointwiseParams) {{\n"
         f"  pointwise<{out}{types}>(p, []({taken}) {{\n{body}    return {results[0]};\n  }});\n}}\n"
     )
 

@@ -21,8 +21,8 @@ __device__ __forceinline__ void transpose(const TransposeParams& p) {
   for (uint32_t i = threadIdx.y; i < kTile; i += kTileRows) {
     const uint32_t c = column + i, r = row + threadIdx.x;
     if (r < p.rows && c < p.columns) {
-      tile[i][threadIdx.x] =
-          *reinterpret_cast<const T*>(p.from + from_base + r * int64_t{sizeof(T)} + c * p.from_step);
+      tile[i][threadIdx.x] = *reinterpret_cast<const T*>(p.from + from_base +
+                                                         r * int64_t{sizeof(T)} + c * p.from_step);
     }
   }
   __syncthreads();
@@ -37,14 +37,11 @@ __device__ __forceinline__ void transpose(const TransposeParams& p) {
 
 }  // namespace
 
-#define OSTINATO_COPY(SIZE, TYPE)                                                        \
-  OSTINATO_POINTWISE(copy_##SIZE) {                                                      \
-    pointwise<TYPE, TYPE>(p, [](TYPE x) { return x; });                                  \
-  }                                                                                      \
-  extern "C" __global__ void __launch_bounds__(kTile* kTileRows)                         \
-      transpose_##SIZE(const __grid_constant__ TransposeParams p) {                      \
-    transpose<TYPE>(p);                                                                  \
-  }
+#define OSTINATO_COPY(SIZE, TYPE)                       \
+  OSTINATO_GLOBAL(copy_##SIZE, PointwiseParams) {       \
+    pointwise<TYPE, TYPE>(p, [](TYPE x) { return x; }); \
+  }                                                     \
+  OSTINATO_GLOBAL(transpose_##SIZE, TransposeParams) { transpose<TYPE>(p); }
 OSTINATO_COPY(1, uint8_t)
 OSTINATO_COPY(2, int16_t)
 OSTINATO_COPY(4, int32_t)
@@ -52,7 +49,7 @@ OSTINATO_COPY(8, int64_t)
 
 // The elements of dense `from` one after the other to places of `to` that may coincide, where the
 // last one stays.
-extern "C" __global__ void store_in_order(const __grid_constant__ StoreParams p) {
+OSTINATO_GLOBAL(store_in_order, StoreParams) {
   for (int64_t i = 0; i < p.count; ++i) {
     int64_t rest = i, offset = 0;
     for (int axis = 0; axis < p.axes; ++axis) {

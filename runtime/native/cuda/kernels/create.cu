@@ -32,17 +32,10 @@ __device__ __forceinline__ void triangle(const TriangleParams& p) {
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    iota_int64(const __grid_constant__ IotaParams p) {
-  iota<int64_t>(p);
-}
-extern "C" __global__ void __launch_bounds__(kThreads)
-    iota_float64(const __grid_constant__ IotaParams p) {
-  iota<double>(p);
-}
+OSTINATO_GLOBAL(iota_int64, IotaParams) { iota<int64_t>(p); }
+OSTINATO_GLOBAL(iota_float64, IotaParams) { iota<double>(p); }
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    one_hot(const __grid_constant__ OneHotParams p) {
+OSTINATO_GLOBAL(one_hot, OneHotParams) {
   for_each(p.count, [&](uint32_t i) {
     const uint32_t row = i / p.classes, number = i % p.classes;
     const int64_t named = load<int64_t>(p.index + row * item_of(p.index_dtype), p.index_dtype);
@@ -50,11 +43,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   });
 }
 
-#define OSTINATO_TRIANGLE(SIZE, TYPE)                                  \
-  extern "C" __global__ void __launch_bounds__(kThreads)               \
-      triangle_##SIZE(const __grid_constant__ TriangleParams p) {      \
-    triangle<TYPE>(p);                                                 \
-  }
+#define OSTINATO_TRIANGLE(SIZE, TYPE) \
+  OSTINATO_GLOBAL(triangle_##SIZE, TriangleParams) { triangle<TYPE>(p); }
 OSTINATO_TRIANGLE(1, uint8_t)
 OSTINATO_TRIANGLE(2, uint16_t)
 OSTINATO_TRIANGLE(4, uint32_t)

@@ -95,13 +95,7 @@ __device__ __forceinline__ void total_loss(const LossParams& p) {
 OSTINATO_ROWS(cross_entropy, CrossEntropyParams)
 OSTINATO_ROWS(cross_entropy_backward, CrossEntropyParams)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    total_loss_float32(const __grid_constant__ LossParams p) {
-  total_loss<float>(p);
-}
-extern "C" __global__ void __launch_bounds__(kThreads)
-    total_loss_float64(const __grid_constant__ LossParams p) {
-  total_loss<double>(p);
-}
+OSTINATO_GLOBAL(total_loss_float32, LossParams) { total_loss<float>(p); }
+OSTINATO_GLOBAL(total_loss_float64, LossParams) { total_loss<double>(p); }
 
 }  // namespace ostinato::cuda

@@ -1,8 +1,7 @@
 // multinomial: a block draws from a row of weights.
-#include "cuda/kernels/draw.hpp"
-
 #include <cmath>
 
+#include "cuda/kernels/draw.hpp"
 #include "cuda/kernels/elements.cuh"
 #include "cuda/kernels/failure.cuh"
 #include "cuda/kernels/scan.cuh"
@@ -54,8 +53,7 @@ struct KeyState {
 }  // namespace
 
 // With replacement: the first place whose running sum exceeds the number times the row's sum.
-extern "C" __global__ void __launch_bounds__(kThreads)
-    draw_again(const __grid_constant__ DrawParams p) {
+OSTINATO_GLOBAL(draw_again, DrawParams) {
   const uint32_t row = blockIdx.x;
   double* sums = p.room + static_cast<size_t>(row) * p.n;
   check_weights(p, row);
@@ -85,8 +83,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 }
 
 // Without: the places of the smallest keys -ln(u) / weight, in order.
-extern "C" __global__ void __launch_bounds__(kThreads)
-    draw_once(const __grid_constant__ DrawParams p) {
+OSTINATO_GLOBAL(draw_once, DrawParams) {
   const uint32_t row = blockIdx.x;
   const size_t start = static_cast<size_t>(row) * p.n;
   check_weights(p, row);

@@ -1,6 +1,7 @@
 // The loop of kernels in which a thread makes one element after the other.
 #pragma once
 #include "cuda/kernels/params.hpp"
+#include "cuda/kernels/target.cuh"
 
 namespace ostinato::cuda {
 

@@ -51,7 +51,7 @@ __device__ __forceinline__ const T& element(const void* p) {
 }
 
 template <class T>
-__device__ __noinline__ T load_rare(const void* p, DType dtype) {
+__device__ OSTINATO_NOINLINE T load_rare(const void* p, DType dtype) {
   switch (dtype) {
     case DType::bool_:
       return convert<T>(element<uint8_t>(p) != 0);
@@ -77,7 +77,7 @@ __device__ __noinline__ T load_rare(const void* p, DType dtype) {
 }
 
 template <class T>
-__device__ __noinline__ void store_rare(void* p, DType dtype, T v) {
+__device__ OSTINATO_NOINLINE void store_rare(void* p, DType dtype, T v) {
   switch (dtype) {
     case DType::bool_:
       *static_cast<bool*>(p) = convert<bool>(v);

@@ -1,6 +1,7 @@
 // Reports of kernels to the host.
 #pragma once
 #include "cuda/kernels/failure.hpp"
+#include "cuda/kernels/target.cuh"
 
 namespace ostinato::cuda {
 

@@ -25,8 +25,8 @@ __device__ __forceinline__ S shuffled(const S& v, F shuffle) {
 template <class S>
 __device__ __forceinline__ void join_lanes(S& state, uint32_t lanes) {
   for (uint32_t delta = lanes / 2; delta > 0; delta /= 2) {
-    state.merge(shuffled(
-        state, [=](uint32_t word) { return __shfl_down_sync(0xffffffffu, word, delta); }));
+    state.merge(
+        shuffled(state, [=](uint32_t word) { return __shfl_down_sync(0xffffffffu, word, delta); }));
   }
 }
 

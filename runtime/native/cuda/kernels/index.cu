@@ -1,9 +1,8 @@
 // Reading at indices and adding at indices, each sum in the order of its elements.
-#include "cuda/kernels/index.hpp"
-
 #include "cuda/kernels/each.cuh"
 #include "cuda/kernels/elements.cuh"
 #include "cuda/kernels/failure.cuh"
+#include "cuda/kernels/index.hpp"
 #include "cuda/kernels/indexing.cuh"
 
 namespace ostinato::cuda {
@@ -74,32 +73,22 @@ __device__ __forceinline__ void add_sorted(const AddParams& p) {
 
 }  // namespace
 
-#define OSTINATO_MOVES(SIZE, TYPE)                                   \
-  extern "C" __global__ void __launch_bounds__(kThreads)             \
-      index_select_##SIZE(const __grid_constant__ SelectParams p) {  \
-    index_select<TYPE>(p);                                           \
-  }                                                                  \
-  extern "C" __global__ void __launch_bounds__(kThreads)             \
-      gather_##SIZE(const __grid_constant__ GatherParams p) {        \
-    gather<TYPE>(p);                                                 \
-  }
+#define OSTINATO_MOVES(SIZE, TYPE)                                              \
+  OSTINATO_GLOBAL(index_select_##SIZE, SelectParams) { index_select<TYPE>(p); } \
+  OSTINATO_GLOBAL(gather_##SIZE, GatherParams) { gather<TYPE>(p); }
 OSTINATO_MOVES(1, uint8_t)
 OSTINATO_MOVES(2, uint16_t)
 OSTINATO_MOVES(4, uint32_t)
 OSTINATO_MOVES(8, uint64_t)
 OSTINATO_MOVES(16, Word16)
 
-#define OSTINATO_ADDS(NAME, TYPE)                              \
-  extern "C" __global__ void __launch_bounds__(kThreads)       \
-      add_sorted_##NAME(const __grid_constant__ AddParams p) { \
-    add_sorted<TYPE>(p);                                       \
-  }
+#define OSTINATO_ADDS(NAME, TYPE) \
+  OSTINATO_GLOBAL(add_sorted_##NAME, AddParams) { add_sorted<TYPE>(p); }
 OSTINATO_ADDS(float32, float)
 OSTINATO_ADDS(float64, double)
 OSTINATO_ADDS(int64, int64_t)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    find_places(const __grid_constant__ PlacesParams p) {
+OSTINATO_GLOBAL(find_places, PlacesParams) {
   for_each(p.count, [&](uint32_t i) {
     const int64_t found =
         index_at(p.index + offset_of(p.index_axes, i), p.index_dtype, p.n, p.check);

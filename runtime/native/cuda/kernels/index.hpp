@@ -21,8 +21,8 @@ struct SelectParams {
   IndexCheck check;
 };
 
-// Element i of `to` is that of `from` at its offset and `step` times the index. The axes are those of
-// the index; in those of `from` the stride of the indexed axis is 0.
+// Element i of `to` is that of `from` at its offset and `step` times the index. The axes are those
+// of the index; in those of `from` the stride of the indexed axis is 0.
 struct GatherParams {
   const char* from;
   const char* index;

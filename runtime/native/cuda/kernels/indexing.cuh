@@ -1,6 +1,7 @@
 // From the number of an element to where it lies.
 #pragma once
 #include "cuda/kernels/params.hpp"
+#include "cuda/kernels/target.cuh"
 
 namespace ostinato::cuda {
 

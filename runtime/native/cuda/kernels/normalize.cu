@@ -69,8 +69,8 @@ struct SlopeState {
 
 // g weight, as far as the chunk has elements.
 template <class T>
-__device__ __forceinline__ void weighted(const NormParams& p, const RowPlace& place,
-                                         uint32_t first, uint32_t count, T* d) {
+__device__ __forceinline__ void weighted(const NormParams& p, const RowPlace& place, uint32_t first,
+                                         uint32_t count, T* d) {
   place.read(p.g, place.row(), first, count, d);
   if (!p.weight.memory) return;
   T factor[kVector];
@@ -188,15 +188,9 @@ OSTINATO_ROWS(rms_norm, NormParams)
 OSTINATO_ROWS(layer_norm_backward, NormParams)
 OSTINATO_ROWS(rms_norm_backward, NormParams)
 
-#define OSTINATO_SLOPES(NAME, TYPE)                            \
-  extern "C" __global__ void __launch_bounds__(kThreads)       \
-      norm_slopes_##NAME(const __grid_constant__ SlopeParams p) { \
-    norm_slopes<TYPE>(p);                                      \
-  }                                                            \
-  extern "C" __global__ void __launch_bounds__(kThreads)       \
-      norm_sums_##NAME(const __grid_constant__ SlopeParams p) {   \
-    norm_sums<TYPE>(p);                                        \
-  }
+#define OSTINATO_SLOPES(NAME, TYPE)                                          \
+  OSTINATO_GLOBAL(norm_slopes_##NAME, SlopeParams) { norm_slopes<TYPE>(p); } \
+  OSTINATO_GLOBAL(norm_sums_##NAME, SlopeParams) { norm_sums<TYPE>(p); }
 OSTINATO_SLOPES(float32, float)
 OSTINATO_SLOPES(float64, double)
 

@@ -1,9 +1,8 @@
 // Steps of optimizers over many parameters at once; the arithmetic of cpu/simd/optimizer.cpp.
-#include "cuda/kernels/optimizer.hpp"
-
 #include <cmath>
 
 #include "cuda/kernels/elements.cuh"
+#include "cuda/kernels/optimizer.hpp"
 
 namespace ostinato::cuda {
 namespace {
@@ -102,11 +101,8 @@ __device__ __forceinline__ void run_step(const StepParams& p) {
 
 }  // namespace
 
-#define OSTINATO_STEP(NAME, TYPE, ...)                   \
-  extern "C" __global__ void __launch_bounds__(kThreads) \
-      NAME(const __grid_constant__ StepParams p) {       \
-    run_step<TYPE, __VA_ARGS__>(p);                      \
-  }
+#define OSTINATO_STEP(NAME, TYPE, ...) \
+  OSTINATO_GLOBAL(NAME, StepParams) { run_step<TYPE, __VA_ARGS__>(p); }
 OSTINATO_STEP(sgd_float32, float, Sgd<float>)
 OSTINATO_STEP(sgd_float64, double, Sgd<double>)
 OSTINATO_STEP(momentum_float32, float, Momentum<float, false>)

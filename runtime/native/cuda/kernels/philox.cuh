@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "cuda/kernels/target.cuh"
+
 namespace ostinato::cuda {
 
 // The four lanes of `counter` under the key `seed`.
@@ -9,7 +11,8 @@ struct Lanes {
   uint32_t at[4];
 
   __device__ __forceinline__ Lanes(uint64_t seed, uint64_t counter) {
-    uint32_t words[4] = {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0};
+    uint32_t words[4] = {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0,
+                         0};
     uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
 #pragma unroll
     for (int round = 0; round < 10; ++round) {

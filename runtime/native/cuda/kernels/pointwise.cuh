@@ -115,9 +115,4 @@ __device__ __forceinline__ void pointwise(const PointwiseParams& p, F f) {
   }
 }
 
-// The head of a printed kernel.
-#define OSTINATO_POINTWISE(NAME)                               \
-  extern "C" __global__ void __launch_bounds__(kThreads) NAME( \
-      const __grid_constant__ PointwiseParams p)
-
 }  // namespace ostinato::cuda

@@ -5,8 +5,7 @@
 
 namespace ostinato::cuda {
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    product_int64(const __grid_constant__ ProductParams p) {
+OSTINATO_GLOBAL(product_int64, ProductParams) {
   const uint32_t index = blockIdx.x * kThreads + threadIdx.x;
   if (index >= p.count) return;
   const uint32_t column = index % p.n, row = index / p.n % p.m, batch = index / p.n / p.m;

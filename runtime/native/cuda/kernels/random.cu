@@ -1,11 +1,10 @@
 // Random tensors and dropout: a thread makes the four elements of a counter.
-#include "cuda/kernels/random.hpp"
-
 #include <cmath>
 
 #include "cuda/kernels/each.cuh"
 #include "cuda/kernels/elements.cuh"
 #include "cuda/kernels/philox.cuh"
+#include "cuda/kernels/random.hpp"
 
 #define OSTINATO_ISA device
 #define OSTINATO_SCALAR __device__ __forceinline__
@@ -78,25 +77,22 @@ __device__ __forceinline__ void drop(const RandomParams& p) {
 
 }  // namespace
 
-#define OSTINATO_RANDOM(NAME)                            \
-  extern "C" __global__ void __launch_bounds__(kThreads) \
-      NAME(const __grid_constant__ RandomParams p)
+OSTINATO_GLOBAL(rand_float32, RandomParams) { uniforms<float>(p); }
+OSTINATO_GLOBAL(rand_float64, RandomParams) { uniforms<double>(p); }
+OSTINATO_GLOBAL(dropout_float32, RandomParams) { drop<float>(p); }
+OSTINATO_GLOBAL(dropout_float64, RandomParams) { drop<double>(p); }
 
-OSTINATO_RANDOM(rand_float32) { uniforms<float>(p); }
-OSTINATO_RANDOM(rand_float64) { uniforms<double>(p); }
-OSTINATO_RANDOM(dropout_float32) { drop<float>(p); }
-OSTINATO_RANDOM(dropout_float64) { drop<double>(p); }
-
-OSTINATO_RANDOM(randn_float32) {
+OSTINATO_GLOBAL(randn_float32, RandomParams) {
   const State state(p);
   for_each(p.count, [&](uint32_t i) {
-    put(p, i, device::scalar::normal(static_cast<int64_t>(state.seed),
-                                     static_cast<int64_t>(state.offset), i));
+    put(p, i,
+        device::scalar::normal(static_cast<int64_t>(state.seed), static_cast<int64_t>(state.offset),
+                               i));
   });
 }
 
 // Box-Muller pairs of all 32 bits of neighbouring lanes.
-OSTINATO_RANDOM(randn_float64) {
+OSTINATO_GLOBAL(randn_float64, RandomParams) {
   for_counters(p, [&](const Lanes& lanes, uint32_t first, uint32_t n) {
 #pragma unroll
     for (uint32_t k = 0; k < 4; k += 2) {
@@ -108,7 +104,7 @@ OSTINATO_RANDOM(randn_float64) {
   });
 }
 
-OSTINATO_RANDOM(randint) {
+OSTINATO_GLOBAL(randint, RandomParams) {
   for_counters(p, [&](const Lanes& lanes, uint32_t first, uint32_t n) {
 #pragma unroll
     for (uint32_t k = 0; k < 4; ++k) {
@@ -119,7 +115,7 @@ OSTINATO_RANDOM(randint) {
 }
 
 // The lanes themselves, as int32.
-OSTINATO_RANDOM(random_lanes) {
+OSTINATO_GLOBAL(random_lanes, RandomParams) {
   for_counters(p, [&](const Lanes& lanes, uint32_t first, uint32_t n) {
 #pragma unroll
     for (uint32_t k = 0; k < 4; ++k) {
@@ -129,7 +125,7 @@ OSTINATO_RANDOM(random_lanes) {
 }
 
 // One thread moves a state past what was drawn.
-OSTINATO_RANDOM(rng_advance) {
+OSTINATO_GLOBAL(rng_advance, RandomParams) {
   const State state(p);
   uint64_t* to = reinterpret_cast<uint64_t*>(p.to);
   to[0] = state.seed;

@@ -12,10 +12,10 @@ struct RandomParams {
   char* to;
   DType to_dtype;
   uint32_t count;
-  int32_t bits;        // of a lane that make a uniform number
-  int64_t low;         // of integers, and
-  uint64_t span;       // how many they are
-  const char* from;    // what dropout drops from, dense
+  int32_t bits;      // of a lane that make a uniform number
+  int64_t low;       // of integers, and
+  uint64_t span;     // how many they are
+  const char* from;  // what dropout drops from, dense
   DType from_dtype;
   bool is_vectorised;  // four elements of `from` and of `to` move at once
   double p;            // with which it drops

@@ -8,12 +8,16 @@
 namespace ostinato::cuda {
 
 template <class S>
+__device__ __forceinline__ void put_result(const ReduceParams& p, uint32_t row, const S& state) {
+  store(p.to + row * item_of(p.to_dtype), p.to_dtype, state.result(p));
+}
+
+template <class S>
 __device__ __forceinline__ void put_state(const ReduceParams& p, uint32_t row, const S& state) {
   if (p.splits > 1) {
     static_cast<S*>(p.states)[static_cast<size_t>(row) * p.splits + blockIdx.y] = state;
   } else {
-    const auto y = state.result(p);
-    store(p.to + row * item_of(p.to_dtype), p.to_dtype, y);
+    put_result(p, row, state);
   }
 }
 
@@ -87,7 +91,7 @@ __device__ __forceinline__ void reduce_columns(const ReduceParams& p) {
 
 // The second stage: a warp joins the states of a row.
 template <class S>
-__device__ __forceinline__ void reduce_states(ReduceParams p) {
+__device__ __forceinline__ void reduce_states(const ReduceParams& p) {
   const uint32_t row = blockIdx.x * (kThreads / kWarp) + threadIdx.x / kWarp;
   const uint32_t lane = threadIdx.x % kWarp;
   S state;
@@ -96,22 +100,12 @@ __device__ __forceinline__ void reduce_states(ReduceParams p) {
     for (uint32_t i = lane; i < p.splits; i += kWarp) state.merge(from[i]);
   }
   join_lanes(state, kWarp);
-  p.splits = 1;
-  if (row < p.rows && lane == 0) put_state(p, row, state);
+  if (row < p.rows && lane == 0) put_result(p, row, state);
 }
 
-#define OSTINATO_REDUCTION(NAME, STATE)                                   \
-  extern "C" __global__ void __launch_bounds__(kThreads)                  \
-      NAME##_rows(const __grid_constant__ ReduceParams p) {               \
-    reduce_rows<STATE>(p);                                                \
-  }                                                                       \
-  extern "C" __global__ void __launch_bounds__(kThreads)                  \
-      NAME##_columns(const __grid_constant__ ReduceParams p) {            \
-    reduce_columns<STATE>(p);                                             \
-  }                                                                       \
-  extern "C" __global__ void __launch_bounds__(kThreads)                  \
-      NAME##_states(const __grid_constant__ ReduceParams p) {             \
-    reduce_states<STATE>(p);                                              \
-  }
+#define OSTINATO_REDUCTION(NAME, STATE)                                       \
+  OSTINATO_GLOBAL(NAME##_rows, ReduceParams) { reduce_rows<STATE>(p); }       \
+  OSTINATO_GLOBAL(NAME##_columns, ReduceParams) { reduce_columns<STATE>(p); } \
+  OSTINATO_GLOBAL(NAME##_states, ReduceParams) { reduce_states<STATE>(p); }
 
 }  // namespace ostinato::cuda

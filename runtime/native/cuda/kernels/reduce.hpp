@@ -16,8 +16,8 @@ struct ReduceParams {
   void* states;
   DType from_dtype;
   DType to_dtype;
-  bool is_dense;  // elements lie side by side, in vectors
-  bool root;      // the result is a root (std)
+  bool is_dense;   // elements lie side by side, in vectors
+  bool root;       // the result is a root (std)
   uint32_t lanes;  // threads of a row: a power of two up to 32, or kThreads
   uint32_t rows;
   uint32_t n;

@@ -148,18 +148,9 @@ class Row {
 };
 
 // Kernel NAME_float32 for rows in registers, and NAME_long_float32 and NAME_long_float64 for any.
-#define OSTINATO_ROWS(NAME, PARAMS)                              \
-  extern "C" __global__ void __launch_bounds__(kThreads)         \
-      NAME##_float32(const __grid_constant__ PARAMS p) {         \
-    NAME<float, true>(p);                                        \
-  }                                                              \
-  extern "C" __global__ void __launch_bounds__(kThreads)         \
-      NAME##_long_float32(const __grid_constant__ PARAMS p) {    \
-    NAME<float, false>(p);                                       \
-  }                                                              \
-  extern "C" __global__ void __launch_bounds__(kThreads)         \
-      NAME##_long_float64(const __grid_constant__ PARAMS p) {    \
-    NAME<double, false>(p);                                      \
-  }
+#define OSTINATO_ROWS(NAME, PARAMS)                                       \
+  OSTINATO_GLOBAL(NAME##_float32, PARAMS) { NAME<float, true>(p); }       \
+  OSTINATO_GLOBAL(NAME##_long_float32, PARAMS) { NAME<float, false>(p); } \
+  OSTINATO_GLOBAL(NAME##_long_float64, PARAMS) { NAME<double, false>(p); }
 
 }  // namespace ostinato::cuda

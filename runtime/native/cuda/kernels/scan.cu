@@ -1,7 +1,6 @@
 // Running sums along an axis.
-#include "cuda/kernels/scan.cuh"
-
 #include "cuda/kernels/each.cuh"
+#include "cuda/kernels/scan.cuh"
 #include "cuda/kernels/sort.hpp"
 
 namespace ostinato::cuda {
@@ -48,15 +47,9 @@ __device__ __forceinline__ void sum_columns(const ScanParams& p) {
 
 }  // namespace
 
-#define OSTINATO_SCAN(NAME, TYPE)                              \
-  extern "C" __global__ void __launch_bounds__(kThreads)       \
-      scan_rows_##NAME(const __grid_constant__ ScanParams p) { \
-    sum_rows<TYPE>(p);                                         \
-  }                                                            \
-  extern "C" __global__ void __launch_bounds__(kThreads)       \
-      scan_columns_##NAME(const __grid_constant__ ScanParams p) { \
-    sum_columns<TYPE>(p);                                      \
-  }
+#define OSTINATO_SCAN(NAME, TYPE)                                      \
+  OSTINATO_GLOBAL(scan_rows_##NAME, ScanParams) { sum_rows<TYPE>(p); } \
+  OSTINATO_GLOBAL(scan_columns_##NAME, ScanParams) { sum_columns<TYPE>(p); }
 OSTINATO_SCAN(float32, float)
 OSTINATO_SCAN(float64, double)
 OSTINATO_SCAN(int64, int64_t)

@@ -11,8 +11,8 @@ __device__ __forceinline__ T block_scan(T v, T& total) {
   __shared__ T sums[kWarps];
   const uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   for (uint32_t delta = 1; delta < kWarp; delta *= 2) {
-    const T before = shuffled(
-        v, [=](uint32_t word) { return __shfl_up_sync(0xffffffffu, word, delta); });
+    const T before =
+        shuffled(v, [=](uint32_t word) { return __shfl_up_sync(0xffffffffu, word, delta); });
     if (lane >= delta) v += before;
   }
   __syncthreads();  // what an earlier call left has been read

@@ -1,13 +1,11 @@
 // A stable radix sort of 32-bit keys and their numbers, least digit first: each pass counts the
 // digits of each block, adds up where each block's keys of a digit go, and moves them there.
-#include "cuda/kernels/sort.hpp"
-
 #include "cuda/kernels/scan.cuh"
+#include "cuda/kernels/sort.hpp"
 
 namespace ostinato::cuda {
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    sort_count(const __grid_constant__ SortParams p) {
+OSTINATO_GLOBAL(sort_count, SortParams) {
   __shared__ uint32_t counts[kDigits];
   counts[threadIdx.x] = 0;
   __syncthreads();
@@ -20,8 +18,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 }
 
 // One block: each entry of the table becomes the sum of those before it.
-extern "C" __global__ void __launch_bounds__(kThreads)
-    sort_offsets(const __grid_constant__ SortParams p) {
+OSTINATO_GLOBAL(sort_offsets, SortParams) {
   const uint32_t entries = kDigits * p.blocks;
   uint32_t before = 0;
   for (uint32_t first = 0; first < entries; first += kThreads) {
@@ -34,8 +31,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 }
 
 // Each warp moves a run of the block's keys in order; those of one digit keep theirs.
-extern "C" __global__ void __launch_bounds__(kThreads)
-    sort_move(const __grid_constant__ SortParams p) {
+OSTINATO_GLOBAL(sort_move, SortParams) {
   constexpr uint32_t kWarps = kThreads / kWarp, kRun = kSortTile / kWarps;
   __shared__ uint32_t next[kWarps][kDigits];  // where a warp's next key of a digit goes
   const uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;

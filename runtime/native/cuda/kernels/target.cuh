@@ -3,6 +3,14 @@
 #pragma once
 #include <cstdint>
 
+#include "cuda/kernels/params.hpp"
+
+// The head of kernel NAME, found by that name, whose blocks have kThreads threads; its one
+// parameter `p` is a PARAMS.
+#define OSTINATO_GLOBAL(NAME, PARAMS) \
+  extern "C" __global__ void __launch_bounds__(kThreads) NAME(const __grid_constant__ PARAMS p)
+#define OSTINATO_NOINLINE __noinline__
+
 namespace ostinato::cuda {
 
 __device__ __forceinline__ float half_to_float(uint16_t bits) {

@@ -37,12 +37,9 @@ void one_hot(const OpCall& call, std::span<Tensor> out) {
   const int64_t n = out[0].numel();
   if (n == 0) return;
   check_size("one_hot", n);
-  const OneHotParams p{memory_of(index),
-                       memory_of(y.tensor()),
-                       index.dtype(),
-                       out[0].dtype(),
-                       static_cast<uint32_t>(n),
-                       static_cast<uint32_t>(call.attr(0).as_int())};
+  const OneHotParams p{
+      memory_of(index), memory_of(y.tensor()),    index.dtype(),
+      out[0].dtype(),   static_cast<uint32_t>(n), static_cast<uint32_t>(call.attr(0).as_int())};
   const int device = out[0].device().index;
   launch(one_hot_kernel, device, grid_for(n, device), kThreads, 0, p);
   y.store();

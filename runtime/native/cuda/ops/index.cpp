@@ -20,8 +20,9 @@ KernelName selects[] = {{"index", "index_select_1"},
                         {"index", "index_select_16"}};
 KernelName gathers[] = {
     {"index", "gather_1"}, {"index", "gather_2"}, {"index", "gather_4"}, {"index", "gather_8"}};
-KernelName adds[] = {
-    {"index", "add_sorted_float32"}, {"index", "add_sorted_float64"}, {"index", "add_sorted_int64"}};
+KernelName adds[] = {{"index", "add_sorted_float32"},
+                     {"index", "add_sorted_float64"},
+                     {"index", "add_sorted_int64"}};
 KernelName find_places_kernel{"index", "find_places"};
 
 // A contiguous tensor as (outer, n, inner) around one axis.

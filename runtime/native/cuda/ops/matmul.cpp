@@ -71,9 +71,7 @@ struct Batch {
   }
 
  private:
-  bool merges(const Sizes& strides, int i) const {
-    return strides[i - 1] == strides[i] * sizes[i];
-  }
+  bool merges(const Sizes& strides, int i) const { return strides[i - 1] == strides[i] * sizes[i]; }
 };
 
 // Queues a product; returns whether the bias is in it.
@@ -204,7 +202,7 @@ void add_in_place(const Tensor& c, const Tensor& bias) {
 // rows (m, k) by weight (n, k) transposed.
 void rows_by_weight(const Tensor& rows, const Tensor& weight, const Tensor& bias, const Tensor& c) {
   const int64_t n = weight.size(0);
-  blas::Shape shape{rows.size(0), n, rows.size(1), 1, {}, {}, n, 0, c.dtype(),
+  blas::Shape shape{rows.size(0),           n, rows.size(1), 1, {}, {}, n, 0, c.dtype(),
                     static_cast<bool>(bias)};
   as_side(rows, shape.a);
   as_side(weight, shape.b);

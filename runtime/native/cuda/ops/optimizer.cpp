@@ -11,12 +11,11 @@ namespace ostinato::cuda {
 namespace {
 
 // By kind, then float32 and float64.
-KernelName kernels[][2] = {
-    {{"optimizer", "sgd_float32"}, {"optimizer", "sgd_float64"}},
-    {{"optimizer", "momentum_float32"}, {"optimizer", "momentum_float64"}},
-    {{"optimizer", "nesterov_float32"}, {"optimizer", "nesterov_float64"}},
-    {{"optimizer", "adam_float32"}, {"optimizer", "adam_float64"}},
-    {{"optimizer", "adamw_float32"}, {"optimizer", "adamw_float64"}}};
+KernelName kernels[][2] = {{{"optimizer", "sgd_float32"}, {"optimizer", "sgd_float64"}},
+                           {{"optimizer", "momentum_float32"}, {"optimizer", "momentum_float64"}},
+                           {{"optimizer", "nesterov_float32"}, {"optimizer", "nesterov_float64"}},
+                           {{"optimizer", "adam_float32"}, {"optimizer", "adam_float64"}},
+                           {{"optimizer", "adamw_float32"}, {"optimizer", "adamw_float64"}}};
 
 // Parameters that wait for a launch together.
 class Group {
@@ -56,8 +55,8 @@ class Group {
 
   bool goes_along(const StepCall& step, const OpCall& call, std::span<Tensor> results) const {
     if (params_.parameters == 0) return true;
-    bool alike = step.kind == step_.kind && step.compute == step_.compute &&
-                 step.factors == step_.factors;
+    bool alike =
+        step.kind == step_.kind && step.compute == step_.compute && step.factors == step_.factors;
     for (int t = 0; t < step.tensors; ++t) {
       alike &= params_.from_dtypes[t] == call.operand(t).dtype();
     }

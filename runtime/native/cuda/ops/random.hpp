@@ -5,8 +5,8 @@
 
 namespace ostinato::cuda {
 
-// Sets the state that an int64[2] operand holds. What lies on the device is read by the kernel; `kept`
-// keeps its memory until the launch.
+// Sets the state that an int64[2] operand holds. What lies on the device is read by the kernel;
+// `kept` keeps its memory until the launch.
 void set_state(RandomParams& p, const Tensor& rng, Tensor& kept);
 // `count` random lanes, as int32.
 Tensor random_lanes(const Tensor& rng, int64_t count, Device device);

@@ -1,9 +1,10 @@
 // Reductions over axes: sum, prod, mean, var, std, amax, amin, any, all, argmax, argmin.
+#include "cpu/reduce.hpp"
+
 #include <limits>
 
 #include "cpu/checks.hpp"
 #include "cpu/copy.hpp"
-#include "cpu/reduce.hpp"
 #include "cuda/axes.hpp"
 #include "cuda/kernels/reduce.hpp"
 #include "cuda/ops/arguments.hpp"
@@ -38,10 +39,11 @@ Kernels lowest[] = {OSTINATO_CHOOSING("argmin_float32"), OSTINATO_CHOOSING("argm
 
 int number_of(DType t) { return t == DType::float64_ ? 1 : is_float(t) ? 0 : 2; }
 
-constexpr int64_t kStateBytes = 24;    // of the largest state
-constexpr int64_t kEnoughBlocks = 512;  // to fill a GPU; no larger, so that results do not depend on it
-constexpr int64_t kRowPart = 4096;      // elements that a block reduces at least: of a row,
-constexpr int64_t kColumnPart = 128;    // of columns
+constexpr int64_t kStateBytes = 24;  // of the largest state
+constexpr int64_t kEnoughBlocks =
+    512;                            // to fill a GPU; no larger, so that results do not depend on it
+constexpr int64_t kRowPart = 4096;  // elements that a block reduces at least: of a row,
+constexpr int64_t kColumnPart = 128;  // of columns
 constexpr int64_t kMostSplits = 1024;
 
 struct Reduction {
@@ -98,14 +100,15 @@ class Launches {
     launch(first.on(device_), device_, {across, params_.splits}, block, 0, arguments);
     if (params_.splits == 1) return;
     constexpr uint32_t kWarps = kThreads / 32;
-    launch(kernels_.states.on(device_), device_, {(params_.rows + kWarps - 1) / kWarps},
-           {kThreads}, 0, arguments);
+    launch(kernels_.states.on(device_), device_, {(params_.rows + kWarps - 1) / kWarps}, {kThreads},
+           0, arguments);
   }
 
  private:
   void split(int64_t across, int64_t least) {
     const int64_t n = params_.n;
-    const int64_t wanted = std::min({(kEnoughBlocks + across - 1) / across, n / least, kMostSplits});
+    const int64_t wanted =
+        std::min({(kEnoughBlocks + across - 1) / across, n / least, kMostSplits});
     const int64_t splits = std::max<int64_t>(1, wanted);
     const int64_t part = ((n + splits - 1) / splits + kVector - 1) / kVector * kVector;
     params_.part = static_cast<uint32_t>(std::max<int64_t>(part, 1));

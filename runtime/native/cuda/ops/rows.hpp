@@ -14,10 +14,8 @@ struct RowKernels {
     return rows.n <= kHeld * kVector * rows.lanes ? held : any_float32;
   }
 };
-#define OSTINATO_ROW_KERNELS(LIBRARY, NAME)                                  \
-  {{LIBRARY, NAME "_float32"},                                               \
-   {LIBRARY, NAME "_long_float32"},                                          \
-   {LIBRARY, NAME "_long_float64"}}
+#define OSTINATO_ROW_KERNELS(LIBRARY, NAME) \
+  {{LIBRARY, NAME "_float32"}, {LIBRARY, NAME "_long_float32"}, {LIBRARY, NAME "_long_float64"}}
 
 inline Dense dense(const Tensor& t) {
   return t ? Dense{memory_of(t), t.dtype()} : Dense{nullptr, DType::float32_};

@@ -25,9 +25,7 @@ void map_rows(const OpCall& call, const Tensor& result, RowKernels& kernels) {
   y.store();
 }
 
-void softmax(const OpCall& call, std::span<Tensor> out) {
-  map_rows(call, out[0], softmax_kernels);
-}
+void softmax(const OpCall& call, std::span<Tensor> out) { map_rows(call, out[0], softmax_kernels); }
 OSTINATO_CUDA_KERNEL(softmax, softmax);
 
 void log_softmax(const OpCall& call, std::span<Tensor> out) {
