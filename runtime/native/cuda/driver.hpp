@@ -37,6 +37,8 @@ namespace ostinato::cuda {
   X(cuMemcpyDtoDAsync)                  \
   X(cuMemcpyPeerAsync)                  \
   X(cuMemsetD8Async)                    \
+  X(cuMemsetD16Async)                   \
+  X(cuMemsetD32Async)                   \
   X(cuStreamCreateWithPriority)         \
   X(cuStreamDestroy)                    \
   X(cuStreamSynchronize)                \
@@ -57,6 +59,7 @@ namespace ostinato::cuda {
   X(cuModuleGetFunction)                \
   X(cuFuncSetAttribute)                 \
   X(cuFuncGetAttribute)                 \
+  X(cuFuncGetName)                      \
   X(cuLaunchKernel)                     \
   X(cuGraphCreate)                      \
   X(cuGraphDestroy)                     \
@@ -84,13 +87,16 @@ struct Driver {
 #undef OSTINATO_DECLARE
 };
 
-// The driver, initialised. Throws Error (runtime) naming what is missing where there is none.
+// The driver, initialised. Throws Error (device) naming what is missing where there is none.
 const Driver& driver();
 // Whether there is a driver and a device that it runs.
 bool is_available();
-// Throws Error (runtime) with the driver's name and text of `result` unless it is CUDA_SUCCESS;
-// `what` is the call of ours that failed.
-void check(CUresult result, const char* what);
+// Throws Error (device) with the driver's name and text of `result`; `what` failed.
+[[noreturn]] void fail(CUresult result, const std::string& what);
+inline void check(CUresult result, const char* what) {
+  if (result != CUDA_SUCCESS) [[unlikely]]
+    fail(result, what);
+}
 
 // `OSTINATO_CUDA(cuMemFree, p)` calls and checks.
 #define OSTINATO_CUDA(name, ...) \
