@@ -4,11 +4,13 @@ PYTHON ?= python3
 BUILD ?= build/dev
 PYTEST_ARGS ?=
 SANITIZER ?= address
+# The GPU that development builds have kernels for, as 90 for sm_90; wheels have them for all.
+CUDA_ARCHITECTURES ?= 90
 
 bin := .venv/bin
 stamps := .venv/stamps
 pip := $(bin)/python -m pip install --quiet --disable-pip-version-check
-native_sources = $(shell find runtime/native -name '*.[ch]pp')
+native_sources = $(shell find runtime/native tests/cuda_on_cpu -name '*.[ch]pp' -o -name '*.cu*')
 build_needs = $(shell $(bin)/python -c \
   'import shlex, tomllib; print(shlex.join(tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"]))')
 sanitizer_library = $(or $(if $(filter address,$(SANITIZER)),asan),$(if \
@@ -23,6 +25,8 @@ editable := --no-build-isolation --config-settings=wheel.cmake=false \
 dev: $(stamps)/base $(BUILD)/build.ninja
 	@$(bin)/cmake --build $(BUILD)
 	@cp --update --remove-destination $(BUILD)/_C.*.so runtime/
+	@mkdir -p runtime/kernels
+	@cp --update --remove-destination $(BUILD)/kernels/*.fatbin runtime/kernels/
 
 test: dev $(stamps)/test
 	$(bin)/python -m pytest $(PYTEST_ARGS)
@@ -91,8 +95,9 @@ $(stamps)/%: $(stamps)/base
 
 $(BUILD)/build.ninja: $(stamps)/base
 	$(bin)/cmake -S runtime -B $(BUILD) -G Ninja -D CMAKE_MAKE_PROGRAM=$(CURDIR)/$(bin)/ninja \
-	  -D Python_EXECUTABLE=$(CURDIR)/$(bin)/python -D OSTINATO_WERROR=ON
+	  -D Python_EXECUTABLE=$(CURDIR)/$(bin)/python -D OSTINATO_WERROR=ON \
+	  -D OSTINATO_CUDA_ARCHITECTURES="$(CUDA_ARCHITECTURES)" -D OSTINATO_CUDA_ON_CPU=ON
 	@touch $@
 
 clean:
-	rm -rf build dist runtime/_C.*.so
+	rm -rf build dist runtime/kernels runtime/_C.*.so

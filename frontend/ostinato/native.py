@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from .device import device
 from .ir import dtypes, errors
 from .runtime import _C
+
+# In the folder that nvidia-cublas is installed in.
+CUBLASLT = "nvidia/cu13/lib/libcublasLt.so.13"
 
 
 def _derive(*call: Any) -> tuple[_C.Program, bool]:
@@ -31,6 +35,7 @@ def connect() -> None:
     _C.set_derive(_derive)
     _C.set_device_class(device)
     _C.set_kernel_folder(str(Path(_C.__file__).parent / "kernels"))
+    _C.set_cublaslt_places([f"{entry}/{CUBLASLT}" for entry in sys.path])
     _C.load_blas(str(_blas()))
 
 

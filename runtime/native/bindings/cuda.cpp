@@ -1,9 +1,12 @@
 // ot.cuda: devices, streams, events.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "bindings/casters.hpp"
+#include "cuda/blas.hpp"
 #include "cuda/context.hpp"
+#include "cuda/cublaslt.hpp"
 #include "cuda/driver.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/memory.hpp"
@@ -33,6 +36,9 @@ void bind_cuda(nb::module_& m) {
   m.def(
       "set_kernel_folder", [](const std::string& folder) { cuda::set_kernel_folder(folder); },
       "folder"_a);
+  m.def(
+      "set_cublaslt_places",
+      [](std::vector<std::string> paths) { cuda::lt::set_places(std::move(paths)); }, "paths"_a);
   m.def("cuda_is_available", &cuda::is_available);
   m.def("cuda_export", &export_to, "tensor"_a, "stream"_a.none());
   m.def(

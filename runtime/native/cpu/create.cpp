@@ -20,6 +20,7 @@ void full(const OpCall& call, std::span<Tensor> out) {
   copy_into(out[0], value);
 }
 OSTINATO_KERNEL(full, full);
+OSTINATO_CUDA_KERNEL(full, full);
 
 void iota(const OpCall& call, std::span<Tensor> out) {
   const Tensor &start = call.operand(0), &step = call.operand(1);

@@ -1,7 +1,9 @@
-// Kernels that put tensors together: cat, pad, flip, and writes to parts of a copy.
+// Kernels that put tensors together: cat, pad, flip, and writes to parts of a copy. They are made
+// of copies of views, and so serve every device.
 #include "cpu/by_dtype.hpp"
 #include "cpu/copy.hpp"
 #include "cpu/parts.hpp"
+#include "cuda/copy.hpp"
 
 namespace ostinato {
 namespace {
@@ -17,6 +19,7 @@ void cat(const OpCall& call, std::span<Tensor> out) {
   }
 }
 OSTINATO_KERNEL(cat, cat);
+OSTINATO_CUDA_KERNEL(cat, cat);
 
 void pad(const OpCall& call, std::span<Tensor> out) {
   Tensor x = call.operand(0), inside = out[0];
@@ -45,6 +48,7 @@ void pad(const OpCall& call, std::span<Tensor> out) {
   copy_into(inside, x);
 }
 OSTINATO_KERNEL(pad, pad);
+OSTINATO_CUDA_KERNEL(pad, pad);
 
 void flip(const OpCall& call, std::span<Tensor> out) {
   Tensor x = call.operand(0);
@@ -57,6 +61,7 @@ void flip(const OpCall& call, std::span<Tensor> out) {
   copy_into(out[0], x);
 }
 OSTINATO_KERNEL(flip, flip);
+OSTINATO_CUDA_KERNEL(flip, flip);
 
 void slice_scatter(const OpCall& call, std::span<Tensor> out) {
   const Tensor &x = call.operand(0), &src = call.operand(1);
@@ -78,6 +83,7 @@ void slice_scatter(const OpCall& call, std::span<Tensor> out) {
   copy_into(part, broadcast_to(src, part.sizes()));
 }
 OSTINATO_KERNEL(slice_scatter, slice_scatter);
+OSTINATO_CUDA_KERNEL(slice_scatter, slice_scatter);
 
 void select_scatter(const OpCall& call, std::span<Tensor> out) {
   const Tensor &x = call.operand(0), &src = call.operand(1);
@@ -103,6 +109,7 @@ void select_scatter(const OpCall& call, std::span<Tensor> out) {
   copy_into(part, broadcast_to(src, part.sizes()));
 }
 OSTINATO_KERNEL(select_scatter, select_scatter);
+OSTINATO_CUDA_KERNEL(select_scatter, select_scatter);
 
 // In row-major order and by one thread: of elements on one place the last wins.
 template <class T>
@@ -143,12 +150,17 @@ void as_strided_scatter(const OpCall& call, std::span<Tensor> out) {
   const ResultBuffer y(out[0], x.dtype());
   copy_into(y.tensor(), x);
   const Tensor source = contiguous_as(broadcast_to(src, sizes), x.dtype());
-  for_size(size_of(x.dtype()), [&]<class T>(T) {
-    store_in_order(source.data<T>(), y.data<T>(), sizes, strides, offset);
-  });
+  if (y.tensor().device().is_cuda()) {
+    cuda::store_in_order(y.tensor(), source, sizes, strides, offset);
+  } else {
+    for_size(size_of(x.dtype()), [&]<class T>(T) {
+      store_in_order(source.data<T>(), y.data<T>(), sizes, strides, offset);
+    });
+  }
   y.store();
 }
 OSTINATO_KERNEL(as_strided_scatter, as_strided_scatter);
+OSTINATO_CUDA_KERNEL(as_strided_scatter, as_strided_scatter);
 
 }  // namespace
 }  // namespace ostinato

@@ -11,6 +11,10 @@ void copy_into(const Tensor& to, const Tensor& from, bool non_blocking = false);
 // The same by a kernel, for any strides and dtypes: both lie on one device, or `from` is a number
 // or a CPU tensor of one element, which goes as a parameter.
 void copy_strided(const Tensor& to, const Tensor& from);
+// Puts the elements of dense `from` one after the other where those of a view of dense `to` lie;
+// where these coincide the last one stays.
+void store_in_order(const Tensor& to, const Tensor& from, const Sizes& sizes, const Sizes& strides,
+                    int64_t offset);
 // Waits for the current stream and reads `bytes` (at most 16) of device memory.
 void read_small(int device, const void* from, void* to, size_t bytes);
 

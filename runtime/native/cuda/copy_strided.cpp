@@ -1,18 +1,20 @@
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "cpu/strided.hpp"
 #include "cuda/copy.hpp"
 #include "cuda/kernels/copy.hpp"
-#include "cuda/launch.hpp"
+#include "cuda/ops/arguments.hpp"
 #include "cuda/pointwise.hpp"
 #include "dispatch/op_table.hpp"
+#include "dispatch/shape_rules.hpp"
 #include "ops.hpp"
 
 namespace ostinato::cuda {
 namespace {
 
 constexpr uint32_t kMostPlanes = 65535;  // of a grid's last axis
-
-// Kernels by the size of an element: 1, 2, 4 and 8 bytes.
-int by_size(size_t item) { return __builtin_ctzll(item); }
 
 KernelName copies[] = {
     {"copy", "copy_1"}, {"copy", "copy_2"}, {"copy", "copy_4"}, {"copy", "copy_8"}};
@@ -93,6 +95,53 @@ void copy_strided(const Tensor& to, const Tensor& from) {
   const PointwiseEntry& entry = *forms[static_cast<int>(compute)];
   const LoopArgument arguments[] = {{&to, to.dtype(), compute}, {&from, from.dtype(), compute}};
   run_loop(pointwise_kernel(entry.number), arguments);
+}
+
+namespace {
+
+KernelName in_order{"copy", "store_in_order"};
+
+// Whether no two elements of a view lie in one place: each axis strides past the smaller ones.
+bool is_injective(const Sizes& sizes, const Sizes& strides) {
+  std::vector<std::pair<int64_t, int64_t>> axes;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] > 1) axes.push_back({std::abs(strides[i]), sizes[i]});
+  }
+  std::sort(axes.begin(), axes.end());
+  int64_t reach = 0;
+  for (const auto& [stride, size] : axes) {
+    if (stride <= reach) return false;
+    reach += stride * (size - 1);
+  }
+  return true;
+}
+
+}  // namespace
+
+void store_in_order(const Tensor& to, const Tensor& from, const Sizes& sizes, const Sizes& strides,
+                    int64_t offset) {
+  if (from.numel() == 0) return;
+  if (is_injective(sizes, strides)) {
+    return cuda::copy_into(as_view(to, sizes, strides, to->offset + offset), from);
+  }
+  const int64_t item = static_cast<int64_t>(size_of(to.dtype()));
+  StoreParams p{memory_of(from),
+                memory_of(to) + offset * item,
+                from.numel(),
+                static_cast<int32_t>(item),
+                0,
+                {},
+                {}};
+  for (int i = sizes.ssize() - 1; i >= 0; --i) {
+    if (sizes[i] == 1) continue;
+    if (p.axes == 2 * kMostAxes) {
+      throw Error(ErrorKind::shape, "as_strided_scatter: size " + show(sizes) +
+                                        " has too many axes for CUDA; give at most 16");
+    }
+    p.sizes[p.axes] = sizes[i];
+    p.strides[p.axes++] = strides[i] * item;
+  }
+  launch(in_order, to.device().index, {1}, 1, 0, p);
 }
 
 }  // namespace ostinato::cuda

@@ -36,7 +36,9 @@ __device__ __forceinline__ S reduce_dense(const char* row, DType dtype, uint32_t
 #pragma unroll
     for (int k = 0; k < kVector; ++k) state.push(x[k], j + k);
   }
-  if (whole + lane < end) state.push(load<T>(row + (whole + lane) * item, dtype), whole + lane);
+  for (uint32_t j = whole + lane; j < end; j += lanes) {
+    state.push(load<T>(row + j * item, dtype), j);
+  }
   return state;
 }
 
