@@ -41,9 +41,11 @@ class Run:
     total: int = 0
     losses: list[float] = field(default_factory=list[float])
     tested: dict[int, float] = field(default_factory=dict[int, float])
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
-        self.model = LanguageModel(replace(MINIGPT, classes=len(self.characters)))
+        config = replace(MINIGPT, classes=len(self.characters))
+        self.model = LanguageModel(config).to(self.device)
         self.opt = optim.AdamW(
             self.model.parameters(), lr=self.lr, betas=(0.9, 0.95), weight_decay=0.1
         )
@@ -51,7 +53,7 @@ class Run:
 
     def advance(self, step: Step, x: ot.Tensor, y: ot.Tensor) -> float:
         """Take one training step; the loss."""
-        loss = step(x, y).item()
+        loss = step(x.to(self.device), y.to(self.device)).item()
         self.losses.append(loss)
         self.schedule.step()
         return loss
@@ -67,14 +69,14 @@ class Run:
         console.print(f"checkpoint   {path}")
 
     @classmethod
-    def load(cls, path: Path) -> Run:
-        """The run of a checkpoint."""
+    def load(cls, path: Path, device: str) -> Run:
+        """The run of a checkpoint, on `device`."""
         if not path.exists():
             raise click.ClickException(f"{path} is not there; train first, or name another --out")
         tensors, metadata = read_safetensors(path)
         values = {name: json.loads(text) for name, text in metadata.items()}
         values["tested"] = {int(step): loss for step, loss in values["tested"].items()}
-        run = cls(**values)
+        run = cls(**values, device=device)
         parts: dict[str, dict[str, ot.Tensor]] = {"model": {}, "optimizer": {}}
         for name, t in tensors.items():
             part, rest = name.split(".", 1)
@@ -120,9 +122,8 @@ def held_out_loss(run: Run, corpus: Corpus, batch: int) -> float:
     """The mean loss of text that is not trained on."""
     generator = Generator().manual_seed(0)
     with ot.no_grad():
-        losses = [
-            run.model(*corpus.batch(batch, LENGTH, generator, test=True)).item() for _ in range(4)
-        ]
+        batches = [corpus.batch(batch, LENGTH, generator, test=True) for _ in range(4)]
+        losses = [run.model(x.to(run.device), y.to(run.device)).item() for x, y in batches]
     return sum(losses) / len(losses)
 
 
@@ -145,8 +146,9 @@ def generate(run: Run, prompt: str, count: int, seed: int, temperature: float = 
     generator = Generator().manual_seed(seed)
     with ot.no_grad():
         for _ in range(count):
-            scores = run.model.logits(numbers[-LENGTH:].unsqueeze(0))[0, -1]
-            chosen = ot.softmax(scores / temperature, 0).multinomial(1, generator=generator)
+            seen = numbers[-LENGTH:].unsqueeze(0).to(run.device)
+            likely = ot.softmax(run.model.logits(seen)[0, -1] / temperature, 0).cpu()
+            chosen = likely.multinomial(1, generator=generator)
             numbers = ot.cat([numbers, chosen])
     return corpus.decode(numbers.tolist())
 
@@ -196,13 +198,13 @@ def main(
     ot.manual_seed(seed)
     out = out or Path("runs/minigpt")
     if prompt is not None:
-        click.echo(generate(Run.load(out / CHECKPOINT), prompt, characters, seed))
+        run = Run.load(out / CHECKPOINT, device)
+        click.echo(generate(run, prompt, characters, seed))
         return
     text = data.read_text(encoding="utf-8", errors="replace") if data else standard_library()
-    run = Run.load(out / CHECKPOINT) if resume else None
+    run = Run.load(out / CHECKPOINT, device) if resume else None
     corpus = Corpus(text, run.characters if run else None)
-    run = run or Run(corpus.characters, lr)
-    run.model.to(device)
+    run = run or Run(corpus.characters, lr, device=device)
     eager, fast = (training_step(run.model, run.opt, c) for c in (False, True))
     console.print(f"text         {len(text):,} characters, {len(corpus.characters)} different ones")
     with Interruption() as stop:

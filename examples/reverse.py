@@ -46,7 +46,7 @@ def exact(model: LanguageModel, generator: Generator, count: int = 256) -> float
     """
     line, following = lines(count, generator)
     with ot.no_grad():
-        predicted = model.logits(line).argmax(-1)
+        predicted = model.logits(line.to(model.head.weight.device)).argmax(-1).cpu()
     right = (predicted == following) | (following == IGNORED)
     return right.all(1).float().mean().item()
 
@@ -64,7 +64,7 @@ def main(
     step = training_step(model, opt, compiled)
     with Bar(steps, "tokens") as bar:
         for _ in range(steps):
-            x, y = lines(batch, generator)
+            x, y = (t.to(device) for t in lines(batch, generator))
             bar.advance(step(x, y).item(), x.numel())
     console.print(f"exact lines  {exact(model, generator):.1%} of 256 new ones")
     plot(out / "loss.png", "reverse", {"training": dict(enumerate(bar.losses, start=1))})

@@ -37,9 +37,11 @@ def epochs(loader: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
 def accuracy(model: VisionTransformer, test: TensorDataset) -> float:
     """The share of test images whose class the model finds."""
     right = 0
+    device = model.pos.device
     with ot.no_grad():
         for x, y in DataLoader(test, batch_size=256):
-            right += int((model.logits(x).argmax(-1) == y).sum().item())
+            predicted = model.logits(x.to(device)).argmax(-1)
+            right += int((predicted == y.to(device)).sum().item())
     return right / len(test)
 
 
@@ -67,7 +69,7 @@ def main(
     step = training_step(model, opt, compiled)
     with Bar(steps, "images") as bar:
         for x, y in islice(epochs(loader), steps):
-            bar.advance(step(x, y).item(), len(x))
+            bar.advance(step(x.to(device), y.to(device)).item(), len(x))
     console.print(f"accuracy     {accuracy(model, test):.1%} of {len(test)} test images")
     curve = dict(enumerate(bar.losses, start=1))
     plot(out / "loss.png", "vision transformer", {"training": curve})

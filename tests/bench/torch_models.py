@@ -47,11 +47,14 @@ class TorchLanguageModel(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.head = nn.Linear(config.dim, config.classes, bias=False)
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Tokens (batch, length) to scores of the next one (batch, length, classes)."""
+        h = self.tok(x) + self.pos.weight[: x.shape[1]]
+        return self.head(self.norm(self.blocks(h)))
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """The mean cross-entropy of next tokens `y` (batch, length)."""
-        h = self.tok(x) + self.pos.weight[: x.shape[1]]
-        z = self.head(self.norm(self.blocks(h)))
-        return F.cross_entropy(z.flatten(0, 1), y.flatten())
+        return F.cross_entropy(self.logits(x).flatten(0, 1), y.flatten())
 
 
 class TorchVisionTransformer(nn.Module):
@@ -67,15 +70,18 @@ class TorchVisionTransformer(nn.Module):
         self.blocks = nn.Sequential(*[Block(config, causal=False) for _ in range(config.layers)])
         self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, config.classes)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """The mean cross-entropy of labels `y` (batch,)."""
+    def logits(self, x: Tensor) -> Tensor:
+        """Images (batch, channels, size, size) to scores (batch, classes)."""
         c, batch = self.config, x.shape[0]
         side = c.image // c.patch
         tiles = x.view(batch, c.channels, side, c.patch, side, c.patch).permute(0, 2, 4, 3, 5, 1)
         patches = self.patch(tiles.reshape(batch, side * side, c.channels * c.patch**2))
         h = torch.cat([self.cls.expand(batch, -1, -1), patches], 1) + self.pos
-        z = self.head(self.norm(self.blocks(h))[:, : c.summaries].mean(1))
-        return F.cross_entropy(z, y)
+        return self.head(self.norm(self.blocks(h))[:, : c.summaries].mean(1))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """The mean cross-entropy of labels `y` (batch,)."""
+        return F.cross_entropy(self.logits(x), y)
 
 
 def twins(config: Config, seed: int = 0) -> tuple[Any, nn.Module]:
