@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import Tensor, float64
+from .. import Tensor
 from ..ops import functions
 from ..runtime import _C
 from .optimizer import Group, Optimizer, check_range, live
@@ -39,10 +39,12 @@ class Adam(Optimizer):
 
     def init_state(self, p: Tensor, group: Group) -> dict[str, Tensor]:
         return {
-            "step": functions.zeros((), dtype=float64),
             "exp_avg": functions.zeros_like(p),
             "exp_avg_sq": functions.zeros_like(p),
         }
+
+    def counts_steps(self, group: Group) -> bool:
+        return True
 
     def numbers(self, group: Group) -> tuple[Any, ...]:
         return live(group, "lr", "betas", "eps", "weight_decay")
@@ -51,7 +53,6 @@ class Adam(Optimizer):
         self, p: Tensor, grad: Tensor, state: dict[str, Tensor], numbers: tuple[Any, ...]
     ) -> None:
         step, mean, square = state["step"], state["exp_avg"], state["exp_avg_sq"]
-        step.add_(1)
         name = "adamw_step" if self.decoupled else "adam_step"
         _C.call_into(name, [p, mean, square], p, grad, mean, square, step, *numbers)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .. import Tensor, no_grad
+from .. import Tensor, float64, no_grad
 from ..nn.module import clear_grad
+from ..ops import functions
 from ..runtime import _C
 
 Group = dict[str, Any]
@@ -26,6 +27,7 @@ class Optimizer:
         self.defaults = dict(defaults)
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}
+        self._counters: list[list[Tensor]] = []
         given = list(params)
         if not given:
             raise ValueError(f"{self._name}: no parameters came; give at least one")
@@ -38,8 +40,13 @@ class Optimizer:
         return type(self).__name__
 
     def init_state(self, p: Tensor, group: Group) -> dict[str, Tensor]:
-        """The state of parameter `p` before the first step."""
+        """The state of parameter `p` before the first step, but for `step`."""
         return {}
+
+    def counts_steps(self, group: Group) -> bool:
+        """Whether the state of the parameters of `group` has `step`, a 0-d float64 counter, which
+        `update` finds advanced."""
+        return False
 
     def numbers(self, group: Group) -> tuple[Any, ...]:
         """The options of `group` that `update` takes, live: see `live`."""
@@ -67,7 +74,20 @@ class Optimizer:
         for p in params:
             self._check_parameter(p)
             self.state[p] = self.init_state(p, group)
+        self._counters.append(self._count(params) if self.counts_steps(group) else [])
         self.param_groups.append(group)
+
+    def _count(self, params: list[Tensor]) -> list[Tensor]:
+        """Gives each parameter its `step`, on its device: an element of one tensor a device, so
+        that one operation advances them all."""
+        found: list[Tensor] = []
+        for device in dict.fromkeys(p.device for p in params):
+            counted = [p for p in params if p.device == device]
+            steps = functions.zeros((len(counted),), dtype=float64, device=device)
+            for p, step in zip(counted, steps, strict=True):
+                self.state[p] = {"step": step, **self.state[p]}
+            found.append(steps)
+        return found
 
     def _check_parameter(self, p: Any) -> None:
         if not isinstance(p, Tensor):
@@ -82,12 +102,15 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient."""
         with no_grad():
-            for group in self.param_groups:
+            for group, counters in zip(self.param_groups, self._counters, strict=True):
                 numbers = self.numbers(group)
-                for p in group["params"]:
-                    grad = p.grad
-                    if grad is not None:
-                        self.update(p, grad, self.state[p], numbers)
+                changed = [p for p in group["params"] if p.grad is not None]
+                if counters:
+                    whole = len(changed) == len(group["params"])
+                    for step in counters if whole else [self.state[p]["step"] for p in changed]:
+                        step.add_(1)
+                for p in changed:
+                    self.update(p, p.grad, self.state[p], numbers)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or fill them with zeros."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import Tensor, float64
+from .. import Tensor
 from ..ops import functions
 from ..runtime import _C
 from .optimizer import Group, Optimizer, check_range, live
@@ -45,8 +45,10 @@ class SGD(Optimizer):
     def init_state(self, p: Tensor, group: Group) -> dict[str, Tensor]:
         if group["momentum"] == 0:
             return {}
-        step = functions.zeros((), dtype=float64)
-        return {"step": step, "momentum_buffer": functions.zeros_like(p)}
+        return {"momentum_buffer": functions.zeros_like(p)}
+
+    def counts_steps(self, group: Group) -> bool:
+        return group["momentum"] != 0
 
     def numbers(self, group: Group) -> tuple[Any, ...]:
         return live(group, "lr", "momentum", "dampening", "weight_decay", "nesterov")
@@ -59,7 +61,6 @@ class SGD(Optimizer):
             _C.call_into("sgd_step", [p], p, grad, lr, decay)
             return
         step, velocity = state["step"], state["momentum_buffer"]
-        step.add_(1)
         _C.call_into(
             "sgd_momentum_step", [p, velocity], p, grad, velocity, step, lr, momentum, dampening,
             decay, bool(nesterov),
