@@ -148,12 +148,21 @@ class _Rebuilding:
                 outputs.setdefault(self.grouping.of[node], []).append(node)
         for group, nodes in outputs.items():
             body = _Body(self, group, nodes)
-            yield Unit(group, body.first, list(body.inputs), [n.result for n in nodes], body)
+            reads = [self.region.views.source(v)[0] for v in body.inputs]
+            yield Unit(group, body.first, reads, [n.result for n in nodes], body)
 
     def is_leaf(self, value: SSAValue, group: Group) -> bool:
-        """True where `group` reads `value` from memory."""
+        """True where `group` reads `value` from memory.
+
+        One element of a tensor is read as a tensor of its own, so that which one it is makes no
+        other kernel.
+        """
         node = self.region.of.get(value)
         if node is None:
+            if is_view(value.owner) and count(shape_of(value)) == 1:
+                base = self.region.views.source(value)[0]
+                in_memory = self.region.views.in_memory(value) is not None
+                return in_memory and base is not value and self.is_leaf(base, group)
             return isinstance(value, BlockArgument)
         return node.is_opaque or (
             node in self.storage.stored and self.grouping.of[node] is not group
@@ -176,7 +185,7 @@ class _Rebuilding:
 
     def _fusion(self, unit: Unit) -> None:
         body: _Body = unit.body
-        op = body.build([self.values[v] for v in body.inputs])
+        op = body.build([self._outside(v) for v in body.inputs])
         self.made.append(op)
         self.values.update(zip(unit.results, op.results, strict=True))
 
