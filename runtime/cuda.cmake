@@ -18,6 +18,10 @@ function(ostinato_kernels)
   list(APPEND targets -gencode arch=compute_${newest},code=compute_${newest})
   set(flags -std=c++20 --expt-relaxed-constexpr -Werror all-warnings
     -I${CMAKE_CURRENT_SOURCE_DIR}/native -I${GENERATED})
+  set(launcher)
+  if(CCACHE)
+    set(launcher ${CCACHE})
+  endif()
   foreach(source IN LISTS ARGN)
     get_filename_component(name ${source} NAME_WE)
     set(fatbin ${CMAKE_CURRENT_BINARY_DIR}/kernels/${name}.fatbin)
@@ -29,7 +33,7 @@ function(ostinato_kernels)
     endif()
     add_custom_command(
       OUTPUT ${fatbin}
-      COMMAND ${CCACHE} ${NVCC} -c -fatbin --compress-mode=size ${flags} ${exact} ${targets}
+      COMMAND ${launcher} ${NVCC} -c -fatbin --compress-mode=size ${flags} ${exact} ${targets}
         -MD -MT ${fatbin} -MF ${fatbin}.d ${source} -o ${fatbin}
       DEPENDS ${source} ostinato_generated
       DEPFILE ${fatbin}.d
