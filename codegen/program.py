@@ -8,6 +8,7 @@ from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
+from ..ir.dialects.kernel import BatchOp
 from ..ir.dialects.kernel import FuncOp as KernelOp
 from ..ir.dialects.ot_types import NumberType, number_value
 from ..ir.dialects.program import (
@@ -41,7 +42,7 @@ def serialize(module: ModuleOp) -> dict[str, Any]:
 class _Serializing:
     def __init__(self, module: ModuleOp) -> None:
         self.main = main_of(module)
-        self.all = {k.sym_name.data: k for k in module.ops if isinstance(k, KernelOp)}
+        self.all = {k.sym_name.data: k for k in module.ops if isinstance(k, (KernelOp, BatchOp))}
         self.tensors: list[dict[str, Any]] = []
         self.constants: list[dict[str, Any]] = []
         self.instructions: list[dict[str, Any]] = []
@@ -101,9 +102,7 @@ class _Serializing:
         self.instructions.append({
             "kind": "launch", "kernel": op.kernel_name,
             "tensors": [self.number[v] for v in (*op.arguments, *op.into)],
-            "extent": kernel.extent.value.data,
-            "grain": 1 if kernel.grain is None else kernel.grain.value.data,
-            "loc": _line(op),
+            **_range(kernel), "loc": _line(op),
         })  # fmt: skip
 
     def _call(self, op: CallOp) -> None:
@@ -128,6 +127,14 @@ class _Serializing:
             given = v.index if isinstance(v, BlockArgument) else None
             found.append(_shaped(v) | {"writes": writes.get(i), "input": given})
         return found
+
+
+def _range(kernel: KernelOp | BatchOp) -> dict[str, int]:
+    """The parallel axis of a kernel; a batch is one iteration."""
+    if isinstance(kernel, BatchOp):
+        return {"extent": 1, "grain": 1}
+    grain = 1 if kernel.grain is None else kernel.grain.value.data
+    return {"extent": kernel.extent.value.data, "grain": grain}
 
 
 def _input(argument: SSAValue) -> dict[str, Any]:

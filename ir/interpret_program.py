@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import MemRefType, ModuleOp, StridedLayoutAttr
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation, SSAValue
 
-from .dialects.kernel import FuncOp
+from .dialects.kernel import FuncOp, Launchable
 from .dialects.ot_types import dtype_of, from_property, number_value
 from .dialects.program import (
     ArenaOp,
@@ -48,6 +48,7 @@ class _Run:
     def __init__(self, module: ModuleOp, inputs: Sequence[Any]) -> None:
         self.main = main_of(module)
         self.kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, FuncOp)}
+        self.launchable = Launchable(module)
         self.values: dict[SSAValue, Array] = {}
         self.arena = np.full(self._arena_size(), _POISON, np.uint8)
         self.outputs: dict[int, Array] = {}
@@ -92,7 +93,9 @@ class _Run:
     def _launch(self, op: LaunchOp) -> None:
         made = [_fresh(type_of(r)) for r in op.outputs]
         buffers = [*(self.values[v] for v in (*op.arguments, *op.into)), *made]
-        run_kernel(self.kernels[op.kernel_name], [_flat(b) for b in buffers])
+        flat = [_flat(b) for b in buffers]
+        for member in self.launchable.members(op.kernel_name, len(flat)):
+            run_kernel(self.kernels[member.kernel], [flat[b] for b in member.buffers])
         self.values.update(zip(op.outputs, made, strict=True))
 
     def _call(self, op: CallOp) -> None:

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     UNFINISHED = "unfinished"  # the reduction is complete only after all iterations
     CYCLE = "cycle"  # something between them would have to run inside of the kernel
     LIMIT = "limit"  # the kernel would take too many buffers
+    BATCH = "batch"  # an elementwise composite, which is batched with others of its kind
     STORED = "stored"  # the value is read from memory: cheaper than computing it again
 
 
@@ -153,6 +154,9 @@ class Grouping:
         """Makes `a` and `b` one group, as `fit` says they go together."""
         if not self._spaces_agree(a, b, fit):
             return Reason.DOMAIN
+        if self.target.most_batched and not (a.is_plain and b.is_plain):
+            if any(n.family for g in (a, b) for n in g.members):
+                return Reason.BATCH
         members = len(a.members) + len(b.members)
         crowded = members > 12 and self._buffers(a, b) > self.target.most_buffers
         if members > _MOST_MEMBERS or crowded:

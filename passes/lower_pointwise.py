@@ -12,8 +12,7 @@ from .lower_space import Axis, breaks
 
 _LEAST_ROW = 16
 _LONG_ROW = 8192
-_WORTH_ROWS = 200
-"""Ops that are the same for every element from which on rows are worth it."""
+_WORTH_ROWS = 4.0
 
 
 def lower_pointwise(fused: Fused, name: str) -> Kernel:
@@ -23,9 +22,9 @@ def lower_pointwise(fused: Fused, name: str) -> Kernel:
     whole = identity(size)
     for o in fused.outputs:
         items.add(o.value, through(o.link, whole))
-    length = size if fused.target.tiles else _row_length(items, size)
-    worth = _WORTH_ROWS * fused.target.default_op_cost
-    if length == size and _uniform_cost(fused, items) > worth:
+    tiles = fused.target.tiles
+    length = size if tiles else _row_length(items, size)
+    if length == size and not tiles and _uniform_cost(fused, items) > _WORTH_ROWS:
         length = divisor_near(size, _LONG_ROW // 2)
     cost = max((items.add(o.value, o.link).cost for o in fused.outputs), default=0.0)
     unroll = unroll_for(cost, list(items.inputs))

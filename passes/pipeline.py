@@ -63,6 +63,7 @@ PIPELINE = (
     Pass("simplify", "simplified", ("fast_math",)),
     Pass("fuse", "fused", ("target",)),
     Pass("lower", "kernels", ("target",)),
+    Pass("batch", "kernels", ("target",)),
     Pass("plan_memory", "planned"),
 )
 PASSES = {p.name: p for p in PIPELINE}

@@ -10,6 +10,7 @@ from xdsl.dialects.func import ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from ..ir.dialects.kernel import FuncOp as KernelOp
+from ..ir.dialects.kernel import Launchable
 from ..ir.dialects.program import (
     ArenaOp,
     CallOp,
@@ -19,7 +20,6 @@ from ..ir.dialects.program import (
     OutputOp,
     ResultOp,
     ViewOp,
-    integers,
 )
 from ..ir.errors import IRError
 from ..ir.graph import main_of, writes_of
@@ -54,6 +54,7 @@ class _Check:
     def __init__(self, before: ModuleOp, planned: ModuleOp) -> None:
         self.before, self.planned = main_of(before), main_of(planned)
         self.kernels = {k.sym_name.data: k for k in planned.ops if isinstance(k, KernelOp)}
+        self.launchable = Launchable(planned)
         self.holds: dict[SSAValue, Span] = {}
         self.root: dict[SSAValue, SSAValue] = {}
         size = self.planned.attributes.get(ARENA)
@@ -107,15 +108,22 @@ class _Check:
         self.holds[value] = span
 
     def _overlaps(self, step: LaunchOp | CallOp, reads: list[Span], writes: list[Span]) -> None:
-        aliased: set[int] = set()
-        if isinstance(step, LaunchOp):
-            given = self.kernels[step.kernel_name].aliased
-            aliased = set() if given is None else set(integers(given))
         spans = [*reads, *writes]
         for j in range(len(reads), len(spans)):
             for i in range(j):
-                if spans[i].meets(spans[j]) and not {i, j} <= aliased:
+                if spans[i].meets(spans[j]) and not self._may_be_one(step, len(spans), {i, j}):
                     raise IRError(f"plan: buffers {i} and {j} of {step} overlap")
+
+    def _may_be_one(self, step: LaunchOp | CallOp, count: int, buffers: set[int]) -> bool:
+        """True where a kernel names `buffers` as aliased, and no other of its batch uses them."""
+        if not isinstance(step, LaunchOp):
+            return False
+        members = self.launchable.members(step.kernel_name, count)
+        users = [m for m in members if buffers & set(m.buffers)]
+        if len(users) != 1:
+            return False
+        numbers = self.kernels[users[0].kernel].aliased_numbers
+        return buffers <= {users[0].buffers[n] for n in numbers}
 
     def _span(self, memory: SSAValue) -> Span:
         type_ = memory.type

@@ -26,6 +26,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from ..ir.dialects.kernel import FuncOp as KernelOp
+from ..ir.dialects.kernel import Launchable
 from ..ir.dialects.ot_types import element_type
 from ..ir.dialects.program import (
     ArenaOp,
@@ -36,7 +37,6 @@ from ..ir.dialects.program import (
     OutputOp,
     ResultOp,
     ViewOp,
-    integers,
 )
 from ..ir.dtypes import DType
 from ..ir.graph import main_of, writes_of
@@ -86,6 +86,7 @@ class _Plan:
         self.func = func
         self.ops = list(func.body.block.ops)
         self.kernels = {k.sym_name.data: k for k in module.ops if isinstance(k, KernelOp)}
+        self.launchable = Launchable(module)
         self.tensors: dict[SSAValue, Tensor] = {}
         self.blocks: list[Block] = []
         self.copies: list[tuple[SSAValue, int]] = []
@@ -188,10 +189,13 @@ class _Plan:
             self.blocks.remove(new)
 
     def _alias(self, op: LaunchOp, *buffers: int) -> None:
-        kernel = self.kernels[op.kernel_name]
-        known = () if kernel.aliased is None else integers(kernel.aliased)
-        numbers = sorted({*known, *buffers})
-        kernel.aliased = DenseArrayBase.from_list(i64, numbers)
+        total = len(op.arguments) + len(op.outputs)
+        for member in self.launchable.members(op.kernel_name, total):
+            own = {i for i, b in enumerate(member.buffers) if b in buffers}
+            if own:
+                kernel = self.kernels[member.kernel]
+                numbers = sorted({*kernel.aliased_numbers, *own})
+                kernel.aliased = DenseArrayBase.from_list(i64, numbers)
 
 
 def _read(op: Operation) -> Iterable[SSAValue]:

@@ -28,6 +28,7 @@ class Target:
     On a machine of `tiles` an iteration of the parallel axis works on whole rows, or blocks of
     columns, in registers: rows are not cut where strides change, and blocks of columns are as
     narrow as it takes (down to `column_block`, from four times that) to have `programs` iterations.
+    Launches are batched up to `most_batched` buffers; 0 leaves them apart.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Target:
     lanes: int = 16
     tiles: bool = False
     programs: int = 1
+    most_batched: int = 0
 
 
 CPU = Target(
@@ -87,5 +89,6 @@ CUDA = Target(
     lanes=8,
     tiles=True,
     programs=264,
+    most_batched=2000,
 )
 """An H100 or H200: 3.3 TB/s, about 50 TFLOP/s in float32, 132 multiprocessors."""

@@ -18,9 +18,11 @@ from fusion_cases import SMALL, TARGETS, prepared, random_region, transformer_st
 from graph_cases import Graph, random_graph
 from kernel_cases import CASES, Case, bf16, compute, f32, f64, start
 from ostinato.codegen.triton.emit import emit
+from ostinato.codegen.triton.emit_batch import emit_batch
 from ostinato.codegen.triton.emit_tiles import Tuning
 from ostinato.ir import interpret_program
-from ostinato.ir.dialects.kernel import FuncOp, ReduceOp
+from ostinato.ir.dialects.kernel import BatchOp, FuncOp, ReduceOp
+from ostinato.ir.dialects.program import LaunchOp
 from ostinato.ir.interpret_kernel import run_kernel
 from ostinato.ir.scalar import FUNCTIONS, KINDS, argument, cast, make
 from ostinato.ir.scalar_math import EXPANSIONS, expand
@@ -196,6 +198,65 @@ def test_kernels_of_a_training_step_agree(triton: Interpreter, target: Any) -> N
     g = prepared(transformer_step(layers=1))
     run_passes(g.module, ["fuse", "lower"], Options(target))
     assert check_region(triton, g) > 10
+
+
+def run_batch(
+    triton: Interpreter, batch: BatchOp, kernels: dict[str, FuncOp], buffers: Sequence[Array]
+) -> list[Array]:
+    """The buffers after a batch."""
+    made = emit_batch(batch, kernels)
+    types = [p.type.lstrip("*") for p in made.launch.parameters]
+    job = Job(made.name, made.source, made.launch.grid, {}, types, places_of(buffers),
+              list(buffers))  # fmt: skip
+    return triton.run(job)
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_batches_of_a_training_step_agree(triton: Interpreter, planned: bool) -> None:
+    g = prepared(transformer_step(layers=2))
+    names = ["fuse", "lower", "batch", *(["plan_memory"] if planned else [])]
+    run_passes(g.module, names, Options(CUDA), verify=True)
+    kernels = {k.sym_name.data: k for k in g.module.ops if isinstance(k, FuncOp)}
+    batches = {b.sym_name.data: b for b in g.module.ops if isinstance(b, BatchOp)}
+    assert len(batches) >= 3
+    assert max(len(b.members) for b in batches.values()) > 20
+    plain = interpret_program._Run._launch
+    seen: list[str] = []
+
+    def both(self: Any, op: LaunchOp) -> None:
+        batch = batches.get(op.kernel_name)
+        values = [*op.arguments, *op.into]
+        copies: dict[int, Array] = {}
+        before = [
+            copies.setdefault(self.values[v].ctypes.data, np.array(self.values[v]).reshape(-1))
+            for v in values
+        ]
+        plain(self, op)
+        if batch is None:
+            return
+        seen.append(op.kernel_name)
+        after = [self.values[v].reshape(-1) for v in (*values, *op.outputs)]
+        before += [np.zeros_like(a) for a in after[len(before) :]]
+        written = written_by(batch, kernels)
+        ours = run_batch(triton, batch, kernels, before)
+        for i in written:
+            if not are_same_bits(ours[i], after[i]):
+                np.testing.assert_allclose(ours[i], after[i], 2e-5, 2e-5)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interpret_program._Run, "_launch", both)
+        g.run()
+    assert sorted(seen) == sorted(batches)
+
+
+def written_by(batch: BatchOp, kernels: dict[str, FuncOp]) -> set[int]:
+    """The buffers that a batch stores to."""
+    found: set[int] = set()
+    for m in batch.members:
+        func = kernels[m.kernel]
+        stored = {o.operands[1] for o in func.walk() if o.name == "kernel.store"}
+        found |= {n for n, b in zip(m.buffers, func.buffers, strict=True) if b in stored}
+    return found
 
 
 def planted(triton: Interpreter, name: str, change: tuple[str, str], count: int = 50) -> None:

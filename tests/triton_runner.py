@@ -33,7 +33,7 @@ class Job:
     name: str
     source: str
     grid: tuple[int, int, int]
-    constants: dict[str, int]
+    constants: dict[str, Any]
     types: list[str]
     places: list[int]
     arrays: list[Array]

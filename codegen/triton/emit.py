@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from ...ir.dialects.kernel import FuncOp
 from ...ir.errors import CompileError
 from .emit_access import POINTERS, dtype_of, source_lines
 from .emit_functions import definitions
-from .emit_nest import Nest
+from .emit_nest import Nest, Part
 from .emit_nodes import Node
 from .emit_text import function_text
-from .emit_tiles import Tuning, tile_of
+from .emit_tiles import Tile, Tuning, tile_of
 from .kernel import Launch, Parameter, TritonKernel
 
-_STAGES = 2
-_WIDTH = 96
+STAGES = 2
+WIDTH = 96
+
+
+@dataclass(frozen=True)
+class Function:
+    """A Triton function: its text, its constants, and the device functions that it calls."""
+
+    text: str
+    constants: dict[str, int]
+    calls: list[str]
 
 
 def emit(func: FuncOp, tuning: Tuning | None = None) -> TritonKernel:
     """The Triton kernel for `func`, in the tile that `emit_tiles` chooses unless `tuning` says
     otherwise. Raises CompileError for an op without a meaning on the GPU."""
-    name = func.sym_name.data
-    if not name.isidentifier():
-        raise CompileError(f"triton: the name {name}; give the kernel a Python identifier")
     tile = tile_of(func, tuning)
-    names = _parameter_names(func)
-    pointers: dict[SSAValue, Node] = {
-        b: Node(n, (), "pointer", hint=n.removesuffix("_ptr"), named=True)
-        for b, n in zip(func.buffers, names, strict=True)
-    }
-    nest = Nest(func, tile, pointers)
-    nest.write()
-    constants = tuple(nest.constants.items())
-    body = function_text(nest.w.frames[0], [*names, *nest.constants, *nest.w.functions])
-    head = _signature(name, names, [n for n, _ in constants])
-    source = _HEADER + definitions(list(nest.w.functions)) + "\n\n" + "\n".join(
-        ["@triton.jit", head, *_docstring(func), *(body or ["    pass"]), ""])  # fmt: skip
+    function = function_of(func, tile)
     parameters = tuple(
-        Parameter(n, f"*{POINTERS[dtype_of(b).ir]}", i)
-        for i, (b, n) in enumerate(zip(func.buffers, names, strict=True))
+        Parameter(name, pointer_type(b), i)
+        for i, (b, name) in enumerate(zip(func.buffers, pointer_names(func), strict=True))
     )
-    launch = Launch((tile.grid, 1, 1), tile.num_warps, _STAGES, parameters, constants,
-                    func.aliased_numbers)  # fmt: skip
-    return TritonKernel(name, source, launch)
+    launch = Launch((tile.grid, 1, 1), tile.num_warps, STAGES, parameters,
+                    tuple(function.constants.items()), func.aliased_numbers)  # fmt: skip
+    return TritonKernel(func.sym_name.data, source_of([function]), launch)
+
+
+def source_of(functions: Sequence[Function]) -> str:
+    """A module with `functions`, the kernel last, and the device functions that they call."""
+    calls = list(dict.fromkeys(c for f in functions for c in f.calls))
+    return "\n".join([_HEADER + definitions(calls), "", *("\n\n".join(f.text for f in functions),)])
 
 
 _HEADER = """import triton
@@ -53,7 +56,40 @@ import triton.language as tl
 """
 
 
-def _parameter_names(func: FuncOp) -> list[str]:
+def function_of(func: FuncOp, tile: Tile, part: Part | None = None) -> Function:
+    """The function of a kernel; as a part of a launch it takes the program, and the extent where
+    that differs, before its pointers."""
+    name = name_of(func)
+    names = pointer_names(func)
+    pointers: dict[SSAValue, Node] = {
+        b: Node(n, (), "pointer", hint=n.removesuffix("_ptr"), named=True)
+        for b, n in zip(func.buffers, names, strict=True)
+    }
+    nest = Nest(func, tile, pointers, part)
+    nest.write()
+    if part is not None:
+        names = [n.template for n in (part.program, part.extent) if n is not None] + names
+    calls = list(nest.w.functions)
+    body = function_text(nest.w.frames[0], [*names, *nest.constants, *calls])
+    lines = [signature(name, names, list(nest.constants)), *docstring(name, func)]
+    text = "\n".join(["@triton.jit", *lines, *(body or ["    pass"]), ""])
+    return Function(text, nest.constants, calls)
+
+
+def name_of(op: FuncOp) -> str:
+    """The kernel's name, which is that of its function."""
+    name = op.sym_name.data
+    if not name.isidentifier():
+        raise CompileError(f"triton: the name {name}; give the kernel a Python identifier")
+    return name
+
+
+def pointer_type(buffer: SSAValue) -> str:
+    """The type of a buffer's pointer as signatures spell it."""
+    return f"*{POINTERS[dtype_of(buffer).ir]}"
+
+
+def pointer_names(func: FuncOp) -> list[str]:
     """One name a buffer, those of the IR where they are names."""
     found: list[str] = []
     for i, buffer in enumerate(func.buffers):
@@ -63,23 +99,24 @@ def _parameter_names(func: FuncOp) -> list[str]:
     return found
 
 
-def _signature(name: str, parameters: list[str], constants: list[str]) -> str:
+def signature(name: str, parameters: Sequence[str], constants: Sequence[str] = ()) -> str:
+    """`def name(parameters, constants):` in lines that are not too long."""
     arguments = [*parameters, *(f"{c}: tl.constexpr" for c in constants)]
     whole = f"def {name}({', '.join(arguments)}):"
-    if len(whole) <= _WIDTH:
+    if len(whole) <= WIDTH:
         return whole
-    lines, line = [f"def {name}("], ""
-    for a in arguments:
-        if len(line) + len(a) + 6 > _WIDTH:
-            lines.append(f"    {line.rstrip()}")
-            line = ""
-        line += f"{a}, "
-    return "\n".join([*lines, f"    {line.rstrip()}", "):"])
+    return "\n".join([f"def {name}(", *wrapped(f"{', '.join(arguments)},"), "):"])
 
 
-def _docstring(func: FuncOp) -> list[str]:
+def wrapped(text: str, depth: int = 1) -> list[str]:
+    """A long text as indented lines."""
+    pad = "    " * depth
+    return textwrap.wrap(text, WIDTH, initial_indent=pad, subsequent_indent=pad,
+                         break_long_words=False)  # fmt: skip
+
+
+def docstring(name: str, op: Operation) -> list[str]:
     """What the kernel is of, by its name, and the user's lines that it comes from."""
-    ops = func.sym_name.data.rstrip("0123456789").rstrip("_").replace("_", ", ")
-    lines = source_lines(func)
-    return textwrap.wrap(f'"""{ops}: {lines}"""' if lines else f'"""{ops}"""', _WIDTH,
-                         initial_indent="    ", subsequent_indent="    ")  # fmt: skip
+    ops = name.rstrip("0123456789").rstrip("_").replace("_", ", ")
+    lines = source_lines(op)
+    return wrapped(f'"""{ops}: {lines}"""' if lines else f'"""{ops}"""')

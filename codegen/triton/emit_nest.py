@@ -12,7 +12,7 @@ from ...ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, Stor
 from .emit_access import LANES, ROWS, Memory, Shape
 from .emit_convert import held_type
 from .emit_integers import as_held
-from .emit_nodes import Carried, Frame, Loop, Node, Writer, literal
+from .emit_nodes import ATOM, PRODUCT, Carried, Frame, Loop, Node, Writer, literal
 from .emit_reduce import across, combined, identity, summand
 from .emit_scalar import compare, scalar, signless
 from .emit_streams import Accumulation, accumulations_of
@@ -32,11 +32,21 @@ class _Element:
 _Given = list[_Element]
 
 
+@dataclass(frozen=True)
+class Part:
+    """A kernel as part of a launch of several: which of its programs runs, and the length of the
+    parallel axis, where that is not that of the kernel."""
+
+    program: Node
+    extent: Node | None
+
+
 class Nest:
     """Writes one kernel; `values` holds what each IR value is in the part being written."""
 
-    def __init__(self, func: FuncOp, tile: Tile, pointers: dict[SSAValue, Node]) -> None:
-        self.func, self.tile = func, tile
+    def __init__(self, func: FuncOp, tile: Tile, pointers: dict[SSAValue, Node],
+                 part: Part | None = None) -> None:  # fmt: skip
+        self.func, self.tile, self.part = func, tile, part
         self.w = Writer()
         self.constants: dict[str, int] = {}
         self.shape = Shape(is_matrix=tile.rows > 1)
@@ -54,41 +64,59 @@ class Nest:
         func, rows = self.func, self.tile.rows
         extent = func.extent.value.data
         if func.vector is not None:
-            with self._lanes(extent) as arange:
-                block = self.tile.blocks[extent]
-                index = self._place_of_program(
-                    arange, self._lane_size(extent), block, extent, LANES
-                )
-                self.values[func.index] = index
-                self._ops(func.body.block)
+            self._flat(extent)
         elif rows > 1 and not self.tile.streamed:
             arange = self._arange(ROWS, "ROWS", rows)
-            index = self._place_of_program(arange, "ROWS", rows, extent, ROWS)
-            self.values[func.index] = index
-            self._ops(func.body.block)
+            self._parallel(self._first("ROWS", rows, extent), arange, extent, rows, ROWS)
         else:
             self.values[func.index] = self._program(extent)
             self._ops(func.body.block)
 
+    def _flat(self, extent: int) -> None:
+        """The parallel axis as lanes: one block of them a program, or a loop over some."""
+        block, steps, name = self.tile.blocks[extent], self.tile.steps, self._lane_size(extent)
+        with self._lanes(extent) as arange:
+            if steps == 1:
+                first = self._first(name, block, extent)
+                self._parallel(first, arange, extent, block, LANES)
+                return
+            whole = f"{steps} * {name}"
+            start = self._first(whole, steps * block, extent)
+
+            def step(k: Node) -> _Given:
+                first = signless(self.w, "+", start, k, "int64")
+                self._parallel(first, arange, extent, block, LANES)
+                return []
+
+            self._loop(self.func, f"range(0, {whole}, {name})", steps * block, step, "")
+
     def _program(self, count: int) -> Node:
+        """Which of `count` programs this is."""
+        if self.part is not None:
+            return self.part.program
         if count == 1:
             return literal(0, "int64")
         return self.w.pure("tl.program_id(0)", (), "int32", hint="program", named=True,
                            low=0, high=count - 1)  # fmt: skip
 
-    def _place_of_program(self, arange: Node, name: str, size: int, extent: int, axis: str) -> Node:
-        """The indices of the parallel axis that this program does: `size` of `extent`."""
+    def _first(self, name: str, size: int, extent: int) -> Node:
+        """The first index of the parallel axis that this program does, `size` of `extent`."""
         program = self._program(-(-extent // size))
-        step = Node(name, (), "int32", low=size, high=size)
-        first = signless(self.w, "*", program, step, "int64")
         if program.is_literal:
-            index = arange
-        else:
+            return program
+        step = Node(name, (), "int32", rank=PRODUCT if "*" in name else ATOM, low=size, high=size)
+        return signless(self.w, "*", program, step, "int64")
+
+    def _parallel(self, first: Node, arange: Node, extent: int, size: int, axis: str) -> None:
+        """The kernel's body for the part of the parallel axis from `first` on."""
+        index = arange
+        if not first.is_literal:
             index = signless(self.w, "+", first, arange, "int64")
-        hint = "i" if axis == ROWS else "at"
-        index.hint, index.named = hint, True
-        self._bound(axis, index, extent, size)
-        return index
+        index.hint, index.named = ("i" if axis == ROWS else "at"), True
+        limit = None if self.part is None else self.part.extent
+        self._bound(axis, index, extent, size, limit)
+        self.values[self.func.index] = index
+        self._ops(self.func.body.block)
 
     def _arange(self, axis: str, name: str, size: int) -> Node:
         """0, 1, ... along an axis of the tile."""
@@ -100,11 +128,14 @@ class Nest:
         return self.w.pure(f"tl.arange(0, {name}){slot}", (), "int32", axes=frozenset({axis}),
                            hint="j" if axis == LANES else "i", low=0, high=size - 1)  # fmt: skip
 
-    def _bound(self, axis: str, index: Node, count: int, size: int) -> None:
-        """Notes which elements along an axis exist, where not all do."""
+    def _bound(self, axis: str, index: Node, count: int, size: int,
+               limit: Node | None = None) -> None:  # fmt: skip
+        """Notes which elements along an axis exist, where not all do: those below `limit`, or
+        below `count`."""
         self.shape.bounds.pop(axis, None)
-        if count % size and size > 1:
-            mask = compare(self.w, "<", index, as_held(self.w, literal(count, "int64"), index.held))
+        if size > 1 and (count % size or limit is not None):
+            limit = limit or as_held(self.w, literal(count, "int64"), index.held)
+            mask = compare(self.w, "<", index, limit)
             mask.hint, mask.named = ("exists" if axis == LANES else "is_row"), True
             self.shape.bounds[axis] = mask
 
@@ -252,8 +283,8 @@ class Nest:
 
         return self._loop(op, f"range({op.trip_count})", op.trip_count, step, "")
 
-    def _loop(self, op: ForOp | ReduceOp, ranges: str, count: int, step: Callable[[Node], _Given],
-              reduced: str) -> list[Node]:  # fmt: skip
+    def _loop(self, op: FuncOp | ForOp | ReduceOp, ranges: str, count: int,
+              step: Callable[[Node], _Given], reduced: str) -> list[Node]:  # fmt: skip
         """A loop in the text. What `step` gives is combined: over iterations, and then over the
         axis `reduced` of the tile."""
         w = self.w

@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ...ir.dialects.kernel import ForOp, FuncOp, ReduceOp
+from xdsl.ir import SSAValue
+
+from ...ir.dialects.kernel import ForOp, FuncOp, LoadOp, ReduceOp
 from .emit_streams import streams_of
 
 Loop = ForOp | ReduceOp
@@ -31,6 +33,9 @@ _BLOCK = 4096
 _ONE_PASS = 1024
 _PER_THREAD = 8
 _STREAM = 2048
+_STEPS = 4
+_WORTH_STEPS = 50
+_FUNCTION_OPS = 50
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,14 @@ class Tuning:
 class Tile:
     """The tile of a kernel. `blocks` gives the lanes of a tile for each length of a vector axis;
     a longer axis is a loop. `rows` are iterations of the parallel axis or, where `streamed` has
-    any, of those serial loops."""
+    any, of those serial loops. `steps` is how many blocks of a flat kernel a program does."""
 
     rows: int
     blocks: dict[int, int]
     num_warps: int
     grid: int
     streamed: frozenset[Loop] = field(default_factory=frozenset[Loop])
+    steps: int = 1
 
 
 def tile_of(func: FuncOp, tuning: Tuning | None = None) -> Tile:
@@ -92,13 +98,28 @@ def _flat(func: FuncOp, extent: int, streamed: frozenset[Loop], given: Tuning) -
         rows = given.rows or max(1, min(power_above(longest), _STREAM // block))
         warps = given.num_warps or _warps(rows * block, _PER_THREAD)
         return Tile(rows, {extent: block}, warps, -(-extent // block), streamed)
-    per_thread = _PER_THREAD if len(func.buffers) <= 8 else 4
+    steps = _STEPS if not given.block and uniform_ops(func) > _WORTH_STEPS else 1
+    per_thread = _PER_THREAD if len(func.buffers) <= 8 or steps > 1 else 4
     block = 32 * per_thread
-    while block < 128 * per_thread and extent >= 2 * block * PROGRAMS:
+    while block < 128 * per_thread and extent >= 2 * block * steps * PROGRAMS:
         block *= 2
     block = given.block or min(block, power_above(extent))
+    steps = 1 if extent <= block else steps
     warps = given.num_warps or _warps(block, per_thread)
-    return Tile(1, {extent: block}, warps, -(-extent // block))
+    return Tile(1, {extent: block}, warps, -(-extent // (block * steps)), steps=steps)
+
+
+def uniform_ops(func: FuncOp) -> int:
+    """About how many operations of a flat kernel give every element the same."""
+    uniform: set[SSAValue] = set()
+    total = 0
+    for op in func.body.block.ops:
+        if len(op.results) == 1 and uniform.issuperset(op.operands) and not op.regions:
+            uniform.add(op.results[0])
+            total += _FUNCTION_OPS if op.name.startswith("math.") else 1
+        elif isinstance(op, LoadOp) and not op.indices and op.mask is None:
+            uniform.add(op.value)
+    return total
 
 
 def loops_of(func: FuncOp) -> Iterator[Loop]:

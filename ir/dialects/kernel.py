@@ -75,17 +75,21 @@ from xdsl.traits import (
 )
 
 from . import kernel_text as text
+from .kernel_batch import BatchOp, Launchable, Member
 from .kernel_rules import check_access, check_combiners, check_guard, check_nest
 from .kernel_types import BufferType, element_type, value_type
 
 __all__ = [
     "LANES",
+    "BatchOp",
     "BufferType",
     "ForOp",
     "FuncOp",
     "Kernel",
+    "Launchable",
     "LoadOp",
     "LocalOp",
+    "Member",
     "ReduceOp",
     "ReturnOp",
     "StoreOp",
@@ -417,5 +421,7 @@ class FuncOp(IRDLOperation):
 
 
 Kernel = Dialect(
-    "kernel", [FuncOp, ForOp, ReduceOp, LoadOp, StoreOp, LocalOp, YieldOp, ReturnOp], [BufferType]
+    "kernel",
+    [FuncOp, BatchOp, ForOp, ReduceOp, LoadOp, StoreOp, LocalOp, YieldOp, ReturnOp],
+    [BufferType],
 )
