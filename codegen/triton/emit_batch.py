@@ -20,6 +20,7 @@ from .emit import (
     STAGES,
     Function,
     docstring,
+    emit,
     function_of,
     pointer_names,
     pointer_type,
@@ -42,6 +43,14 @@ class _Run:
     members: list[Member]
     extents: list[int]
     ends: list[int]
+
+
+def emit_launchable(name: str, kernels: Mapping[str, FuncOp | BatchOp]) -> TritonKernel:
+    """The Triton kernel that a launch of `name` runs; `kernels` are those of the module."""
+    op = kernels[name]
+    if isinstance(op, FuncOp):
+        return emit(op)
+    return emit_batch(op, {n: k for n, k in kernels.items() if isinstance(k, FuncOp)})
 
 
 def emit_batch(batch: BatchOp, kernels: Mapping[str, FuncOp]) -> TritonKernel:
