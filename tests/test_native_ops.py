@@ -291,3 +291,12 @@ def test_large_sums_at_indices_are_those_of_numpy() -> None:
     arguments = _C.from_array(source), _C.from_array(index)
     found = _C.call("index_select_backward", *arguments, dim=0, size=(50, 70))
     np.testing.assert_allclose(_C.to_numpy(found), wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_contiguous_copies_only_what_is_not() -> None:
+    x = ot.tensor(np.arange(6, dtype=np.float32).reshape(2, 3))
+    assert x.contiguous() is x
+    turned = x.t().contiguous()
+    assert turned.is_contiguous() and not x.t().is_contiguous()
+    np.testing.assert_array_equal(turned.numpy(), x.numpy().T)
+    assert x.bfloat16().dtype is ot.bfloat16

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .ir.dtypes import DType, bool_, float16, float32, float64, int32, int64
+from .ir.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
 from .ir.errors import CaptureError
 from .ir.op import OPS, Builder, Op, set_eager
 from .ops import expanded, functions
@@ -206,6 +206,7 @@ def _attach() -> None:
         "is_contiguous": _C.is_contiguous, "data_ptr": _C.data_ptr, "cpu": _cpu,
         "storage_offset": _C.storage_offset, "element_size": _element_size,
         "float": _cast(float32), "double": _cast(float64), "half": _cast(float16),
+        "bfloat16": _cast(bfloat16), "contiguous": _contiguous,
         "long": _cast(int64), "int": _cast(int32), "bool": _cast(bool_),
         "T": property(Tensor.t), "data": property(_data, _set_data),
         "type_as": _type_as, "zero_": _zero_, "is_floating_point": _is_floating_point,
@@ -260,6 +261,10 @@ def _set_data(self: Tensor, value: Any) -> None:
     if _C.is_capturing():
         raise CaptureError("data: a tensor changed its memory in a capture; use copy_")
     _C.give_value(self, value)
+
+
+def _contiguous(self: Tensor) -> Tensor:
+    return self if _C.is_contiguous(self) else functions.clone(self)
 
 
 def _is_floating_point(self: Tensor) -> bool:
