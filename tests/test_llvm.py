@@ -16,8 +16,8 @@ from xdsl.dialects import arith, math
 
 from kernel_cases import CASES, Case, bf16, bit, compute, f16, f32, f64, start
 from ostinato.codegen.backend import Backend, CompiledModule, Options
-from ostinato.codegen.llvm.backend import LLVMBackend
 from ostinato.codegen.elf import undefined_symbols
+from ostinato.codegen.llvm.backend import LLVMBackend
 from ostinato.codegen.llvm.load import LoadedKernels
 from ostinato.codegen.llvm.machine import Machine, baseline, host
 from ostinato.ir import dtypes

@@ -20,9 +20,10 @@ _DEVICES = {"cpu": bfloat16, "cuda": float16}
 
 
 class autocast:
-    """A context manager and decorator: inside, matrix products and attention on devices of
-    `device_type` take operands cast to `dtype` (bfloat16 or float16), and ops that need its range or precision - norms, softmax,
-    losses, sums, powers - operands cast to float32. The op table says which do.
+    """A context manager and decorator: inside, on devices of `device_type`, matrix products and
+    attention take operands cast to `dtype` (bfloat16 or float16), and ops that need its range or
+    precision - norms, softmax, losses, sums, powers - operands cast to float32. The op table says
+    which do.
 
     Parameters stay float32, and so do their gradients: the casts are recorded. Backward runs
     outside; it has the dtypes of forward. As `torch.autocast`.
