@@ -24,6 +24,11 @@ RUN_PREFIX = "// RUN:"
 RUN_SECONDS = 300
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-golden` writes the files anew that tests of text compare with."""
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A `.mlir` file becomes a collector of its RUN lines."""
     if file_path.suffix != ".mlir":

@@ -108,10 +108,10 @@ def signature(name: str, parameters: Sequence[str], constants: Sequence[str] = (
     return "\n".join([f"def {name}(", *wrapped(f"{', '.join(arguments)},"), "):"])
 
 
-def wrapped(text: str, depth: int = 1) -> list[str]:
-    """A long text as indented lines."""
-    pad = "    " * depth
-    return textwrap.wrap(text, WIDTH, initial_indent=pad, subsequent_indent=pad,
+def wrapped(text: str, depth: int = 1, hanging: int = 0) -> list[str]:
+    """A long text as indented lines, all but the first by `hanging` more."""
+    pad, rest = "    " * depth, "    " * (depth + hanging)
+    return textwrap.wrap(text, WIDTH, initial_indent=pad, subsequent_indent=rest,
                          break_long_words=False)  # fmt: skip
 
 

@@ -148,40 +148,45 @@ def _part(run: _Run) -> Function:
     return function_of(run.func, run.tile, Part(program, extent))
 
 
-def _dispatch(runs: Sequence[_Run], functions: Sequence[Function], depth: int) -> list[str]:
-    """Leads `program` to its run: one after the other, since there are few."""
+def _dispatch(runs: Sequence[_Run], functions: Sequence[Function], depth: int,
+              place: int | None = None) -> list[str]:  # fmt: skip
+    """Leads `program` to its run: one after the other, since there are few. Names of different runs
+    differ, as their types may."""
     pad, run = "    " * depth, runs[0]
+    place = 0 if place is None and len(runs) > 1 else place
+    suffix = "" if place is None else f"_{place}"
     if len(runs) == 1:
-        return _call(run, functions[0], depth)
+        return _call(run, functions[0], depth, suffix)
     end = run.ends[-1]
+    rest = _dispatch(runs[1:], functions[1:], depth + 1, (place or 0) + 1)
     return [
-        f"{pad}if program < {end}:", *_call(run, functions[0], depth + 1),
-        f"{pad}else:", f"{pad}    program -= {end}", *_dispatch(runs[1:], functions[1:], depth + 1),
+        f"{pad}if program < {end}:", *_call(run, functions[0], depth + 1, suffix),
+        f"{pad}else:", f"{pad}    program -= {end}", *rest,
     ]  # fmt: skip
 
 
-def _call(run: _Run, function: Function, depth: int) -> list[str]:
+def _call(run: _Run, function: Function, depth: int, suffix: str) -> list[str]:
     """The call of a run's function, with the pointers of the member that `program` belongs to."""
     name = run.func.sym_name.data
     members, varies = run.members, len(set(run.extents)) > 1
     columns = list(zip(*([f"b{n}" for n in m.buffers] for m in members), strict=True))
-    chosen = [f"{p}_{name}" for p in pointer_names(run.func)]
+    chosen = [f"{p}{suffix}" for p in pointer_names(run.func)]
     arguments = [c[0] if len(set(c)) == 1 else n for c, n in zip(columns, chosen, strict=True)]
     varying = [s for s, c in enumerate(columns) if len(set(c)) > 1]
     names, rows = [chosen[s] for s in varying], [[columns[s][i] for s in varying]
                                                  for i in range(len(members))]  # fmt: skip
     if varies:
-        names.insert(0, f"extent_{name}")
+        names.insert(0, f"extent{suffix}")
         rows = [[str(n), *row] for n, row in zip(run.extents, rows, strict=True)]
         arguments.insert(0, names[0])
     program = "program"
     if len(members) > 1:
-        program = f"program - first_{name}"
-        names.insert(0, f"first_{name}")
+        program = f"program - first{suffix}"
+        names.insert(0, f"first{suffix}")
         rows = [[str(n), *row] for n, row in zip([0, *run.ends], rows, strict=False)]
     lines = _choose(names, rows, run.ends, 0, len(rows), depth) if names else []
     arguments = [program, *arguments, *(f"{k}={v}" for k, v in function.constants.items())]
-    return lines + wrapped(f"{name}({', '.join(arguments)})", depth)
+    return lines + wrapped(f"{name}({', '.join(arguments)})", depth, hanging=1)
 
 
 def _choose(names: Sequence[str], rows: Sequence[Sequence[str]], ends: Sequence[int], low: int,

@@ -50,7 +50,9 @@ class _Printer:
         self.pending: dict[Node, str] = {}
         self.taken = dict.fromkeys((*taken, "tl", "triton"), 1)
         self.uses: dict[Node, _Uses] = {}
-        self.carried = {n: c for c in _carried(frame) for n in (c.inside, c.after)}
+        carried = list(_carried(frame))
+        self.carried = {n: c for c in carried for n in (c.inside, c.after)}
+        self.last = {c.following for c in carried}
         self._mark_frame(frame, 0)
         if result is not None:
             self._mark(result, 0)
@@ -94,8 +96,10 @@ class _Printer:
 
     def _value(self, node: Node, depth: int) -> None:
         uses = self.uses[node]
-        text = self._fitted(node.template, node.operands, node.ranks, depth)
-        if not node.named and uses.count == 1 and uses.depths == {depth} and len(text) <= _INLINE:
+        taken = len(node.hint) + len(" = ")
+        text = self._fitted(node.template, node.operands, node.ranks, depth, taken)
+        most = _WIDTH - 4 * depth - taken if node in self.last else _INLINE
+        if not node.named and uses.count == 1 and uses.depths == {depth} and len(text) <= most:
             self.pending[node] = text
         else:
             self._define(node, text, depth)
@@ -146,8 +150,9 @@ class _Printer:
         return f"{hint}_{number}"
 
     def _fitted(self, template: str, operands: Sequence[Node], ranks: Sequence[int],
-                depth: int) -> str:  # fmt: skip
-        """The text of a template; inlined operands get names of their own until it fits."""
+                depth: int, taken: int = 0) -> str:  # fmt: skip
+        """The text of a template; inlined operands get names of their own until it fits into a line
+        of which `taken` characters are something else."""
         alone = all(n.is_literal for n in operands)
         while True:
             text = template.format(*(
@@ -155,7 +160,7 @@ class _Printer:
                 for i, n in enumerate(operands)
             ))  # fmt: skip
             inlined = [n for n in operands if n in self.pending]
-            if len(text) + 4 * depth <= _WIDTH or not inlined:
+            if len(text) + 4 * depth + taken <= _WIDTH or not inlined:
                 break
             longest = max(inlined, key=lambda n: len(self.pending[n]))
             self._define(longest, self.pending.pop(longest), depth)
