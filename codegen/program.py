@@ -33,8 +33,9 @@ def serialize(module: ModuleOp) -> dict[str, Any]:
     """The Program of a module at stage `planned`, of values that JSON has.
 
     Tensors are numbered; an instruction names them by number, -1 being an absent operand. Sizes,
-    strides and starts count elements, offsets and `arena` bytes. Only kernels that are launched
-    are listed.
+    strides and starts count elements, offsets and `arena` bytes. `writes` are positions in the
+    `tensors` of a launch; it reads the others. `scratch` is memory for a call to use. Only kernels
+    that are launched are listed.
     """
     return _Serializing(module).run()
 
@@ -102,6 +103,7 @@ class _Serializing:
         self.instructions.append({
             "kind": "launch", "kernel": op.kernel_name,
             "tensors": [self.number[v] for v in (*op.arguments, *op.into)],
+            "writes": list(range(len(op.arguments), len(op.arguments) + len(op.into))),
             **_range(kernel), "loc": _line(op),
         })  # fmt: skip
 
@@ -112,10 +114,12 @@ class _Serializing:
             values = o if isinstance(o, list) else [o]
             operands += [-1 if v is None else self.number[v] for v in values]
         attrs = call_attributes(schema, op)
+        into = [self.number[v] for v in op.into]
         self.instructions.append({
             "kind": "call", "op": schema.name, "operands": operands,
             "attrs": [_attribute(attrs[p.name]) for p in schema.attrs],
-            "results": [self.number[v] for v in op.into], "loc": _line(op),
+            "results": into[: schema.results], "scratch": into[schema.results :],
+            "loc": _line(op),
         })  # fmt: skip
 
     def _outputs(self) -> list[dict[str, Any]]:

@@ -10,20 +10,24 @@ from collections.abc import Hashable
 
 from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp
+from ..ir.dialects.ot_types import to_ir_type
 from ..ir.dialects.program import CallOp, LaunchOp, ViewOp
 from ..ir.dialects.program import ConstantOp as ProgramConstant
+from ..ir.dtypes import BY_NAME
 from ..ir.graph import main_of
+from ..ir.op import Type
 from .fusion_index import Linear
 from .fusion_layouts import LAYOUTS, layouts_of, strides_in_memory
+from .fusion_types import dtype_of, shape_of
 from .fusion_views import Views, is_view
 from .lower_columns import lower_columns
 from .lower_fusion import Fused, Kernel
 from .lower_pointwise import lower_pointwise
 from .lower_rows import lower_rows
-from .target import Target
+from .target import Shape, Target
 
 _LOWERINGS = {"pointwise": lower_pointwise, "rows": lower_rows, "columns": lower_columns}
 
@@ -76,7 +80,7 @@ class _Lowering:
     def _add(self, old: Operation, new: Operation) -> None:
         new.location = old.location
         self.made.append(new)
-        for a, b in zip(old.results, new.results, strict=True):
+        for a, b in zip(old.results, new.results, strict=False):
             self.values[a] = b
             b.name_hint = a.name_hint
 
@@ -95,11 +99,23 @@ class _Lowering:
         given = DictionaryAttr(
             {k: v for k, v in op.properties.items() if k in {p.name for p in op.SCHEMA.attrs}}
         )
+        scratch = self._scratch(op)
         call = CallOp.of(op.SCHEMA.name, [self.values[v] for v in op.operands], counts, given,
-                      [r.type for r in op.results])  # fmt: skip
+                      [*(r.type for r in op.results), *scratch])  # fmt: skip
         if LAYOUTS in op.attributes:
-            call.give_layouts(strides_in_memory(op))
+            call.give_layouts([*strides_in_memory(op), *((),) * len(scratch)])
         self._add(op, call)
+
+    def _scratch(self, op: TableOp) -> list[Attribute]:
+        """The types of the memory that the kernels of a call need beside its results."""
+        known = self.target.kernels.get(op.SCHEMA.name)
+        if known is None:
+            return []
+        shapes: list[Shape | None] = [
+            None if o is None else (dtype_of(o).name, shape_of(o))  # pyright: ignore
+            for o in op.grouped_operands()
+        ]
+        return [to_ir_type(Type(sizes, BY_NAME[name])) for name, sizes in known.scratch(shapes)]
 
     def _launch(self, op: FusionOp) -> None:
         layouts: dict[SSAValue, Linear] = {

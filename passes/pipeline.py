@@ -42,7 +42,8 @@ class Pass:
     """A pass by name: the function `name` of the module `name` in this folder.
 
     It is called with a module and, after it, the values of the fields of `Options` named in
-    `takes` (`claims` is that of the target). `stage` is what the module is at afterwards.
+    `takes` (`claims` and `kernels` are those of the target). `stage` is what the module is at
+    afterwards.
     """
 
     name: str
@@ -52,14 +53,15 @@ class Pass:
     def run(self, module: ModuleOp, options: Options) -> Any:
         """Runs the pass on `module` in place, and returns what it reports."""
         function = getattr(import_module(f".{self.name}", __package__), self.name)
-        known = {"target": options.target, "claims": options.target.claims,
+        target = options.target
+        known = {"target": target, "claims": target.claims, "kernels": target.kernels,
                  "fast_math": options.fast_math}  # fmt: skip
         return function(module, *(known[name] for name in self.takes))
 
 
 PIPELINE = (
     Pass("autodiff", "differentiated"),
-    Pass("decompose", "decomposed", ("claims",)),
+    Pass("decompose", "decomposed", ("claims", "kernels")),
     Pass("simplify", "simplified", ("fast_math",)),
     Pass("fuse", "fused", ("target",)),
     Pass("lower", "kernels", ("target",)),

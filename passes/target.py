@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+Shape = tuple[str, tuple[int, ...]]
+"""The dtype of a tensor, by name, and its sizes."""
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What is known of the kernels that run an op whole, given the shapes of its operands (None
+    for an absent one): whether they take those, and the memory that they need beside results."""
+
+    take: Callable[[Sequence[Shape | None]], bool] = field(default=lambda shapes: True)
+    scratch: Callable[[Sequence[Shape | None]], Sequence[Shape]] = field(default=lambda shapes: ())
 
 
 @dataclass(frozen=True)
@@ -10,8 +23,8 @@ class Target:
     """A description of a machine. Costs are nanoseconds, element by element, on one core of a CPU
     or on a whole GPU.
 
-    Calls: `claims` are the composites that native kernels run whole, `strided_results` the ops
-    whose native kernels write results in any layout.
+    Calls: `claims` are the composites that kernels run whole, if `kernels` has no more to say of
+    them, `strided_results` the ops whose kernels write results in any layout.
 
     Costs: `byte_cost` of a byte written to or read from memory, `load_cost` of an element that lies
     in the nearest cache, `op_costs` by kind of scalar node (`default_op_cost` for the others),
@@ -34,6 +47,7 @@ class Target:
     name: str
     claims: frozenset[str]
     strided_results: frozenset[str] = frozenset()
+    kernels: Mapping[str, Kernels] = field(default_factory=dict[str, Kernels])
     byte_cost: float = 0.1
     op_costs: dict[str, float] = field(default_factory=dict[str, float])
     default_op_cost: float = 0.02

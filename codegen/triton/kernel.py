@@ -59,3 +59,8 @@ class TritonKernel:
     name: str
     source: str
     launch: Launch
+
+    def renamed(self, name: str) -> TritonKernel:
+        """The same kernel with another name."""
+        source = self.source.replace(f"def {self.name}(", f"def {name}(")
+        return TritonKernel(name, source, self.launch)

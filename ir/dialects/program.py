@@ -168,7 +168,8 @@ def _pairs(array: Iterable[Attribute] | None) -> list[tuple[int, ...]]:
 
 @irdl_op_definition
 class CallOp(IRDLOperation):
-    """Runs the native kernel of an op of the table; `segments` counts values by operand."""
+    """Runs the kernel of an op of the table; `segments` counts values by operand. Results beyond
+    those of the op are memory that the kernel may use meanwhile."""
 
     name = "program.call"
     callee = prop_def(StringAttr)

@@ -1,1 +1,14 @@
 """Hand-written Triton kernels for ops that are launched instead of called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .attention import ATTENTION, ATTENTION_BACKWARD
+from .call import Template
+
+TEMPLATES: Mapping[str, Template] = {
+    "attention": ATTENTION,
+    "attention_backward": ATTENTION_BACKWARD,
+}
+"""By name of the op."""

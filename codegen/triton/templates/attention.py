@@ -43,19 +43,19 @@ def forward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bo
     return Blocks(_fit(rows, m), _fit(columns, 64), 8 if m == 128 and width > 64 else 4)
 
 
-def whole_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
-    """For all gradients of a head at once."""
+def whole_blocks(rows: int, columns: int) -> Blocks:
+    """For all gradients of a head at once; two programs fit into a multiprocessor of an H100."""
     n = _fit(columns, _WHOLE)
-    return Blocks(_fit(rows, 32 if itemsize == 4 else 64), n, 8 if n > 64 else 4, 1)
+    return Blocks(_fit(rows, 32), n, 8 if n > 64 else 4, 1)
 
 
 def backward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
     """For the gradient of queries; that of keys has queries and keys the other way round."""
     if exact or width > 128:
-        return Blocks(32, 32, 4, 1)
+        return Blocks(32, 32, 8, 1)
     if itemsize == 4:
-        return Blocks(_fit(rows, 64), _fit(columns, 32), 4)
-    return Blocks(_fit(rows, 128), _fit(columns, 64), 8 if width > 64 else 4)
+        return Blocks(_fit(rows, 64), _fit(columns, 32), 8 if width > 64 else 4)
+    return Blocks(_fit(rows, 64), _fit(columns, 64), 8 if width > 64 else 4)
 
 
 def _fit(size: int, most: int) -> int:
@@ -90,7 +90,7 @@ def _backward(call: Call) -> list[TritonKernel]:
     whole = ("grad", "query", "key", "value", "out", "logsumexp", "query_grad", "key_grad",
              "value_grad", "mask")  # fmt: skip
     if _is_whole(problem.columns, problem.width):
-        blocks = whole_blocks(*problem.extents)
+        blocks = whole_blocks(problem.rows, problem.columns)
         return [problem.kernel("attention_backward_whole", whole, blocks, 1)]
     blocks = backward_blocks(*problem.extents)
     by_query = ("grad", "query", "key", "value", "out", "logsumexp", "query_grad", "along", "mask")

@@ -46,7 +46,7 @@ VALUE_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
 
 BLOCKS_M = tl.constexpr(-(-L.value // BLOCK_M.value))
 CHECK_M = tl.constexpr(L.value % BLOCK_M.value != 0)
-CHECK_N = tl.constexpr(S.value % BLOCK_N.value != 0)
+CHECK_N = tl.constexpr(S.value % BLOCK_N.value != 0 or S.value == 0)
 CHECK_E = tl.constexpr(E.value != BLOCK_E.value)
 CHECK_EV = tl.constexpr(EV.value != BLOCK_EV.value)
 LOG2_E = tl.constexpr(1.4426950408889634)

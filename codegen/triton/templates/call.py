@@ -52,11 +52,11 @@ Shape = tuple[str, tuple[int, ...]]
 class Template:
     """Kernels that stand for an op.
 
-    `takes` says whether operands of these shapes are supported: others become the op's body.
+    `take` says whether operands of these shapes are supported: others become the op's body.
     `scratch` is the memory that the kernels pass among themselves. `launches` are the kernels to
     run one after the other, their parameters numbered as in `Call.tensors`.
     """
 
-    takes: Callable[[Sequence[Shape | None]], bool]
+    take: Callable[[Sequence[Shape | None]], bool]
     launches: Callable[[Call], list[TritonKernel]]
     scratch: Callable[[Sequence[Shape | None]], tuple[Shape, ...]] = field(default=lambda _: ())

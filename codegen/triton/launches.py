@@ -1,0 +1,106 @@
+"""A Program for a GPU: it launches Triton kernels, also in place of calls where there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...ir.dialects.kernel import FuncOp
+from ...ir.dtypes import BY_NAME
+from ...ir.op import OPS
+from .emit import emit
+from .kernel import ALIGNMENT, TritonKernel
+from .templates import TEMPLATES
+from .templates.call import Call, Operand, Settings
+
+
+def launch_kernels(
+    spec: dict[str, Any], kernels: Mapping[str, FuncOp], settings: Settings
+) -> list[TritonKernel]:
+    """Rewrites the instructions of a serialised Program in place for a GPU, and returns the kernels
+    that it launches; `kernels` are the fused ones by name.
+
+    A launch then is `{kind, kernel, tensors, writes, grid, loc}`: `tensors` are the parameters of
+    the kernel in order, `writes` the positions of those that it writes. A pointer is the address of
+    a tensor's first element, its start included.
+    """
+    return _Launching(spec, kernels, settings).run()
+
+
+class _Launching:
+    def __init__(
+        self, spec: dict[str, Any], kernels: Mapping[str, FuncOp], settings: Settings
+    ) -> None:
+        self.spec, self.kernels, self.settings = spec, kernels, settings
+        self.tensors = [_operand(t) for t in spec["tensors"]]
+        self.emitted: dict[str, TritonKernel] = {}
+        self.used: dict[str, TritonKernel] = {}
+
+    def run(self) -> list[TritonKernel]:
+        made: list[dict[str, Any]] = []
+        for step in self.spec["instructions"]:
+            if step["kind"] == "launch":
+                made.append(self._fused(step))
+            elif step["op"] in TEMPLATES:
+                made += self._template(step)
+            else:
+                made.append(step)
+        self.spec["instructions"] = made
+        self.spec["kernels"] = list(self.used)
+        return list(self.used.values())
+
+    def _fused(self, step: dict[str, Any]) -> dict[str, Any]:
+        name = step["kernel"]
+        if name not in self.emitted:
+            self.emitted[name] = emit(self.kernels[name])
+        return self._launch(self.emitted[name], step["tensors"], step["writes"], step["loc"])
+
+    def _template(self, step: dict[str, Any]) -> list[dict[str, Any]]:
+        schema = OPS[step["op"]]
+        numbers = [*step["operands"], *step["results"], *step["scratch"]]
+        call = Call(
+            operands=tuple(None if n < 0 else self.tensors[n] for n in step["operands"]),
+            results=tuple(self.tensors[n] for n in step["results"]),
+            scratch=tuple(self.tensors[n] for n in step["scratch"]),
+            attrs=dict(zip((p.name for p in schema.attrs), step["attrs"], strict=True)),
+            settings=self.settings,
+        )
+        first = len(step["operands"])
+        written = range(first, len(numbers))
+        return [
+            self._launch(kernel, numbers, written, step["loc"])
+            for kernel in TEMPLATES[step["op"]].launches(call)
+        ]
+
+    def _launch(
+        self, kernel: TritonKernel, numbers: Sequence[int], written: Sequence[int], loc: str
+    ) -> dict[str, Any]:
+        """A launch of `kernel`, whose buffers are `numbers`; those at `written` may be written."""
+        parameters = tuple(
+            replace(p, aligned=p.aligned and self.tensors[numbers[p.buffer]].aligned)
+            for p in kernel.launch.parameters
+        )
+        kernel = self._named(replace(kernel, launch=replace(kernel.launch, parameters=parameters)))
+        return {
+            "kind": "launch", "kernel": kernel.name,
+            "tensors": [numbers[p.buffer] for p in parameters],
+            "writes": [i for i, p in enumerate(parameters) if p.buffer in written],
+            "grid": list(kernel.launch.grid), "loc": loc,
+        }  # fmt: skip
+
+    def _named(self, kernel: TritonKernel) -> TritonKernel:
+        """The kernel under a name that no other one has."""
+        name, number = kernel.name, 0
+        while (known := self.used.setdefault(name, kernel.renamed(name))) != kernel.renamed(name):
+            number += 1
+            name = f"{kernel.name}_{number}"
+        return known
+
+
+def _operand(tensor: Mapping[str, Any]) -> Operand:
+    """A tensor of a Program; inputs, outputs and the arena are aligned themselves."""
+    start = tensor["offset"] + tensor["start"] * BY_NAME[tensor["dtype"]].itemsize
+    return Operand(
+        tensor["dtype"], tuple(tensor["sizes"]), tuple(tensor["strides"]), start % ALIGNMENT == 0
+    )

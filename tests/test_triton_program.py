@@ -1,0 +1,62 @@
+"""Whole Programs for a GPU: planned memory, launches in place of calls, kernels and their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fusion_cases import (
+    close,
+    floats,
+    op,
+    prepared,
+    through_all_stages,
+)
+from graph_cases import Graph, graph
+from ostinato.codegen.triton.templates import TEMPLATES
+from ostinato.ir.ops.attention import attention, attention_backward
+from ostinato.passes.target import CUDA, Kernels
+from triton_program import GpuProgram
+from triton_runner import Interpreter
+
+TARGET = replace(CUDA, kernels={name: Kernels(t.take, t.scratch) for name, t in TEMPLATES.items()})
+
+
+@pytest.fixture(scope="module")
+def triton() -> Iterator[Interpreter]:
+    """The process that runs kernels."""
+    made = Interpreter()
+    yield made
+    made.close()
+
+
+def planned(g: Graph) -> Graph:
+    return through_all_stages(prepared(g, TARGET), TARGET)
+
+
+def attend(rows: int, causal: bool) -> Graph:
+    """Self-attention with projections in one tensor, heads side by side, and its gradient."""
+
+    def build(qkv: Any, grad: Any) -> Any:
+        parts = op("permute", op("reshape", qkv, shape=(2, rows, 3, 2, 16)), dims=(2, 0, 3, 1, 4))
+        query, key, value = (op("select", parts, dim=0, index=i) for i in range(3))
+        out, logsumexp = attention(query, key, value, None, causal, 0.25)
+        joined = op("reshape", op("permute", out, dims=(0, 2, 1, 3)), shape=(2, rows, 32))
+        g = op("permute", op("reshape", grad, shape=(2, rows, 2, 16)), dims=(0, 2, 1, 3))
+        back = attention_backward(g, query, key, value, out, logsumexp, None, causal, 0.25)
+        return joined, *back
+
+    return graph(build, floats(2, rows, 96), floats(2, rows, 32, seed=1))
+
+
+@pytest.mark.parametrize(("rows", "kernels"), [(20, 2), (140, 3)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_is_launched(triton: Interpreter, rows: int, kernels: int, causal: bool) -> None:
+    g = planned(attend(rows, causal))
+    program = GpuProgram(g.module)
+    assert sum(name.startswith("attention_") for name in program.steps) == kernels
+    assert all(step["kind"] == "launch" for step in program.spec["instructions"])
+    close(program.run(triton, g.inputs), g.run())
