@@ -160,8 +160,8 @@ class Problem:
         self.mask = None if self.seen is None else Tensor(self.seen, kind)
 
     def wanted(self) -> list[Array]:
-        given = (t.values for t in (self.query, self.key, self.value, self.grad))
-        return oracle(self.case, *given, self.seen)
+        return oracle(self.case, self.query.values, self.key.values, self.value.values,
+                      self.grad.values, self.seen)  # fmt: skip
 
     def run(self, triton: Interpreter, change: Change | None = None) -> list[Array]:
         """Forward, then backward."""

@@ -16,7 +16,7 @@ from ostinato.codegen.program import serialize
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.codegen.triton.launches import launch_kernels
 from ostinato.codegen.triton.templates.call import Settings
-from ostinato.ir.dialects.kernel import FuncOp
+from ostinato.ir.dialects.kernel import BatchOp, FuncOp
 from ostinato.ir.dtypes import BY_NAME
 from ostinato.ir.interpret_arrays import ArrayTensor, apply, tensor
 from ostinato.ir.interpret_program import _loaded, _stored, _strided
@@ -31,7 +31,7 @@ class GpuProgram:
 
     def __init__(self, module: Any, precision: str = "ieee") -> None:
         self.spec = serialize(module)
-        fused = {k.sym_name.data: k for k in module.ops if isinstance(k, FuncOp)}
+        fused = {k.sym_name.data: k for k in module.ops if isinstance(k, (FuncOp, BatchOp))}
         made = launch_kernels(self.spec, fused, Settings(90, precision))
         self.kernels = {k.name: k for k in made}
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...ir.dialects.kernel import FuncOp
+from ...ir.dialects.kernel import BatchOp, FuncOp
 from ...ir.dtypes import BY_NAME
 from ...ir.op import OPS
-from .emit import emit
+from .emit_batch import emit_launchable
 from .kernel import ALIGNMENT, TritonKernel
 from .templates import TEMPLATES
 from .templates.call import Call, Operand, Settings
 
 
 def launch_kernels(
-    spec: dict[str, Any], kernels: Mapping[str, FuncOp], settings: Settings
+    spec: dict[str, Any], kernels: Mapping[str, FuncOp | BatchOp], settings: Settings
 ) -> list[TritonKernel]:
     """Rewrites the instructions of a serialised Program in place for a GPU, and returns the kernels
     that it launches; `kernels` are the fused ones by name.
@@ -30,7 +30,7 @@ def launch_kernels(
 
 class _Launching:
     def __init__(
-        self, spec: dict[str, Any], kernels: Mapping[str, FuncOp], settings: Settings
+        self, spec: dict[str, Any], kernels: Mapping[str, FuncOp | BatchOp], settings: Settings
     ) -> None:
         self.spec, self.kernels, self.settings = spec, kernels, settings
         self.tensors = [_operand(t) for t in spec["tensors"]]
@@ -53,21 +53,23 @@ class _Launching:
     def _fused(self, step: dict[str, Any]) -> dict[str, Any]:
         name = step["kernel"]
         if name not in self.emitted:
-            self.emitted[name] = emit(self.kernels[name])
+            self.emitted[name] = emit_launchable(name, self.kernels)
         return self._launch(self.emitted[name], step["tensors"], step["writes"], step["loc"])
 
     def _template(self, step: dict[str, Any]) -> list[dict[str, Any]]:
         schema = OPS[step["op"]]
-        numbers = [*step["operands"], *step["results"], *step["scratch"]]
+        operands: list[int] = step["operands"]
+        results: list[int] = step["results"]
+        scratch: list[int] = step["scratch"]
+        numbers = [*operands, *results, *scratch]
         call = Call(
-            operands=tuple(None if n < 0 else self.tensors[n] for n in step["operands"]),
-            results=tuple(self.tensors[n] for n in step["results"]),
-            scratch=tuple(self.tensors[n] for n in step["scratch"]),
+            operands=tuple(None if n < 0 else self.tensors[n] for n in operands),
+            results=tuple(self.tensors[n] for n in results),
+            scratch=tuple(self.tensors[n] for n in scratch),
             attrs=dict(zip((p.name for p in schema.attrs), step["attrs"], strict=True)),
             settings=self.settings,
         )
-        first = len(step["operands"])
-        written = range(first, len(numbers))
+        written = range(len(operands), len(numbers))
         return [
             self._launch(kernel, numbers, written, step["loc"])
             for kernel in TEMPLATES[step["op"]].launches(call)
