@@ -302,3 +302,21 @@ def test_a_kernel_with_one_buffer_twice_stores_in_the_order_of_its_text(
     assert emit(kernel).launch.aliased == (0, 1)
     assert emit(kernel).source.count("tl.debug_barrier()") == 1
     assert are_same_bits(run(triton, kernel, [ours, ours])[0], ours * 2 + 1)
+
+
+@pytest.mark.parametrize("count", (600, 1024, 2048, 2560, 5000))
+def test_several_blocks_of_a_program_end_where_the_axis_does(
+    triton: Interpreter, count: int
+) -> None:
+    b = start("powers", {"x": f32, "s": f64, "o": f32}, count, vector=True)
+    x, s, o = b.buffers
+    a, c, power = argument(0, f32), argument(1, f64), b.load(s, {})
+    base = compute(b, make("pow", argument(0, f64), c), power, power)
+    scaled = compute(b, cast(make("pow", argument(0, f64), c), f32), base, power)
+    b.store(compute(b, a * argument(1, f32), b.load(x, {b.index: 1}), scaled), o, {b.index: 1})
+    kernel = b.finish()
+    assert "range(0, 4 * BLOCK, BLOCK)" in emit(kernel).source or count < 1024
+    before = [sample(f32, count, 1), np.array([0.9]), np.zeros(count, np.float32)]
+    reference = [m.copy() for m in before]
+    run_kernel(kernel, reference)
+    assert_agree(kernel, run(triton, kernel, before), reference)

@@ -85,7 +85,7 @@ class Nest:
 
             def step(k: Node) -> _Given:
                 first = signless(self.w, "+", start, k, "int64")
-                self._parallel(first, arange, extent, block, LANES)
+                self._parallel(first, arange, extent, steps * block, LANES)
                 return []
 
             self._loop(self.func, f"range(0, {whole}, {name})", steps * block, step, "")
@@ -108,7 +108,8 @@ class Nest:
         return signless(self.w, "*", program, step, "int64")
 
     def _parallel(self, first: Node, arange: Node, extent: int, size: int, axis: str) -> None:
-        """The kernel's body for the part of the parallel axis from `first` on."""
+        """The kernel's body for the part of the parallel axis from `first` on; a program does
+        `size` of `extent` iterations."""
         index = arange
         if not first.is_literal:
             index = signless(self.w, "+", first, arange, "int64")
