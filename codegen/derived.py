@@ -26,6 +26,18 @@ def program_of(*call: Any) -> tuple[_C.Program, bool]:
     return _cached(("call", *call), derive)
 
 
+def tape_program_of(*tape: Any) -> tuple[_C.Program, bool]:
+    """The Program of a tape, described as `ir.tape.derive_tape` takes it; True if it is derived."""
+
+    def derive() -> dict[str, Any]:
+        from ..ir import ops as ops
+        from ..ir.tape import derive_tape
+
+        return derive_tape(*tape)
+
+    return _cached(("tape", *tape), derive)
+
+
 def _cached(
     description: Sequence[Any], derive: Callable[[], dict[str, Any]]
 ) -> tuple[_C.Program, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -228,7 +229,14 @@ class Builder:
         raise AssertionError("apply_op is for subclasses")
 
 
-_builders: list[Builder] = []
+class _Building(threading.local):
+    """The builders of a thread, innermost last: threads derive Programs side by side."""
+
+    def __init__(self) -> None:
+        self.builders: list[Builder] = []
+
+
+_building = _Building()
 _eager: list[Builder] = []
 
 
@@ -240,16 +248,16 @@ def set_eager(builder: Builder) -> None:
 @contextmanager
 def building(builder: Builder) -> Generator[Builder]:
     """Ops without operands called inside are applied by `builder`."""
-    _builders.append(builder)
+    _building.builders.append(builder)
     try:
         yield builder
     finally:
-        _builders.pop()
+        _building.builders.pop()
 
 
 def current_builder() -> Builder | None:
     """The innermost `building`, None outside of any."""
-    return _builders[-1] if _builders else None
+    return _building.builders[-1] if _building.builders else None
 
 
 def is_list(operand: Any) -> TypeGuard[Sequence[Any]]:
@@ -262,8 +270,10 @@ def _target(operands: Sequence[Any]) -> Any:
         for v in o if is_list(o) else (o,):
             if hasattr(v, "apply_op"):
                 return v
-    if _builders or _eager:
-        return (_builders or _eager)[-1]
+    if builder := current_builder():
+        return builder
+    if _eager:
+        return _eager[-1]
     raise TypeError("an op was called on no values and outside of `building`")
 
 

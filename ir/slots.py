@@ -17,7 +17,8 @@ _SIZE_STEPS = ("constant", "operand", "result", "attr", "add", "sub", "mul", "di
 class Step:
     """One step of a trace: what the runtime calls an instruction (`runtime/native/program`).
 
-    `operands` are values or None, list operands spread out; `more` holds what only some kinds have.
+    `operands` are values or None, list operands spread out; those of `enter` are the node's own
+    slots of its `results`. `more` holds what only some kinds have.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Step:
     attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     call: int = 0
     operand: int = 0
+    is_view: bool = False  # the result may be the memory of operand 0
     more: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -35,9 +37,9 @@ class Step:
         return self.kind in ("enter", "leave", "deliver")
 
     @property
-    def is_view(self) -> bool:
-        """True where the result may be the memory of operand 0."""
-        return self.more.get("passes", False) or (self.op is not None and self.op.view)
+    def values(self) -> list[Any]:
+        """The operands that are values of the trace."""
+        return [] if self.kind == "enter" else [v for v in self.operands if v is not None]
 
 
 def needed(steps: Sequence[Step], outputs: Iterable[Any]) -> list[Step]:
@@ -47,7 +49,7 @@ def needed(steps: Sequence[Step], outputs: Iterable[Any]) -> list[Step]:
     for s in reversed(steps):
         if s.acts or any(r in wanted for r in s.results):
             kept.append(s)
-            wanted.update(v for v in s.operands if v is not None)
+            wanted.update(s.values)
     return kept[::-1]
 
 
@@ -55,17 +57,21 @@ def merged(
     steps: Sequence[Step], numbers: Mapping[Any, Any], outputs: Sequence[Any]
 ) -> tuple[list[Step], list[Any]]:
     """The steps and outputs with what is computed twice computed once: calls of the same op with
-    the same operands, equal numbers among them, and attributes."""
+    the same operands, equal numbers among them, and attributes. Where no operand is a tensor, the
+    node that a step is for decides on which device its result lies."""
     same: dict[Any, Any] = {}  # a value: the first that is equal to it
     first: dict[Any, Any] = {}
     for v, x in numbers.items():
         same[v] = first.setdefault(_frozen(x), v)
     kept: list[Step] = []
     for s in steps:
-        s = replace(s, operands=tuple(same.get(v, v) for v in s.operands))
+        if any(v in same for v in s.values):
+            s = replace(s, operands=tuple(same.get(v, v) for v in s.operands))
         if s.kind == "call" and s.op is not None:
             attrs = tuple(_frozen(s.attrs[p.name]) for p in s.op.attrs)
-            known = first.setdefault((s.op.name, s.operands, attrs), s.results)
+            creates = all(v in numbers for v in s.values)
+            key = (s.op.name, s.operands, attrs, s.call if creates else None)
+            known = first.setdefault(key, s.results)
             if known is not s.results:
                 same.update(zip(s.results, known, strict=True))
                 continue
@@ -97,7 +103,7 @@ class _Slots:
         outputs: Sequence[Any],
     ) -> None:  # fmt: skip
         self.steps, self.inputs, self.outputs = steps, inputs, outputs
-        self.last = {v: i for i, s in enumerate(steps) for v in s.operands if v is not None}
+        self.last = {v: i for i, s in enumerate(steps) for v in s.values}
         self.kept = {v for v in outputs if v is not None}
         self.maker = {r: s for s in steps for r in s.results}
         self.slot = {v: i for i, v in enumerate(inputs) if v is not None}
@@ -124,19 +130,32 @@ class _Slots:
         return self.count - 1
 
     def _placed(self, at: int, s: Step) -> dict[str, Any]:
+        if s.kind == "enter":
+            return self._entered(s)
         operands = [-1 if v is None else self.slot[v] for v in s.operands]
         ends = {v: i for i, v in enumerate(s.operands) if v is not None and self._ends(v, at)}
         kind = "add" if self._in_place(s, ends) else s.kind
         for v in ends:
             self.free.append(self.slot[v])
-        for r in s.results:
-            if r in self.last or r in self.kept:
-                self.slot[r] = self._take()
         return {
             "kind": kind, "operands": operands, "last": sorted(ends.values()),
-            "results": [self.slot.get(r, -1) for r in s.results],
+            "results": [self._slot_of_result(r) for r in s.results],
             "call": s.call, "operand": s.operand,
         } | self._signature(s)  # fmt: skip
+
+    def _entered(self, s: Step) -> dict[str, Any]:
+        pairs = [(o, self._slot_of_result(r)) for o, r in zip(s.operands, s.results, strict=True)]
+        used = [(o, slot) for o, slot in pairs if slot >= 0]
+        return {
+            "kind": s.kind, "operands": [o for o, _ in used], "last": [],
+            "results": [slot for _, slot in used], "call": s.call, "operand": 0,
+        }  # fmt: skip
+
+    def _slot_of_result(self, result: Any) -> int:
+        if result not in self.last and result not in self.kept:
+            return -1
+        self.slot[result] = self._take()
+        return self.slot[result]
 
     def _ends(self, value: Any, at: int) -> bool:
         return self.last[value] == at and value not in self.kept and value not in self.numbers

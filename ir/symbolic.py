@@ -37,6 +37,7 @@ class SymbolicTrace(Builder):
     """A list of op applications over symbolic values; numbers become constants of the Program."""
 
     def __init__(self) -> None:
+        self.call = 0  # that steps are for
         self.steps: list[Step] = []
         self.numbers: dict[SymbolicTensor, bool | int | float] = {}
 
@@ -53,7 +54,7 @@ class SymbolicTrace(Builder):
     def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         lifted = tuple(self._lift(o) for o in operands)
         results = tuple(self.value(t) for t in op.infer(lifted, attrs))
-        self.steps.append(Step("call", tuple(spread(lifted)), results, op, attrs))
+        self.steps.append(Step("call", tuple(spread(lifted)), results, op, attrs, self.call, is_view=op.view))
         return results[0] if len(results) == 1 else results
 
     def _lift(self, operand: Any) -> Any:
@@ -83,7 +84,8 @@ def derive(
     call = SymbolicCall(trace, name, operands, results, attrs)
     with building(trace):
         if what == "forward":
-            _, outputs = record_body(call.op, call.grouped, call.attrs)
+            node = call.applied
+            _, outputs = record_body(node.op, node.operands, node.attrs)
             return to_program(trace.steps, call.operands, trace.numbers, outputs)
         seeds = [
             trace.value(Type(r.shape, r.dtype)) if g else None
@@ -97,27 +99,35 @@ def derive(
 class SymbolicCall:
     """A call as its structural key has it: operands, results and attributes over symbols.
 
-    `index` tells the symbols of one call from those of others in the same trace.
+    `index` tells the symbols of one call from those of others in the same trace. Without a name it
+    is the call of something that is no op.
     """
 
     def __init__(
-        self, trace: SymbolicTrace, name: str, operands: Sequence[Description],
+        self, trace: SymbolicTrace, name: str | None, operands: Sequence[Description],
         results: Sequence[Description], attrs: Sequence[Any], index: int = 0,
     ) -> None:  # fmt: skip
-        self.op = OPS[name]
+        self.op = None if name is None else OPS[name]
         self.index = index
         self.operands = [self._value(trace, d, "operand", i) for i, d in enumerate(operands)]
         self.results = [self._value(trace, d, "result", i) for i, d in enumerate(results)]
-        self.grouped = _grouped(self.op, self.operands)
-        self.attrs = {
+        self._attrs = attrs
+
+    @property
+    def applied(self) -> Applied:
+        """The op on these operands, by its schema."""
+        assert self.op is not None
+        attrs = {
             p.name: self._attr(p.kind, i, v)
-            for i, (p, v) in enumerate(zip(self.op.attrs, attrs, strict=True))
+            for i, (p, v) in enumerate(zip(self.op.attrs, self._attrs, strict=True))
         }
+        grouped = tuple(_grouped(self.op, self.operands))
+        return Applied(self.op, grouped, attrs, tuple(self.results))
 
     def gradients(self, cotangents: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
         """The cotangent of each operand that is `wanted`, else None; by the gradient rules."""
         inputs = [v for v, w in zip(self.operands, wanted, strict=True) if w]
-        node = Applied(self.op, tuple(self.grouped), self.attrs, tuple(self.results))
+        node = self.applied
         pairs = zip(self.results, cotangents, strict=True)
         found = pull_back([node], {r: g for r, g in pairs if g is not None}, inputs)
         return [found.get(v) if w else None for v, w in zip(self.operands, wanted, strict=True)]

@@ -22,41 +22,54 @@ import ostinato as ot
 from ostinato import nn
 from ostinato.runtime import _C
 ot.manual_seed(0)
-x = ot.rand(4, 6, requires_grad=False)
+x = ot.rand(4, 6)
 model = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.Linear(8, 3))
-loss = nn.functional.cross_entropy(model(x), ot.tensor([0, 1, 2, 0]))
-loss.backward()
+for _ in range(4):
+    nn.functional.cross_entropy(model(x), ot.tensor([0, 1, 2, 0])).backward()
 grads = [p.grad.sum().item() for p in model.parameters()]
-print(_C.derived_programs(), _C.loaded_programs(), grads)
+c = _C.program_counts()
+print(c["derived"], c["loaded"], c["tapes derived"], c["tapes loaded"], c["tape runs"], grads)
 """
 
 
-def run(folder: Path) -> tuple[int, int, str]:
-    """(derived, loaded, gradients) of `STEP` in a process of its own, in which warnings are errors
-    but for what the cache says on stderr."""
+def run(folder: Path | str) -> tuple[list[int], str]:
+    """Programs of calls derived and loaded, of tapes derived and loaded, runs of those; and the
+    gradients: of `STEP` in a process of its own, in which only the cache may warn."""
     done = subprocess.run(
         [sys.executable, "-c", STEP], env={"OSTINATO_CACHE": str(folder)}, check=True,
         capture_output=True, text=True,
     )  # fmt: skip
-    made, loaded, gradients = done.stdout.split(maxsplit=2)
+    *counts, gradients = done.stdout.split(maxsplit=5)
     assert ("is rebuilt" in done.stderr) == (done.stderr != ""), done.stderr
-    return int(made), int(loaded), gradients
+    return [int(c) for c in counts], gradients
 
 
 def test_a_warm_process_derives_nothing(tmp_path: Path) -> None:
-    made, loaded, gradients = run(tmp_path)
-    assert made > 0 and loaded == 0
-    assert run(tmp_path) == (0, made, gradients)
+    (calls, *others), gradients = run(tmp_path)
+    assert calls > 2 and others == [0, 1, 0, 2]
+    assert run(tmp_path) == ([0, calls, 0, 1, 2], gradients)
 
 
 def test_without_a_cache_every_process_derives(tmp_path: Path) -> None:
-    (made, loaded, _) = run(tmp_path / "0")
-    assert run(Path("0")) == (made, 0, _)
-    assert loaded == 0
+    assert run("0") == run("0") == run(tmp_path / "cold")
+
+
+def test_a_process_with_damaged_entries_derives_again(tmp_path: Path) -> None:
+    whole = run(tmp_path)
+    for entry in tmp_path.iterdir():
+        entry.write_bytes(entry.read_bytes()[:-3])
+    assert run(tmp_path) == whole
+    assert run(tmp_path)[0][0] == 0
 
 
 CALL = ("gradient", "matmul", [(float32, 2, 0, False)] * 2, [(float32, 2, 0, False)], [],
         [True, True], [True])  # fmt: skip
+VECTOR = [(float32, 1, 0, False)]
+TAPE = ([("exp", VECTOR, VECTOR, [], [(-1, 0, -2)], [(3, False)], 0, float32)], 0, [])
+MADE: dict[str, Callable[[], tuple[Any, bool]]] = {
+    "call": lambda: derived.program_of(*CALL),
+    "tape": lambda: derived.tape_program_of(*TAPE),
+}
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda b: b[:-7],
     "changed": lambda b: b.replace(b'"slots"', b'"sluts"'),
@@ -66,29 +79,43 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
+@pytest.mark.parametrize("kind", MADE)
 def test_a_damaged_entry_is_rebuilt_with_a_warning(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path))
-    assert derived.program_of(*CALL)[1]
+    make = MADE[kind]
+    assert make()[1]
     (entry,) = tmp_path.iterdir()
     whole = entry.read_bytes()
     entry.write_bytes(DAMAGE[name](whole))
     with pytest.warns(UserWarning, match="is rebuilt: its digest does not fit"):
-        assert derived.program_of(*CALL)[1]
+        assert make()[1]
     assert entry.read_bytes() == whole
-    assert not derived.program_of(*CALL)[1]
+    assert not make()[1]
 
 
+@pytest.mark.parametrize("kind", MADE)
 def test_an_entry_that_is_no_program_is_rebuilt_with_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path))
-    derived.program_of(*CALL)
+    MADE[kind]()
     (entry,) = tmp_path.iterdir()
     derived.cache.store(entry.name, {"inputs": 0}, b"")
     with pytest.warns(UserWarning, match="is rebuilt: 'slots'"):
-        assert derived.program_of(*CALL)[1]
+        assert MADE[kind]()[1]
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path / "file" / kind))
+    with pytest.warns(UserWarning, match="Programs are not cached"):
+        assert MADE[kind]()[1]
+    assert MADE[kind]()[1], "said once"
 
 
 ADD = {"kind": "call", "op": "add", "operands": [0, 0], "last": [], "results": [1], "attrs": [],

@@ -21,6 +21,12 @@ def _derive(*call: Any) -> tuple[_C.Program, bool]:
     return program_of(*call)
 
 
+def _derive_tape(*tape: Any) -> tuple[_C.Program, bool]:
+    from .codegen.derived import tape_program_of
+
+    return tape_program_of(*tape)
+
+
 def connect() -> None:
     """Called once, at import."""
     _C.set_dtypes(list(dtypes.DTYPES))
@@ -32,7 +38,7 @@ def connect() -> None:
         ]
     )  # fmt: skip
     _C.set_package(str(Path(__file__).parent) + "/")
-    _C.set_derive(_derive)
+    _C.set_derive(_derive, _derive_tape)
     _C.set_device_class(device)
     _C.set_kernel_folder(str(Path(_C.__file__).parent / "kernels"))
     _C.set_cublaslt_places([f"{entry}/{CUBLASLT}" for entry in sys.path])

@@ -61,9 +61,9 @@ Ref<Node> RegionProgram::open_node(std::span<const Tensor> inputs) const {
   std::swap(node->site, call_site());
   for (int i : ties_.wanted) {
     node->edges.push_back(edge_of(inputs[i]));
-    node->patterns.push_back({});
+    node->patterns.push_back(Pattern(inputs[i]));
+    node->operand_sizes.push_back(inputs[i].sizes());
   }
-  node->time = time_of(*node);
   return node;
 }
 
@@ -82,6 +82,8 @@ std::vector<Tensor> RegionProgram::run(std::span<const Tensor> inputs) {
       node->result_sizes.push_back(made[i].sizes());
     }
   }
+  node->device = made.empty() ? kCpu : made[0].device();
+  seal(*node);
   made.resize(ties_.shown);
   return made;
 }

@@ -114,12 +114,21 @@ void save(Node& node, int slot, const Tensor& value) {
   node.saved.push_back({slot, detached(value), version});
 }
 
-// Lamport's clock.
-uint64_t time_of(const Node& node) {
+void seal(Node& node) {
   for (const Edge& e : node.edges) {
     if (e.node) clock = std::max(clock, e.node->time);
   }
-  return ++clock;
+  node.time = ++clock;  // Lamport's clock
+  uint64_t hash = mix(node.op ? node.op->id : op_count(), reinterpret_cast<uintptr_t>(node.gradient));
+  hash = mix(hash, static_cast<uint64_t>(node.variant) << 8 | static_cast<uint64_t>(node.compute));
+  if (!node.gradient) {  // which stands for the op, its attributes and patterns
+    for (const Pattern& p : node.patterns) hash = mix(hash, p.bits());
+  }
+  for (const Edge& e : node.edges) {
+    uint64_t to = e.node ? e.node->hash + static_cast<uint64_t>(e.index) : e.leaf ? 1 : 0;
+    hash = mix(hash, to);
+  }
+  node.hash = hash;
 }
 
 std::string text_of(const Node& node) {
@@ -172,7 +181,8 @@ void record(const OpCall& call, std::span<Tensor> results) {
     save_pointwise(*node, call, results);
   else
     save_for_program(*node, call, results);
-  node->time = time_of(*node);
+  node->device = results[0].device();
+  seal(*node);
   std::swap(node->site, current_site);
   for (size_t i = 0; i < results.size(); ++i) {
     if (is_float(results[i].dtype())) attach(results[i], node, static_cast<int>(i));

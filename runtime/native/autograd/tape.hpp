@@ -57,8 +57,10 @@ struct Node : RefCounted {
   const Program* gradient = nullptr;  // null for pointwise ops, whose gradient kernels are printed
   int variant = 0;
   DType compute = DType::float32_;
+  Device device = kCpu;  // of the results
   bool released = false;
-  uint64_t time = 0;  // later than that of every node that an edge leads to
+  uint64_t time = 0;  // later than that of all that edges lead to, and of all before in the thread
+  uint64_t hash = 0;  // of its structure and of all that its edges lead to
   CallSite site;
 
   std::span<const Pattern> operands() const { return {patterns.data(), edges.size()}; }
@@ -68,6 +70,12 @@ struct Node : RefCounted {
   // The structural key of its gradient where the results in `given` have cotangents.
   ProgramKey gradient_key(const Flags& given) const;
 };
+
+// One more word in a hash.
+constexpr uint64_t mix(uint64_t hash, uint64_t word) {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+  return hash ^ hash >> 32;
+}
 
 struct AutogradState {
   Tensor grad;
@@ -96,8 +104,8 @@ Edge edge_of(const Tensor& t);
 void save(Node& node, int slot, const Tensor& value);
 // Makes `t` result `index` of `node`.
 void attach(const Tensor& t, Ref<Node> node, int index);
-// For a node whose edges are known: later than all that they lead to and all of this thread.
-uint64_t time_of(const Node& node);
+// Sets time and hash of a node whose edges and patterns are known.
+void seal(Node& node);
 // "mul at train.py:7".
 std::string text_of(const Node& node);
 // Throws the error of a backward over a node whose saved tensors are gone.

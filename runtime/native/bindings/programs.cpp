@@ -4,6 +4,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "autograd/tape_program.hpp"
 #include "bindings/spec.hpp"
 #include "program/counts.hpp"
 #include "program/derived.hpp"
@@ -18,7 +19,7 @@ struct ProgramObject {
   Ref<Program> program;
 };
 
-nb::object derive_function;
+nb::object derive_function, derive_tape_function;
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ErrorKind::value, "a Program " + what);
@@ -87,7 +88,8 @@ void read_gradient(Instruction& step, nb::handle spec) {
 }
 
 Instruction instruction_from(const Program& p, nb::handle spec) {
-  static constexpr const char* names[] = {"call", "add", "gradient", "enter", "leave", "deliver"};
+  static constexpr const char* names[] = {"call",  "add",   "gradient", "function",
+                                          "enter", "leave", "deliver"};
   Instruction step;
   std::string name = nb::cast<std::string>(spec["kind"]);
   const auto* kind = std::find(std::begin(names), std::end(names), name);
@@ -144,24 +146,97 @@ nb::list list_of(const T& values) {
   return out;
 }
 
-Ref<Program> derive(const ProgramKey& key) {
-  nb::gil_scoped_acquire locked;
-  nb::list operands, results, attrs;
-  for (const Pattern& p : key.operands) operands.append(describe(p));
-  for (const Pattern& p : key.results) results.append(describe(p));
-  for (const Attr& a : key.attrs) attrs.append(nb::cast(a));
-  const char* what = key.kind == ProgramKind::forward ? "forward" : "gradient";
+nb::list describe(std::span<const Pattern> patterns) {
+  nb::list out;
+  for (const Pattern& p : patterns) out.append(describe(p));
+  return out;
+}
+
+// Of sizes only how many there are.
+nb::list describe(const OpInfo& op, std::span<const Attr> attrs) {
+  nb::list out;
+  std::vector<const Param*> params = attributes_of(op);
+  for (size_t i = 0; i < params.size(); ++i) {
+    std::string_view kind = params[i]->kind;
+    if (kind == "size" && attrs[i].is_int()) {
+      out.append(0);
+    } else if (kind == "sizes" && attrs[i].is_sizes()) {
+      out.append(nb::cast(Attr(Sizes(attrs[i].as_sizes().size()))));
+    } else {
+      out.append(nb::cast(attrs[i]));
+    }
+  }
+  return out;
+}
+
+// Calls `fn` for (Program, it is derived and not loaded), and counts it.
+Ref<Program> made_by(nb::object& fn, nb::tuple description, std::atomic<int64_t>& derived,
+                     std::atomic<int64_t>& loaded) {
   try {
-    nb::object made = derive_function(what, key.op->name, operands, results, attrs,
-                                      list_of(key.wanted), list_of(key.given));
-    auto [program, fresh] = nb::cast<std::tuple<nb::object, bool>>(made);
-    ++(fresh ? program_counts().derived : program_counts().loaded);
+    auto [program, fresh] = nb::cast<std::tuple<nb::object, bool>>(fn(*description));
+    ++(fresh ? derived : loaded);
     return nb::cast<ProgramObject&>(program).program;
   } catch (nb::python_error& e) {
     // The user meets the error that the derivation raised, not a wrapper of it.
     e.restore();
     throw PythonError{};
   }
+}
+
+Ref<Program> derive(const ProgramKey& key) {
+  nb::gil_scoped_acquire locked;
+  const char* what = key.kind == ProgramKind::forward ? "forward" : "gradient";
+  nb::tuple call =
+      nb::make_tuple(what, key.op->name, describe(key.operands), describe(key.results),
+                     describe(*key.op, key.attrs), list_of(key.wanted), list_of(key.given));
+  ProgramCounts& counts = program_counts();
+  return made_by(derive_function, call, counts.derived, counts.loaded);
+}
+
+// For each operand of a pointwise op: (arguments its gradient kernel uses, passes g on), or None.
+nb::object describe_kernels(const Node& node) {
+  if (node.gradient || node.function) return nb::none();
+  nb::list out;
+  for (size_t i = 0; i < node.edges.size(); ++i) {
+    const PointwiseEntry* e =
+        node.op->pointwise->find_gradient(node.variant, static_cast<int>(i), node.compute);
+    out.append(e ? nb::object(nb::make_tuple(e->uses, e->inner == nullptr)) : nb::none());
+  }
+  return out;
+}
+
+nb::tuple describe(const TapeStructure::Edge& e) { return nb::make_tuple(e.to, e.index, e.input); }
+
+nb::tuple describe(const Node& node, std::span<const TapeStructure::Edge> edges) {
+  nb::list leads;
+  for (const TapeStructure::Edge& e : edges) leads.append(describe(e));
+  return nb::make_tuple(node.op->name, describe(node.operands()), describe(node.results()),
+                        describe(*node.op, node.attrs), leads, describe_kernels(node), node.variant,
+                        nb::borrow(dtype_object(node.compute)));
+}
+
+Ref<Program> derive_tape(const TapeStructure& structure, std::span<Node* const> nodes) {
+  nb::gil_scoped_acquire locked;
+  nb::list described, inputs;
+  for (size_t k = 0; k < nodes.size(); ++k) {
+    described.append(describe(*nodes[k], structure.edges(k)));
+  }
+  for (const TapeStructure::Place& p : structure.inputs()) inputs.append(describe(p));
+  nb::tuple tape = nb::make_tuple(described, structure.root_index(), inputs);
+  ProgramCounts& counts = program_counts();
+  return made_by(derive_tape_function, tape, counts.tape_derived, counts.tape_loaded);
+}
+
+nb::dict counts() {
+  const ProgramCounts& c = program_counts();
+  nb::dict out;
+  out["derived"] = c.derived.load();
+  out["loaded"] = c.loaded.load();
+  out["tapes derived"] = c.tape_derived.load();
+  out["tapes loaded"] = c.tape_loaded.load();
+  out["tapes kept"] = static_cast<int64_t>(tape_programs_kept());
+  out["tape runs"] = c.tape_runs.load();
+  return out;
 }
 
 }  // namespace
@@ -171,20 +246,25 @@ void bind_programs(nb::module_& m) {
       .def("__init__", &fill, "spec"_a);
   m.def(
       "set_derive",
-      [](nb::object fn) {
-        derive_function = std::move(fn);
+      [](nb::object of_call, nb::object of_tape) {
+        derive_function = std::move(of_call);
+        derive_tape_function = std::move(of_tape);
         set_derive(derive);
+        set_derive_tape(derive_tape);
       },
-      "function"_a);
-  m.def(
-      "derived_programs", [] { return program_counts().derived.load(); },
-      "How many Programs of single calls were derived in this process.");
-  m.def(
-      "loaded_programs", [] { return program_counts().loaded.load(); },
-      "How many Programs of single calls came from the disk.");
-  // The function goes with the module: a static object would outlive the interpreter.
-  m.attr("_derive_keeper") =
-      nb::capsule(&derive_function, [](void* p) noexcept { static_cast<nb::object*>(p)->reset(); });
+      "of_call"_a, "of_tape"_a);
+  m.def("program_counts", &counts,
+        "How many Programs of calls and of tapes were derived, and loaded from the disk, in this "
+        "process; how many of tapes are kept, and how often backward ran by one.");
+  m.def("tape_programs_enabled", &tape_programs_enabled);
+  m.def("set_tape_programs_enabled", &set_tape_programs_enabled, "on"_a);
+  m.def("clear_tape_programs", &clear_tape_programs,
+        "Forget the Programs of tapes, and which tapes were seen.");
+  // The functions go with the module: a static object would outlive the interpreter.
+  m.attr("_derive_keeper") = nb::capsule(&derive_function, [](void*) noexcept {
+    derive_function.reset();
+    derive_tape_function.reset();
+  });
 }
 
 }  // namespace ostinato::python

@@ -89,11 +89,12 @@ class Run {
         break;
     }
     gather(s);
-    Tensor results[kMaxResults];
-    compute(s, results);
+    results_.resize(std::max<size_t>(s.results.size(), kMaxResults));
+    compute(s, results_.data());
     operands_.clear();
     for (size_t i = 0; i < s.results.size(); ++i) {
-      if (s.results[i] >= 0) slots_[s.results[i]] = std::move(results[i]);
+      Tensor made = std::move(results_[i]);
+      if (s.results[i] >= 0) slots_[s.results[i]] = std::move(made);
     }
   }
 
@@ -115,21 +116,29 @@ class Run {
             operands_);
         return;
       }
+      case Instruction::function:
+        return tape_->function(s, operands_, results);
       case Instruction::deliver:
         return tape_->deliver(s, std::move(operands_[0]));
       default:
-        attrs_.clear();
-        for (const AttrTemplate& t : s.attrs) attrs_.push_back(evaluate(t, calls_));
-        record_ ? call_op(*s.op, operands_, attrs_, results)
-                : run_op(*s.op, operands_, attrs_, results);
+        call(s, results);
     }
+  }
+
+  void call(const Instruction& s, Tensor* results) {
+    attrs_.clear();
+    for (const AttrTemplate& t : s.attrs) attrs_.push_back(evaluate(t, calls_));
+    if (record_) return call_op(*s.op, operands_, attrs_, results);
+    if (!tape_ || !s.op->creates) return run_op(*s.op, operands_, attrs_, results);
+    const DeviceScope scope(tape_->device(s));
+    run_op(*s.op, operands_, attrs_, results);
   }
 
   std::vector<Tensor> slots_;
   Calls calls_;
   bool record_;
   TapeSteps* tape_;
-  std::vector<Tensor> operands_;
+  std::vector<Tensor> operands_, results_;
   std::vector<Attr> attrs_;
 };
 

@@ -29,14 +29,14 @@ struct AttrTemplate {
 
 struct Instruction {
   // `add` may write into its first operand; `gradient` is the printed gradient of a pointwise op.
-  // The last three are steps of a tape: see TapeSteps.
-  enum Kind : uint8_t { call, add, gradient, enter, leave, deliver } kind = call;
+  // Those after it are steps of a tape: see TapeSteps.
+  enum Kind : uint8_t { call, add, gradient, function, enter, leave, deliver } kind = call;
   const OpInfo* op = nullptr;
   std::vector<int> operands;  // slots; -1 for an absent one
   std::vector<int> last;      // positions in `operands` whose slot is used here for the last time
   std::vector<int> results;   // slots; -1 for one that nobody uses
   std::vector<AttrTemplate> attrs;
-  int served = 0;                         // the call that a gradient or step of a tape belongs to
+  int served = 0;                         // which of the calls that the Program serves it is for
   int operand = 0;                        // of that call: the operand a gradient is of or goes to
   const PointwiseEntry* entry = nullptr;  // of a gradient
   DType dtype = DType::float32_;          // of a gradient: that of its operand
@@ -64,6 +64,11 @@ struct CallShapes {
 // What a Program of a whole tape does to the tape.
 class TapeSteps {
  public:
+  // The cotangents of a node's edges by its own gradient function.
+  virtual void function(const Instruction& step, std::span<const Tensor> cotangents,
+                        Tensor* out) = 0;
+  // Where a step makes a tensor if no operand says.
+  virtual Device device(const Instruction& step) const = 0;
   // Checks the saved tensors of a node and puts those into `slots` that the step names.
   virtual void enter(const Instruction& step, std::span<Tensor> slots) = 0;
   // Lets go of what the node saved.

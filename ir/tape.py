@@ -1,0 +1,159 @@
+"""Derives the Program of a whole tape: every gradient rule on one trace, simplified together.
+
+What it computes is, bit for bit, what backward computes node by node: the same ops on the same
+values, sums of cotangents in the same order. Only what nobody needs is left out, what is computed
+twice is computed once, and sums are written where their first operand is not read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .dtypes import DType
+from .op import OPS, Type, building
+from .slots import Step, to_program
+from .symbolic import Description, SymbolicCall, SymbolicTrace
+
+Edge = tuple[int, int, int]
+"""Where the cotangent of an operand goes: (node or LEAF or NONE, its result, the input or NONE)."""
+
+LEAF, NONE = -1, -2
+
+
+@dataclass(frozen=True)
+class TapeNode:
+    """A recorded call, as `runtime/native/autograd/structure.hpp` has it.
+
+    `kernels` are those of a pointwise op, for each operand: a mask of the arguments (cotangent,
+    result, operands) that its printed gradient uses, and whether that passes the cotangent on; None
+    where there is no gradient. Other ops have none, and are differentiated by their rules.
+    """
+
+    name: str
+    operands: Sequence[Description]
+    results: Sequence[Description]
+    attrs: Sequence[Any]
+    edges: Sequence[Edge]
+    kernels: Sequence[tuple[int, bool] | None] | None
+    variant: int
+    compute: DType
+
+
+def derive_tape(
+    nodes: Sequence[tuple[Any, ...]], root: int, inputs: Sequence[Edge]
+) -> dict[str, Any]:
+    """The Program of backward from result `root` of the first of `nodes`, which lead to later ones.
+
+    Its input is the cotangent of that result. It serves as many calls as there are nodes. Outputs
+    are the cotangents of `inputs`; without any, those of leaves are delivered to their grads.
+    """
+    return _Tape([TapeNode(*n) for n in nodes], inputs).program(root)
+
+
+class _Tape:
+    def __init__(self, nodes: Sequence[TapeNode], inputs: Sequence[Edge]) -> None:
+        self.trace = SymbolicTrace()
+        self.nodes = nodes
+        self.calls = [
+            SymbolicCall(self.trace, n.name, n.operands, n.results, n.attrs, k)
+            for k, n in enumerate(nodes)
+        ]
+        self.cotangents: dict[tuple[int, int], Any] = {}
+        self.found: list[Any] = [None] * len(inputs)
+        self.inputs = inputs
+
+    def program(self, root: int) -> dict[str, Any]:
+        result = self.calls[0].results[root]
+        seed = self.trace.value(Type(result.shape, result.dtype))
+        with building(self.trace):
+            self._arrive((0, root, NONE), seed)
+            for k in range(len(self.nodes)):
+                self._visit(k)
+        return to_program(
+            self.trace.steps, [seed], self.trace.numbers, self.found, serves=len(self.nodes)
+        )
+
+    def _visit(self, k: int) -> None:
+        self.trace.call = k
+        node, call = self.nodes[k], self.calls[k]
+        given = [self.cotangents.get((k, r)) for r in range(len(call.results))]
+        if any(g is not None for g in given):
+            self._enter(k)
+            if node.name is None:
+                made = self._by_function(k, given)
+            elif node.kernels is None:
+                made = call.gradients(given, [to != NONE for to, _, _ in node.edges])
+            else:
+                made = [self._by_kernel(k, i, given[0]) for i in range(len(call.operands))]
+            for i, g in enumerate(made):
+                if g is not None:
+                    self._deliver(k, i, g)
+        self.trace.steps.append(Step("leave", (), call=k))
+
+    def _by_function(self, k: int, given: Sequence[Any]) -> list[Any]:
+        made = [self.trace.value(Type(v.shape, v.dtype)) for v in self.calls[k].operands]
+        self.trace.steps.append(Step("function", tuple(given), tuple(made), call=k))
+        return [
+            g if edge[0] != NONE else None
+            for g, edge in zip(made, self.nodes[k].edges, strict=True)
+        ]
+
+    def _enter(self, k: int) -> None:
+        """The node is checked; what it saved comes into the trace, in its own slots after those
+        of the cotangents."""
+        call = self.calls[k]
+        saved = [*call.results, *call.operands]
+        slots = [len(call.results) + i for i, v in enumerate(saved) if v is not None]
+        values = tuple(v for v in saved if v is not None)
+        self.trace.steps.append(Step("enter", tuple(slots), values, call=k))
+
+    def _by_kernel(self, k: int, i: int, g: Any) -> Any:
+        node, call = self.nodes[k], self.calls[k]
+        assert node.kernels is not None
+        kernel = node.kernels[i]
+        if kernel is None or node.edges[i][0] == NONE:
+            return None
+        uses, passes = kernel
+        value = call.operands[i]
+        if passes and _fits(call.results[0], value):
+            return g
+        arguments = [g, *call.results, *call.operands]
+        operands = tuple(v for at, v in enumerate(arguments) if uses >> at & 1)
+        more = {"variant": node.variant, "compute": node.compute.name, "dtype": value.dtype.name}
+        made = self.trace.value(Type(value.shape, value.dtype))
+        self.trace.steps.append(
+            Step(
+                "gradient", operands, (made,), call.op, call=k, operand=i, is_view=passes, more=more
+            )
+        )
+        return made
+
+    def _deliver(self, k: int, i: int, g: Any) -> None:
+        to, index, given = self.nodes[k].edges[i]
+        if to >= 0:
+            self._arrive((to, index, NONE), g)
+        elif to == LEAF and given >= 0:
+            self._find(given, g)
+        elif to == LEAF and not self.inputs:
+            self.trace.steps.append(Step("deliver", (g,), call=k, operand=i))
+
+    def _arrive(self, at: Edge, g: Any) -> None:
+        for i, place in enumerate(self.inputs):
+            if place[:2] == at[:2]:
+                self._find(i, g)
+        self.cotangents[at[:2]] = self._sum(self.cotangents.get(at[:2]), g)
+
+    def _find(self, i: int, g: Any) -> None:
+        self.found[i] = self._sum(self.found[i], g)
+
+    @staticmethod
+    def _sum(a: Any, b: Any) -> Any:
+        return b if a is None else OPS["add"](a, b)
+
+
+def _fits(result: Any, operand: Any) -> bool:
+    """The cotangent of the result has the shape and dtype of the operand."""
+    ones = [[s == 1 for s in v.shape] for v in (result, operand)]
+    return ones[0] == ones[1] and result.dtype is operand.dtype
