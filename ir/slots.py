@@ -167,7 +167,7 @@ class _Slots:
 
     def _is_fresh(self, value: Any) -> bool:
         maker = self.maker.get(value)
-        if maker is None or maker.kind == "enter":
+        if maker is None or maker.kind in ("enter", "function"):
             return False
         return not maker.is_view or self._is_fresh(maker.operands[0])
 

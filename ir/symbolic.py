@@ -54,7 +54,9 @@ class SymbolicTrace(Builder):
     def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         lifted = tuple(self._lift(o) for o in operands)
         results = tuple(self.value(t) for t in op.infer(lifted, attrs))
-        self.steps.append(Step("call", tuple(spread(lifted)), results, op, attrs, self.call, is_view=op.view))
+        self.steps.append(
+            Step("call", tuple(spread(lifted)), results, op, attrs, self.call, is_view=op.view)
+        )
         return results[0] if len(results) == 1 else results
 
     def _lift(self, operand: Any) -> Any:

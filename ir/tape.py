@@ -28,10 +28,11 @@ class TapeNode:
 
     `kernels` are those of a pointwise op, for each operand: a mask of the arguments (cotangent,
     result, operands) that its printed gradient uses, and whether that passes the cotangent on; None
-    where there is no gradient. Other ops have none, and are differentiated by their rules.
+    where there is no gradient. Other ops have none, and are differentiated by their rules. A node
+    without a name is no op: a function of its own gives the cotangent of each of its edges.
     """
 
-    name: str
+    name: str | None
     operands: Sequence[Description]
     results: Sequence[Description]
     attrs: Sequence[Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ WALKED = 2
 # The gradient of a random graph is worth a test; these refuse most operands that come at random.
 _PARTICULAR = (
     "full view as_strided gather scatter_add cross_entropy sgd_step sgd_momentum_step adam_step "
-    "adamw_step index_select_backward"
+    "adamw_step index_select index_select_backward"
 )
 DIFFERENTIABLE = [
     op.name for op in IR_OPS
@@ -119,6 +119,18 @@ def random_step(seed: int) -> Step:
         return loss
 
     return Step(forward, graph.inputs)
+
+
+def usable(seeds: Iterable[int]) -> list[tuple[Step, list[Any]]]:
+    """Random steps and what the walk gives; those are left out that record nothing, or that eager
+    calls refuse (negative indices)."""
+    found: list[tuple[Step, list[Any]]] = []
+    for step in map(random_step, seeds):
+        try:
+            found.append((step, walked(step.gradients)))
+        except (ot.GradientError, IndexError, ot.ShapeError):
+            continue
+    return found
 
 
 def eager(module: ModuleOp, tensors: Sequence[Any]) -> list[Any]:

@@ -119,7 +119,8 @@ void seal(Node& node) {
     if (e.node) clock = std::max(clock, e.node->time);
   }
   node.time = ++clock;  // Lamport's clock
-  uint64_t hash = mix(node.op ? node.op->id : op_count(), reinterpret_cast<uintptr_t>(node.gradient));
+  uint64_t hash =
+      mix(node.op ? node.op->id : op_count(), reinterpret_cast<uintptr_t>(node.gradient));
   hash = mix(hash, static_cast<uint64_t>(node.variant) << 8 | static_cast<uint64_t>(node.compute));
   if (!node.gradient) {  // which stands for the op, its attributes and patterns
     for (const Pattern& p : node.patterns) hash = mix(hash, p.bits());

@@ -105,8 +105,7 @@ class TapeRun final : public TapeSteps {
  public:
   TapeRun(std::span<Node* const> nodes, bool retain) : nodes_(nodes), retain_(retain) {}
 
-  void function(const Instruction& step, std::span<const Tensor> cotangents,
-                Tensor* out) override {
+  void function(const Instruction& step, std::span<const Tensor> cotangents, Tensor* out) override {
     const Node& node = *nodes_[step.served];
     node.function->run(node, cotangents, out);
   }

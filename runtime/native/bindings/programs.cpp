@@ -210,8 +210,10 @@ nb::tuple describe(const TapeStructure::Edge& e) { return nb::make_tuple(e.to, e
 nb::tuple describe(const Node& node, std::span<const TapeStructure::Edge> edges) {
   nb::list leads;
   for (const TapeStructure::Edge& e : edges) leads.append(describe(e));
-  return nb::make_tuple(node.op->name, describe(node.operands()), describe(node.results()),
-                        describe(*node.op, node.attrs), leads, describe_kernels(node), node.variant,
+  nb::object name = node.op ? nb::cast(node.op->name) : nb::none();
+  return nb::make_tuple(name, describe(node.operands()), describe(node.results()),
+                        node.op ? describe(*node.op, node.attrs) : nb::list(), leads,
+                        describe_kernels(node), node.variant,
                         nb::borrow(dtype_object(node.compute)));
 }
 
