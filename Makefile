@@ -19,7 +19,7 @@ sanitizer_library = $(or $(if $(filter address,$(SANITIZER)),asan),$(if \
 editable := --no-build-isolation --config-settings=wheel.cmake=false \
   --config-settings=editable.mode=inplace
 
-.PHONY: dev test stubs lint format demo bench wheel-test sanitize clean
+.PHONY: dev test stubs lint format demo bench test-gpu bench-gpu wheel-test sanitize clean
 .DELETE_ON_ERROR:
 
 dev: $(stamps)/base $(BUILD)/build.ninja
@@ -50,7 +50,19 @@ demo: dev $(stamps)/demo
 	$(bin)/python examples/minigpt.py
 
 bench: dev $(stamps)/test
-	for bench in tests/bench/*.py; do $(bin)/python $$bench || exit 1; done
+	for bench in host step compile_time lengths parity import_size; do \
+	  $(bin)/python tests/bench/$$bench.py || exit 1; done
+
+# On a machine with an NVIDIA GPU. The peers of the benchmarks, a CUDA build of PyTorch and JAX, are
+# used where they are installed.
+test-gpu: dev $(stamps)/test
+	$(bin)/python -m pytest tests/gpu $(PYTEST_ARGS)
+
+bench-gpu: dev $(stamps)/test
+	$(bin)/python tests/bench/host.py --device cuda
+	$(bin)/python tests/bench/step.py --device cuda --workloads reverse,minigpt,vit,gpt2
+	$(bin)/python tests/bench/step.py --device cuda --workloads reverse,minigpt,vit --precision bf16
+	$(bin)/python tests/bench/compile_time.py --device cuda
 
 # A wheel holds no C++, and what it needs holds no compiler and no torch; $(BUILD) saves a second build.
 wheel-test: dev
