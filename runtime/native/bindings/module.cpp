@@ -39,7 +39,8 @@ nb::list schemas() {
     nb::list params;
     for (const Param& p : op.params) params.append(nb::make_tuple(p.name, p.kind, p.required));
     bool ready = op.kind == OpKind::pointwise || op.kernel || op.view_fn;
-    out.append(nb::make_tuple(op.name, params, op.results, op.native, ready));
+    bool on_cuda = op.kind == OpKind::pointwise || op.cuda_kernel || op.view_fn;
+    out.append(nb::make_tuple(op.name, params, op.results, op.native, ready, on_cuda));
   }
   return out;
 }

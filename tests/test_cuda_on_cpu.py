@@ -1,0 +1,45 @@
+"""The CUDA kernels and their host side, run on the CPU by the stand-in of tests/cuda_on_cpu."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ostinato.ir.op import OPS
+from ostinato.runtime import _C
+
+ROOT = Path(__file__).parents[1]
+STAND_IN = ROOT / "build" / "dev" / "libcuda_on_cpu.so"
+KERNELS = Path(_C.__file__).parent / "kernels"
+
+# Ops that run on the CPU by a kernel and have none on CUDA.
+WITHOUT_KERNEL = {
+    "attention": "its body runs",
+    "attention_backward": "its body runs",
+    "size_tensor": "its result is a number of the host",
+}
+
+
+def test_every_op_with_a_kernel_has_one_on_cuda_or_a_reason() -> None:
+    missing = {name for name, *_, here, there in _C.schemas() if here and not there}
+    assert missing == set(WITHOUT_KERNEL)
+    assert missing <= set(OPS)
+
+
+def on_the_stand_in(*command: str) -> subprocess.CompletedProcess[str]:
+    """The outcome of Python run with the stand-in for a driver and for cuBLASLt."""
+    if not STAND_IN.exists() or not KERNELS.is_dir():
+        pytest.skip("this build has no stand-in for a GPU: OSTINATO_CUDA_ON_CPU")
+    places = {"OSTINATO_LIBCUDA": str(STAND_IN), "OSTINATO_LIBCUBLASLT": str(STAND_IN)}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT, env=os.environ | places, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+
+
+def test_the_gpu_tests_pass_on_the_stand_in() -> None:
+    done = on_the_stand_in("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/gpu")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "skipped" not in done.stdout.splitlines()[-1]
