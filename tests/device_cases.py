@@ -16,8 +16,8 @@ Place = Callable[[Any], Any]
 
 
 def on_cpu(array: Any) -> Any:
-    """A CPU tensor."""
-    return _C.from_array(np.asarray(array))
+    """A CPU tensor of its own memory."""
+    return _C.from_array(np.array(array))
 
 
 def on_cuda(array: Any) -> Any:

@@ -49,12 +49,16 @@ class Adam(Optimizer):
     def numbers(self, group: Group) -> tuple[Any, ...]:
         return live(group, "lr", "betas", "eps", "weight_decay")
 
-    def update(
-        self, p: Tensor, grad: Tensor, state: dict[str, Tensor], numbers: tuple[Any, ...]
-    ) -> None:
-        step, mean, square = state["step"], state["exp_avg"], state["exp_avg_sq"]
+    def update_all(self, params: list[Tensor], numbers: tuple[Any, ...]) -> None:
+        targets: list[list[Tensor]] = []
+        operands: list[list[Any]] = []
+        for p in params:
+            state = self.state[p]
+            step, mean, square = state["step"], state["exp_avg"], state["exp_avg_sq"]
+            targets.append([p, mean, square])
+            operands.append([p, p.grad, mean, square, step])
         name = "adamw_step" if self.decoupled else "adam_step"
-        _C.call_into(name, [p, mean, square], p, grad, mean, square, step, *numbers)
+        _C.call_into_many(name, targets, operands, *numbers)
 
 
 class AdamW(Adam):

@@ -58,6 +58,11 @@ class Optimizer:
         """Change `p` and its `state` in place, by one step along `grad`."""
         raise NotImplementedError(f"{self._name}: update is missing; define it")
 
+    def update_all(self, params: list[Tensor], numbers: tuple[Any, ...]) -> None:
+        """`update` each of `params`, which have gradients and share the options of a group."""
+        for p in params:
+            self.update(p, p.grad, self.state[p], numbers)
+
     def check(self, group: Group) -> None:
         """Raise ValueError where an option is out of range."""
 
@@ -109,8 +114,7 @@ class Optimizer:
                     whole = len(changed) == len(group["params"])
                     for step in counters if whole else [self.state[p]["step"] for p in changed]:
                         step.add_(1)
-                for p in changed:
-                    self.update(p, p.grad, self.state[p], numbers)
+                self.update_all(changed, numbers)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or fill them with zeros."""

@@ -53,15 +53,17 @@ class SGD(Optimizer):
     def numbers(self, group: Group) -> tuple[Any, ...]:
         return live(group, "lr", "momentum", "dampening", "weight_decay", "nesterov")
 
-    def update(
-        self, p: Tensor, grad: Tensor, state: dict[str, Tensor], numbers: tuple[Any, ...]
-    ) -> None:
+    def update_all(self, params: list[Tensor], numbers: tuple[Any, ...]) -> None:
         lr, momentum, dampening, decay, nesterov = numbers
-        if not state:
-            _C.call_into("sgd_step", [p], p, grad, lr, decay)
-            return
-        step, velocity = state["step"], state["momentum_buffer"]
-        _C.call_into(
-            "sgd_momentum_step", [p, velocity], p, grad, velocity, step, lr, momentum, dampening,
-            decay, bool(nesterov),
-        )  # fmt: skip
+        plain = [p for p in params if not self.state[p]]
+        pairs: list[list[Any]] = [[p, p.grad] for p in plain]
+        _C.call_into_many("sgd_step", [[p] for p in plain], pairs, lr, decay)
+        targets: list[list[Tensor]] = []
+        operands: list[list[Any]] = []
+        for p in params:
+            if state := self.state[p]:
+                targets.append([p, state["momentum_buffer"]])
+                operands.append([p, p.grad, state["momentum_buffer"], state["step"]])
+        _C.call_into_many(
+            "sgd_momentum_step", targets, operands, lr, momentum, dampening, decay, bool(nesterov)
+        )

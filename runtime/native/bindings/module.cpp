@@ -7,6 +7,7 @@
 #include "blas.hpp"
 #include "core/allocator.hpp"
 #include "core/parallel.hpp"
+#include "dispatch/many.hpp"
 #include "dispatch/op_table.hpp"
 
 namespace nb = nanobind;
@@ -81,6 +82,30 @@ void call_into(nb::str name, const std::vector<Tensor>& targets, nb::args args) 
   call_op_into(*op, operands, attrs, targets);
 }
 
+// The same for lists of targets and of first operands, which share the other arguments.
+void call_into_many(nb::str name, std::vector<std::vector<Tensor>> targets,
+                    std::vector<std::vector<Tensor>> operands, nb::args shared) {
+  const OpInfo* op = find_op(name.c_str());
+  if (!op || targets.size() != operands.size()) throw nb::key_error(name.c_str());
+  if (operands.empty()) return;
+  const size_t own = operands[0].size();
+  std::vector<Attr> attrs;
+  size_t at = 0;
+  for (const Param& p : op->params) {
+    if (at++ < own) continue;
+    nb::handle value = shared[at - 1 - own];
+    if (!p.is_operand) {
+      attrs.push_back(attr_from(value.ptr(), *op, p));
+      continue;
+    }
+    const Tensor operand = operand_from(value.ptr(), op->name, p.name);
+    for (std::vector<Tensor>& some : operands) some.push_back(operand);
+  }
+  note_call_site(operands[0]);
+  nb::gil_scoped_release unlocked;
+  call_op_into_many(*op, operands, attrs, targets);
+}
+
 }  // namespace
 }  // namespace ostinato::python
 
@@ -109,6 +134,7 @@ NB_MODULE(_C, m) {
   m.def("set_num_threads", [](int n) { set_num_threads(n); }, "count"_a);
   m.def("schemas", &schemas);
   m.def("call_into", &call_into, "name"_a, "targets"_a, "args"_a);
+  m.def("call_into_many", &call_into_many, "name"_a, "targets"_a, "operands"_a, "shared"_a);
   m.def("call", &call_named, "name"_a, "args"_a, "kwargs"_a);
   bind_autograd(m);
   bind_compiled(m);

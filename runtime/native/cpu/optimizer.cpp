@@ -44,8 +44,15 @@ StepCall read_sgd(const OpCall& call) {
   return {OptimizerStep::sgd, 2, checked_dtype(call, 2), 2, {decay, -lr}};
 }
 
+// The operand `step` where its number is left on a device, else null.
+Tensor step_on_device(const OpCall& call, int i) {
+  const Tensor& step = call.operand(i);
+  return step.device().is_cuda() && step.numel() == 1 ? step : Tensor();
+}
+
 StepCall read_momentum(const OpCall& call) {
-  const double step = hyperparameter(call, 3), lr = hyperparameter(call, 4);
+  const Tensor there = step_on_device(call, 3);
+  const double step = there ? 2.0 : hyperparameter(call, 3), lr = hyperparameter(call, 4);
   const double momentum = hyperparameter(call, 5), dampening = hyperparameter(call, 6);
   const double share = step <= 1 ? 1.0 : 1.0 - dampening;
   const bool nesterov = call.attr(0).as_bool();
@@ -53,11 +60,14 @@ StepCall read_momentum(const OpCall& call) {
           3,
           checked_dtype(call, 3),
           4,
-          {hyperparameter(call, 7), -lr, momentum, share}};
+          {hyperparameter(call, 7), -lr, momentum, share},
+          there,
+          {dampening}};
 }
 
 StepCall read_adam(const OpCall& call, OptimizerStep kind) {
-  const double step = hyperparameter(call, 4), lr = hyperparameter(call, 5);
+  const Tensor there = step_on_device(call, 4);
+  const double step = there ? 1.0 : hyperparameter(call, 4), lr = hyperparameter(call, 5);
   const double beta1 = hyperparameter(call, 6), beta2 = hyperparameter(call, 7);
   const double eps = hyperparameter(call, 8), weight_decay = hyperparameter(call, 9);
   const double decay = kind == OptimizerStep::adamw ? 1.0 - lr * weight_decay : weight_decay;
@@ -66,7 +76,9 @@ StepCall read_adam(const OpCall& call, OptimizerStep kind) {
           checked_dtype(call, 4),
           7,
           {decay, 1.0 - beta1, beta2, 1.0 - beta2, -(lr / (1.0 - std::pow(beta1, step))),
-           std::sqrt(1.0 - std::pow(beta2, step)), eps}};
+           std::sqrt(1.0 - std::pow(beta2, step)), eps},
+          there,
+          {lr, beta1}};
 }
 
 void run_step(const OpCall& call, std::span<Tensor> out) {

@@ -13,6 +13,10 @@ struct StepCall {
   DType compute;
   int factor_count;
   std::array<double, 7> factors;  // in the order of simd/optimizer.hpp
+  // Where `step` lies on a device, itself and what is combined with it there: lr and beta1 of adam,
+  // dampening of momentum.
+  Tensor step = {};
+  std::array<double, 2> with_step = {};
 };
 
 // Combines the hyperparameters in float64. Throws Error (shape) for tensors of several shapes, and

@@ -5,6 +5,7 @@
 #include "cpu/convert.hpp"
 #include "cuda/context.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/failure.hpp"
 #include "cuda/memory.hpp"
 #include "dispatch/op_call.hpp"
 
@@ -65,7 +66,9 @@ void download(const Tensor& to, const Tensor& from, bool non_blocking) {
   use_device(device);
   CUstream stream = current_handle(device);
   OSTINATO_CUDA(cuMemcpyDtoHAsync, to.bytes(), address_of(from), bytes_of(to), stream);
-  if (!non_blocking) OSTINATO_CUDA(cuStreamSynchronize, stream);
+  if (non_blocking) return;
+  OSTINATO_CUDA(cuStreamSynchronize, stream);
+  check_failure(device);
 }
 
 void host_to_device(const Tensor& to, const Tensor& from, bool non_blocking) {
@@ -137,6 +140,7 @@ void read_small(int device, const void* from, void* to, size_t bytes) {
   CUstream stream = current_handle(device);
   OSTINATO_CUDA(cuMemcpyDtoHAsync, to, reinterpret_cast<CUdeviceptr>(from), bytes, stream);
   OSTINATO_CUDA(cuStreamSynchronize, stream);
+  check_failure(device);
 }
 
 namespace {

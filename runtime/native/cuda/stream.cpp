@@ -7,6 +7,7 @@
 
 #include "cuda/context.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/failure.hpp"
 
 namespace ostinato::cuda {
 namespace {
@@ -106,6 +107,7 @@ Stream::~Stream() {
 void Stream::synchronize() const {
   use_device(device_);
   OSTINATO_CUDA(cuStreamSynchronize, handle_);
+  check_failure(device_);
 }
 
 bool Stream::is_idle() const {
@@ -124,6 +126,7 @@ void set_current_stream(Ref<Stream> stream) {
 void synchronize(int device) {
   use_device(device);
   OSTINATO_CUDA(cuCtxSynchronize);
+  check_failure(device);
 }
 
 Event::Event(int device, bool timing) : device_(device) {

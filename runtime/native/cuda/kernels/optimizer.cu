@@ -13,6 +13,7 @@ struct Sgd {
   T decay, rate;
   __device__ explicit Sgd(const double* f)
       : decay(static_cast<T>(f[0])), rate(static_cast<T>(f[1])) {}
+  static __device__ void count(double*, double, const double*) {}
   // x: param, grad
   __device__ void operator()(const T* x, T* y) const {
     const T grad = x[1] + x[0] * decay;
@@ -29,6 +30,9 @@ struct Momentum {
         rate(static_cast<T>(f[1])),
         keep(static_cast<T>(f[2])),
         share(static_cast<T>(f[3])) {}
+  static __device__ void count(double* f, double step, const double* with_step) {
+    f[3] = step <= 1.0 ? 1.0 : 1.0 - with_step[0];
+  }
   // x: param, grad, buffer
   __device__ void operator()(const T* x, T* y) const {
     const T grad = x[1] + x[0] * decay;
@@ -50,6 +54,10 @@ struct Adam {
         size(static_cast<T>(f[4])),
         root(static_cast<T>(f[5])),
         eps(static_cast<T>(f[6])) {}
+  static __device__ void count(double* f, double step, const double* with_step) {
+    f[4] = -(with_step[0] / (1.0 - pow(with_step[1], step)));
+    f[5] = sqrt(1.0 - pow(f[2], step));
+  }
   // x: param, grad, mean, square
   __device__ void operator()(const T* x, T* y) const {
     const T given = x[0], old = x[2];
@@ -80,8 +88,14 @@ __device__ __forceinline__ uint32_t find_parameter(const StepParams& p) {
 
 template <class T, class Step>
 __device__ __forceinline__ void run_step(const StepParams& p) {
-  const Step step(p.factors);
+  __shared__ double factors[kFactors];
   const uint32_t k = find_parameter(p);
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < kFactors; ++i) factors[i] = p.factors[i];
+    if (p.step[k]) Step::count(factors, load<double>(p.step[k], p.step_dtype), p.with_step);
+  }
+  __syncthreads();
+  const Step step(factors);
   const uint32_t first = (blockIdx.x - p.first_block[k]) * kStepPart;
   const uint32_t last = min(p.count[k], first + kStepPart);
 #pragma unroll 2

@@ -30,28 +30,29 @@ struct Product {
   __device__ T result(const ReduceParams&) const { return static_cast<T>(total); }
 };
 
-// Mean and sum of squared distances from it (Welford 1962; joined as by Chan et al. 1979).
+// Mean and sum of squared distances from it (Welford 1962; joined as by Chan et al. 1979), in
+// float64: in float32 the moving mean costs more digits than a second pass would.
 template <class T>
 struct Variance {
   using Value = T;
-  T count = 0, mean = 0, squares = 0;
+  double count = 0, mean = 0, squares = 0;
 
   __device__ void push(T x, uint32_t) {
-    count += T(1);
-    const T away = x - mean;
+    count += 1.0;
+    const double away = x - mean;
     mean += away / count;
     squares += away * (x - mean);
   }
   __device__ void merge(const Variance& o) {
-    if (o.count == T(0)) return;
-    const T all = count + o.count, away = o.mean - mean;
+    if (o.count == 0.0) return;
+    const double all = count + o.count, away = o.mean - mean;
     mean += away * (o.count / all);
     squares += o.squares + away * away * (count * (o.count / all));
     count = all;
   }
   __device__ T result(const ReduceParams& p) const {
-    const T y = squares / static_cast<T>(p.divisor);
-    return p.root ? sqrt(y) : y;
+    const double y = squares / p.divisor;
+    return static_cast<T>(p.root ? sqrt(y) : y);
   }
 };
 

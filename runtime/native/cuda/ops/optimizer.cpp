@@ -1,9 +1,11 @@
 // Steps of optimizers: parameters that are changed alike go in one launch.
-#include "cpu/optimizer.hpp"
+#include "cuda/ops/optimizer.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "cpu/copy.hpp"
+#include "cpu/optimizer.hpp"
 #include "cuda/kernels/optimizer.hpp"
 #include "cuda/ops/arguments.hpp"
 
@@ -30,6 +32,7 @@ class Group {
     if (params_.parameters == 0) begin(step, call, results);
     const uint32_t k = params_.parameters++;
     params_.count[k] = static_cast<uint32_t>(n);
+    params_.step[k] = step.step ? memory_of(step.step) : nullptr;
     const uint32_t blocks = (params_.count[k] + kStepPart - 1) / kStepPart;
     params_.first_block[k + 1] = params_.first_block[k] + blocks;
     for (int t = 0; t < step.tensors; ++t) params_.from[k][t] = memory_of(call.operand(t));
@@ -50,13 +53,16 @@ class Group {
     std::copy(step.factors.begin(), step.factors.end(), params_.factors);
     for (int t = 0; t < step.tensors; ++t) params_.from_dtypes[t] = call.operand(t).dtype();
     for (size_t t = 0; t < results.size(); ++t) params_.to_dtypes[t] = results[t].dtype();
+    std::copy(step.with_step.begin(), step.with_step.end(), params_.with_step);
+    params_.step_dtype = step.step ? step.step.dtype() : DType::float64_;
     params_.first_block[0] = 0;
   }
 
   bool goes_along(const StepCall& step, const OpCall& call, std::span<Tensor> results) const {
     if (params_.parameters == 0) return true;
-    bool alike =
-        step.kind == step_.kind && step.compute == step_.compute && step.factors == step_.factors;
+    bool alike = step.kind == step_.kind && step.compute == step_.compute &&
+                 step.factors == step_.factors && step.with_step == step_.with_step &&
+                 (!step.step || step.step.dtype() == params_.step_dtype);
     for (int t = 0; t < step.tensors; ++t) {
       alike &= params_.from_dtypes[t] == call.operand(t).dtype();
     }
@@ -67,7 +73,7 @@ class Group {
   }
 
   int device_;
-  StepCall step_{};
+  StepCall step_{};  // of the first parameter
   StepParams params_{};
 };
 
