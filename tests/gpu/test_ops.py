@@ -1,6 +1,6 @@
 """Every op of the table gives on a CUDA device what it gives on the CPU."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,7 +34,7 @@ def ops(keep: Callable[[Op], bool] = lambda op: True) -> list[Any]:
 
 
 @contextmanager
-def naming(*what: object) -> Iterator[None]:
+def naming(*what: object) -> Generator[None]:
     """Failures inside say what failed."""
     try:
         yield
@@ -151,8 +151,8 @@ def test_gradients_agree_with_the_cpu(op: Op) -> None:
         with naming(case):
             found, wanted = gradients(case, on_cuda), gradients(case, on_cpu)
             assert [g is None for g in found] == [g is None for g in wanted]
-            kept = [[g for g in some if g is not None] for some in (found, wanted)]
-            assert_alike(*kept, rounding(case))
+            ours, theirs = ([g for g in some if g is not None] for some in (found, wanted))
+            assert_alike(ours, theirs, rounding(case))
 
 
 def changed(case: Case, place: Place) -> Any:

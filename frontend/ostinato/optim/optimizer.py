@@ -61,7 +61,8 @@ class Optimizer:
     def update_all(self, params: list[Tensor], numbers: tuple[Any, ...]) -> None:
         """`update` each of `params`, which have gradients and share the options of a group."""
         for p in params:
-            self.update(p, p.grad, self.state[p], numbers)
+            if (grad := p.grad) is not None:
+                self.update(p, grad, self.state[p], numbers)
 
     def check(self, group: Group) -> None:
         """Raise ValueError where an option is out of range."""
