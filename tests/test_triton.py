@@ -8,13 +8,14 @@ or contraction.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusion_cases import SMALL, TARGETS, prepared, random_region, transformer_step
+from fusion_cases import SMALL, TARGETS, floats, op, prepared, random_region, transformer_step
 from graph_cases import Graph, random_graph
 from kernel_cases import CASES, Case, bf16, compute, f32, f64, start
 from ostinato.codegen.triton.emit import emit
@@ -31,7 +32,7 @@ from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.target import CUDA
 from test_llvm import COUNT, PLAIN, TENSOR_DTYPES, castable, domain, number, pointwise, sample
 from test_llvm import same_bits as are_same_bits
-from test_lower import COMPILED, LOOPS, lowered
+from test_lower import COMPILED, LOOPS, kernels, lowered
 from triton_runner import Interpreter, Job, places_of
 
 Array = NDArray[Any]
@@ -320,3 +321,58 @@ def test_several_blocks_of_a_program_end_where_the_axis_does(
     reference = [m.copy() for m in before]
     run_kernel(kernel, reference)
     assert_agree(kernel, run(triton, kernel, before), reference)
+
+
+LONG = replace(CUDA, pieces=1)
+"""Rows are not cut, so that a few show what many do."""
+
+
+def long_loss(x: Any, t: Any) -> Any:
+    """A loss and its gradient over rows that a program does not hold."""
+    one = op("full", (), 1.0)
+    return op("cross_entropy", x, t), op("cross_entropy_backward", one, x, t, -100, "mean", 0.0)
+
+
+def long_rows(build: Any, *inputs: Any) -> tuple[Graph, FuncOp]:
+    """A lowered region and its kernel with the loop over the longest rows."""
+    g = lowered(build, *inputs, target=LONG)
+    return g, next(k for k in kernels(g) if any(isinstance(o, ReduceOp) and "max" in o.kinds
+                                                for o in k.walk()))  # fmt: skip
+
+
+def test_long_rows_are_read_twice_and_agree(triton: Interpreter) -> None:
+    x = floats(3, 20000) * 5
+    x[1, :9000] = -np.inf
+    x[2] = x[2, ::-1]
+    targets = np.array([7, 19999, -100])
+    g, kernel = long_rows(long_loss, x, targets)
+    assert emit(kernel).source.count("range(0, 20000, BLOCK)") == 1
+    assert sum(emit(k).source.count("range(0, 20000, BLOCK)") for k in kernels(g)) == 2
+    expected = g.run()
+    launches = 0
+
+    def both(func: FuncOp, buffers: list[Array]) -> None:
+        nonlocal launches
+        launches += 1
+        before = [b.copy() for b in buffers]
+        run_kernel(func, buffers)
+        assert_agree(func, run(triton, func, before), buffers)
+
+    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        patch.setattr(interpret_program, "run_kernel", both)
+        g.run()
+    assert launches and np.isfinite(expected[0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_long_rows_of_no_numbers_give_none(triton: Interpreter, value: float) -> None:
+    x = floats(2, 20000)
+    x[0] = value if value < 0 else np.where(np.arange(20000) == 5, value, x[0])
+    _, kernel = long_rows(lambda a: op("softmax", a, dim=-1), x)
+    before = [x.reshape(-1), np.zeros(x.size, np.float32)]
+    reference = [b.copy() for b in before]
+    with np.errstate(all="ignore"):
+        run_kernel(kernel, reference)
+    ours = run(triton, kernel, before)
+    assert np.isnan(reference[1][:20000]).any()
+    assert_agree(kernel, ours, reference)

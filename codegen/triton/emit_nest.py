@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from ...ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
 from .emit_access import LANES, ROWS, Memory, Shape
 from .emit_convert import held_type
 from .emit_integers import as_held
 from .emit_nodes import ATOM, PRODUCT, Carried, Frame, Loop, Node, Writer, literal
+from .emit_online import Online, online_of
 from .emit_reduce import across, combined, identity, summand
 from .emit_scalar import compare, scalar, signless
 from .emit_streams import Accumulation, accumulations_of
@@ -20,16 +22,30 @@ from .emit_tiles import Tile
 
 
 @dataclass(frozen=True)
-class _Element:
+class Element:
     """What a pass over a loop hands to a combiner: an element of the result's type, as a tile along
-    the axis that is reduced, and the shape of it."""
+    the axis that is reduced, and the shape of it.
+
+    With `scale` the accumulator is scaled first. Where `inside` is given, it is the accumulator,
+    and `value` what that becomes.
+    """
 
     kind: str
     value: Node
     shape: str
+    scale: Node | None = None
+    inside: Node | None = None
+
+    def following(self, w: Writer, inside: Node) -> Node:
+        """What the accumulator `inside` becomes."""
+        if self.inside is not None:
+            return self.value
+        if self.scale is not None:
+            inside = w.infix("*", inside, self.scale, inside.held, PRODUCT, hint="scaled")
+        return combined(w, self.kind, inside, self.value)
 
 
-_Given = list[_Element]
+Given = list[Element]
 
 
 @dataclass(frozen=True)
@@ -53,11 +69,14 @@ class Nest:
         self.memory = Memory(self.w, func, self.shape, pointers)
         self.values: dict[SSAValue, Node] = {}
         self.sums = {op: accumulations_of(op) for op in tile.streamed if isinstance(op, ForOp)}
-        self.added: dict[StoreOp, tuple[Accumulation, _Given]] = {}
+        self.added: dict[StoreOp, tuple[Accumulation, Given]] = {}
         self.skipped: set[LoadOp | StoreOp] = set()
         for a in (a for sums in self.sums.values() for a in sums):
             self.skipped |= {a.load} if a.cleared is None else {a.load, a.cleared}
         self.unloaded = {a.load.value for sums in self.sums.values() for a in sums}
+        online = online_of(func).items()
+        self.online = {op: p for op, p in online if tile.blocks[op.trip_count] < op.trip_count}
+        self.merged = {p.maximum for p in self.online.values()}
 
     def write(self) -> None:
         """Writes the whole kernel."""
@@ -70,12 +89,12 @@ class Nest:
             self._parallel(self._first("ROWS", rows, extent), arange, extent, rows, ROWS)
         else:
             self.values[func.index] = self._program(extent)
-            self._ops(func.body.block)
+            self.ops(func.body.block)
 
     def _flat(self, extent: int) -> None:
         """The parallel axis as lanes: one block of them a program, or a loop over some."""
-        block, steps, name = self.tile.blocks[extent], self.tile.steps, self._lane_size(extent)
-        with self._lanes(extent) as arange:
+        block, steps, name = self.tile.blocks[extent], self.tile.steps, self.lane_size(extent)
+        with self.lanes(extent) as arange:
             if steps == 1:
                 first = self._first(name, block, extent)
                 self._parallel(first, arange, extent, block, LANES)
@@ -83,12 +102,12 @@ class Nest:
             whole = f"{steps} * {name}"
             start = self._first(whole, steps * block, extent)
 
-            def step(k: Node) -> _Given:
+            def step(k: Node) -> Given:
                 first = signless(self.w, "+", start, k, "int64")
                 self._parallel(first, arange, extent, steps * block, LANES)
                 return []
 
-            self._loop(self.func, f"range(0, {whole}, {name})", steps * block, step, "")
+            self.loop(self.func, f"range(0, {whole}, {name})", steps * block, step, "")
 
     def _program(self, count: int) -> Node:
         """Which of `count` programs this is."""
@@ -115,9 +134,9 @@ class Nest:
             index = signless(self.w, "+", first, arange, "int64")
         index.hint, index.named = ("i" if axis == ROWS else "at"), True
         limit = None if self.part is None else self.part.extent
-        self._bound(axis, index, extent, size, limit)
+        self.bound(axis, index, extent, size, limit)
         self.values[self.func.index] = index
-        self._ops(self.func.body.block)
+        self.ops(self.func.body.block)
 
     def _arange(self, axis: str, name: str, size: int) -> Node:
         """0, 1, ... along an axis of the tile."""
@@ -129,7 +148,7 @@ class Nest:
         return self.w.pure(f"tl.arange(0, {name}){slot}", (), "int32", axes=frozenset({axis}),
                            hint="j" if axis == LANES else "i", low=0, high=size - 1)  # fmt: skip
 
-    def _bound(self, axis: str, index: Node, count: int, size: int,
+    def bound(self, axis: str, index: Node, count: int, size: int,
                limit: Node | None = None) -> None:  # fmt: skip
         """Notes which elements along an axis exist, where not all do: those below `limit`, or
         below `count`."""
@@ -140,20 +159,22 @@ class Nest:
             mask.hint, mask.named = ("exists" if axis == LANES else "is_row"), True
             self.shape.bounds[axis] = mask
 
-    def _lane_size(self, count: int) -> str:
+    def lane_size(self, count: int) -> str:
         """The name of the number of lanes for a vector axis of `count`."""
         order = sorted(self.tile.blocks, reverse=True)
         return f"BLOCK_{order.index(count)}" if order.index(count) else "BLOCK"
 
     @contextmanager
-    def _lanes(self, count: int) -> Generator[Node]:
+    def lanes(self, count: int) -> Generator[Node]:
         """The part in which the tile has lanes for a vector axis of `count`."""
-        yield self._arange(LANES, self._lane_size(count), self.tile.blocks[count])
+        yield self._arange(LANES, self.lane_size(count), self.tile.blocks[count])
         self.shape.bounds.pop(LANES, None)
         self.shape.sizes.pop(LANES, None)
 
-    def _ops(self, block: Block) -> None:
+    def ops(self, block: Block, without: AbstractSet[Operation] = frozenset()) -> None:
         for op in block.ops:
+            if op in without:
+                continue
             match op:
                 case LoadOp() | StoreOp() if op in self.skipped:
                     pass
@@ -166,8 +187,11 @@ class Nest:
                     self._store(op)
                 case ForOp():
                     self._for(op)
+                case ReduceOp() if op in self.online:
+                    self._both(self.online[op])
                 case ReduceOp():
-                    self._reduce(op)
+                    if op not in self.merged:
+                        self._reduce(op)
                 case LocalOp():
                     pass
                 case _ if op.results and self.unloaded.isdisjoint(op.operands):
@@ -180,15 +204,15 @@ class Nest:
         if op in self.added:
             accumulation, given = self.added[op]
             reduced = ROWS if self.tile.rows > 1 else ""
-            given.append(self._element(accumulation.kind, accumulation.element, reduced))
+            given.append(self.element(accumulation.kind, accumulation.element, reduced))
             return
         mask = None if op.mask is None else self.values[op.mask]
         indices = [self.values[v] for v in op.indices]
         self.memory.store(op, self.values[op.value], indices, mask)
 
     def _for(self, op: ForOp) -> None:
-        def body() -> _Given:
-            self._ops(op.body.block)
+        def body() -> Given:
+            self.ops(op.body.block)
             return []
 
         if op.vector is not None:
@@ -203,12 +227,12 @@ class Nest:
         lanes = op.vector is not None and self.tile.blocks[op.trip_count] > 1
         reduced = LANES if lanes else ROWS if streams else ""
 
-        def body() -> _Given:
-            self._ops(op.body.block)
+        def body() -> Given:
+            self.ops(op.body.block)
             end = op.body.block.last_op
             assert end is not None
             return [
-                self._element(kind, v, reduced)
+                self.element(kind, v, reduced)
                 for kind, v in zip(op.kinds, end.operands, strict=True)
             ]
 
@@ -225,7 +249,7 @@ class Nest:
             results = self._serial(op, body)
         self.values.update(zip(op.results, results, strict=True))
 
-    def _element(self, kind: str, value: SSAValue, reduced: str) -> _Element:
+    def element(self, kind: str, value: SSAValue, reduced: str) -> Element:
         """`value` as a combiner takes it."""
         held = held_type(value.type)
         x = self.values[value]
@@ -233,19 +257,19 @@ class Nest:
             x = as_held(self.w, x, held)
         if reduced:
             x = summand(self.w, self.shape, kind, x, reduced)
-        return _Element(kind, x, self.shape.text(x.axes))
+        return Element(kind, x, self.shape.text(x.axes))
 
-    def _along_lanes(self, op: ForOp | ReduceOp, body: Callable[[], _Given],
+    def _along_lanes(self, op: ForOp | ReduceOp, body: Callable[[], Given],
                      reduced: str = "") -> list[Node]:  # fmt: skip
         """A vector loop: one block of lanes, or a loop over blocks."""
         count = op.trip_count
         if not count:
             return []
-        with self._lanes(count) as arange:
-            return self._blocks(op, body, arange, self._lane_size(count), self.tile.blocks[count],
+        with self.lanes(count) as arange:
+            return self._blocks(op, body, arange, self.lane_size(count), self.tile.blocks[count],
                                 LANES, reduced)  # fmt: skip
 
-    def _in_rows(self, op: ForOp | ReduceOp, body: Callable[[], _Given]) -> list[Node]:
+    def _in_rows(self, op: ForOp | ReduceOp, body: Callable[[], Given]) -> list[Node]:
         """A serial loop whose iterations are rows of the tile."""
         rows = self.tile.rows
         arange = self._arange(ROWS, "ROWS", rows)
@@ -253,39 +277,39 @@ class Nest:
         self.shape.bounds.pop(ROWS, None)
         return results
 
-    def _blocks(self, op: ForOp | ReduceOp, body: Callable[[], _Given], arange: Node, name: str,
+    def _blocks(self, op: ForOp | ReduceOp, body: Callable[[], Given], arange: Node, name: str,
                 size: int, axis: str, reduced: str) -> list[Node]:  # fmt: skip
         """A loop of which `size` iterations are one axis of the tile, the part that `arange` is."""
         count = op.trip_count
         if count <= size:
             self.values[op.index] = arange
-            self._bound(axis, arange, count, size)
+            self.bound(axis, arange, count, size)
             return [self._folded(x, reduced) for x in body()]
 
-        def step(first: Node) -> _Given:
+        def step(first: Node) -> Given:
             index = first if size == 1 else signless(self.w, "+", first, arange, "int64")
             index.hint, index.named = ("j" if axis == LANES else "row"), True
             self.values[op.index] = index
-            self._bound(axis, index, count, size)
+            self.bound(axis, index, count, size)
             return body()
 
         ranges = f"range(0, {count}, {name})" if size > 1 else f"range({count})"
-        return self._loop(op, ranges, count, step, reduced)
+        return self.loop(op, ranges, count, step, reduced)
 
-    def _serial(self, op: ForOp | ReduceOp, body: Callable[[], _Given]) -> list[Node]:
+    def _serial(self, op: ForOp | ReduceOp, body: Callable[[], Given]) -> list[Node]:
         """A loop that stays one."""
         if op.trip_count < 2:
             self.values[op.index] = literal(0, "int64")
             return [x.value for x in body()] if op.trip_count else []
 
-        def step(index: Node) -> _Given:
+        def step(index: Node) -> Given:
             self.values[op.index] = index
             return body()
 
-        return self._loop(op, f"range({op.trip_count})", op.trip_count, step, "")
+        return self.loop(op, f"range({op.trip_count})", op.trip_count, step, "")
 
-    def _loop(self, op: FuncOp | ForOp | ReduceOp, ranges: str, count: int,
-              step: Callable[[Node], _Given], reduced: str) -> list[Node]:  # fmt: skip
+    def loop(self, op: FuncOp | ForOp | ReduceOp, ranges: str, count: int,
+              step: Callable[[Node], Given], reduced: str) -> list[Node]:  # fmt: skip
         """A loop in the text. What `step` gives is combined: over iterations, and then over the
         axis `reduced` of the tile."""
         w = self.w
@@ -302,37 +326,41 @@ class Nest:
         w.frames.pop()
         self.memory.enter(op)
         w.frames[-1].items.append(loop)
-        folded = [_Element(x.kind, r, x.shape) for x, r in zip(given, results, strict=True)]
+        folded = [Element(x.kind, r, x.shape) for x, r in zip(given, results, strict=True)]
         return [self._folded(x, reduced) for x in folded]
 
-    def _carried(self, loop: Loop, given: _Element) -> Node:
+    def _carried(self, loop: Loop, given: Element) -> Node:
         """An accumulator of `loop`; what it is after the loop."""
         depth, axes, held = self.w.depth, given.value.axes, given.value.held
-        inside, after = (
-            Node("", (), held, axes, hint=given.kind, depth=d) for d in (depth, depth - 1)
-        )
+        inside = given.inside or Node("", (), held, axes, hint=given.kind, depth=depth)
+        after = Node("", (), held, axes, hint=given.kind, depth=depth - 1)
         start = identity(given.kind, held)
         if axes:
             template = f"tl.full({given.shape}, {{0:p}}, tl.{held})"
             start = Node(template, (start,), held, axes, depth=depth - 1)
-        following = combined(self.w, given.kind, inside, given.value)
+        following = given.following(self.w, inside)
         loop.carried.append(Carried(inside, after, start, following))
         return after
 
-    def _folded(self, given: _Element, reduced: str) -> Node:
+    def _folded(self, given: Element, reduced: str) -> Node:
         """What is given combined along the axis `reduced` of the tile; itself for none."""
         if not reduced:
             return given.value
         return across(self.w, self.shape, given.kind, given.value.held, given.value, reduced)
 
+    def _both(self, pair: Online) -> None:
+        from .emit_relative import write_online
+
+        write_online(self, pair)
+
     def _stream(self, op: ForOp) -> None:
         """A loop over rows that adds up columns: in registers, stored once after it."""
         sums = self.sums[op]
-        given: _Given = []
+        given: Given = []
         self.added = {a.store: (a, given) for a in sums}
 
-        def body() -> _Given:
-            self._ops(op.body.block)
+        def body() -> Given:
+            self.ops(op.body.block)
             return given
 
         totals = self._in_rows(op, body)
@@ -344,8 +372,8 @@ class Nest:
         """Stores a column sum, which adds to what was there unless that was cleared."""
         loop = a.store.parent_op()
         assert isinstance(loop, (ForOp, ReduceOp))
-        with self._lanes(loop.trip_count) as arange:
-            self._bound(LANES, arange, loop.trip_count, self.tile.blocks[loop.trip_count])
+        with self.lanes(loop.trip_count) as arange:
+            self.bound(LANES, arange, loop.trip_count, self.tile.blocks[loop.trip_count])
             self.values[loop.index] = arange
             indices = [self.values[v] for v in a.store.indices]
             if a.cleared is None:

@@ -131,7 +131,7 @@ class _Printer:
         self.names[loop.index] = index = self._fresh(loop.index.hint)
         self._line(f"for {index} in {loop.range}:", depth)
         self._frame(loop.body, depth + 1)
-        for c in carried:
+        for c in _in_order(carried):
             text = self._fitted("{0:t}", (c.following,), (), depth + 1)
             self._line(f"{self.names[c.after]} = {text}", depth + 1)
 
@@ -177,6 +177,30 @@ class _Printer:
         loose = node in self.pending and node.rank < rank
         text = f"({text})" if loose else text
         return _Operand(text, text, text)
+
+
+def _in_order(carried: Sequence[Carried]) -> list[Carried]:
+    """Variables so that each changes after those whose new value is made from its old one."""
+    left, found = list(carried), list[Carried]()
+    reads = {id(c): _reads(c.following) for c in left}
+    while left:
+        free = [c for c in left if not any(c.inside in reads[id(o)] for o in left if o is not c)]
+        assert free, "variables of a loop that change each other at once"
+        found.append(free[0])
+        left.remove(free[0])
+    return found
+
+
+def _reads(node: Node) -> set[Node]:
+    """`node` and all that it is made from."""
+    found: set[Node] = set()
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if n not in found:
+            found.add(n)
+            stack.extend(n.operands)
+    return found
 
 
 def _carried(frame: Frame) -> Iterator[Carried]:

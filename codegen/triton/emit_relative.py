@@ -1,0 +1,94 @@
+"""Writes a maximum and sums of exponentials relative to it as one loop over a long row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xdsl.ir import SSAValue
+
+from .emit_access import LANES
+from .emit_nodes import PRODUCT, SUM, Node, Writer, literal
+from .emit_online import Online
+from .emit_reduce import across, combined
+from .emit_scalar import compare, select, signless
+
+if TYPE_CHECKING:
+    from .emit_nest import Given, Nest
+
+
+def write_online(nest: Nest, pair: Online) -> None:
+    """A maximum and sums relative to it, in one loop over blocks."""
+    w, op = nest.w, pair.sums
+    yielded: list[SSAValue] = []
+
+    def step(first: Node, arange: Node) -> Given:
+        index = signless(w, "+", first, arange, "int64")
+        index.hint, index.named = "j", True
+        nest.values[op.index] = nest.values[pair.maximum.index] = index
+        nest.bound(LANES, index, op.trip_count, nest.tile.blocks[op.trip_count])
+        return _relative(nest, pair, yielded)
+
+    name, count = nest.lane_size(op.trip_count), op.trip_count
+    with nest.lanes(count) as arange:
+        ranges = f"range(0, {count}, {name})"
+        highest, *sums = nest.loop(op, ranges, count, lambda k: step(k, arange), "")
+    most = across(w, nest.shape, "max", "float32", highest, LANES)
+    weight = w.function("exp", [_minus(w, highest, most)], "float32")
+    totals = dict(zip(yielded, sums[: len(yielded)], strict=True))
+    counts = dict(zip(pair.picked, sums[len(yielded) :], strict=False))
+    end = op.body.block.last_op
+    assert end is not None
+    nest.values[pair.maximum.res[0]] = most
+    for result, v in zip(op.results, end.operands, strict=True):
+        tile = totals[v]
+        if v in pair.exponentials:
+            tile = w.infix("*", tile, weight, "float32", PRODUCT, hint="weighted")
+        total = across(w, nest.shape, "sum", tile.held, tile, LANES)
+        if v in pair.picked:
+            total = _less(nest, total, counts[v], most)
+        nest.values[result] = total
+
+
+def _relative(nest: Nest, pair: Online, yielded: list[SSAValue]) -> Given:
+    """One block of `_both`: the maximum so far, then what is added to each of `yielded`, then
+    how many elements are picked."""
+    w, end = nest.w, pair.sums.body.block.last_op
+    nest.ops(pair.maximum.body.block)
+    first = pair.maximum.body.block.last_op
+    assert end is not None and first is not None
+    element = nest.element("max", first.operands[0], LANES)
+    before = Node("", (), "float32", element.value.axes, hint="max", depth=w.depth)
+    after = combined(w, "max", before, element.value)
+    none = compare(w, "==", after, literal(float("-inf"), "float32"))
+    # A lane that has seen nothing but -inf is relative to 0: -inf less -inf is no number.
+    base = select(w, none, literal(0.0, "float32"), after)
+    nest.values[pair.maximum.res[0]] = base
+    nest.ops(pair.sums.body.block, {v.owner for v in pair.picked})  # pyright: ignore
+    scale = w.function("exp", [_minus(w, before, base)], "float32")
+    yielded += dict.fromkeys(end.operands)
+    given: Given = [replace(element, value=after, inside=before)]
+    for v in yielded:
+        if v in pair.picked:
+            condition, x = (nest.values[n] for n in pair.picked[v])
+            nest.values[v] = select(w, condition, x, literal(0.0, "float32"))
+        added = nest.element("sum", v, LANES)
+        given.append(replace(added, scale=scale) if v in pair.exponentials else added)
+    for v in (v for v in pair.picked if v in yielded):
+        ones = [literal(n, "float32") for n in (1.0, 0.0)]
+        nest.values[v] = select(w, nest.values[pair.picked[v][0]], *ones)
+        given.append(nest.element("sum", v, LANES))
+    return given
+
+
+def _minus(w: Writer, a: Node, b: Node) -> Node:
+    return w.infix("-", a, b, "float32", SUM, hint="less")
+
+
+def _less(nest: Nest, total: Node, tile: Node, most: Node) -> Node:
+    """A sum of picked elements, each of them less the maximum."""
+    w = nest.w
+    count = across(w, nest.shape, "sum", "float32", tile, LANES)
+    product = w.infix("*", count, most, "float32", PRODUCT, hint="of_max")
+    none = compare(w, "==", count, literal(0.0, "float32"))
+    return select(w, none, total, _minus(w, total, product))
