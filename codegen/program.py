@@ -33,9 +33,9 @@ def serialize(module: ModuleOp) -> dict[str, Any]:
     """The Program of a module at stage `planned`, of values that JSON has.
 
     Tensors are numbered; an instruction names them by number, -1 being an absent operand. Sizes,
-    strides and starts count elements, offsets and `arena` bytes. `writes` are positions in the
-    `tensors` of a launch; it reads the others. `scratch` is memory for a call to use. Only kernels
-    that are launched are listed.
+    strides and starts count elements, offsets and `arena` bytes. The last `writes` tensors of a
+    launch are its results. `scratch` is memory for a call to use. Only kernels that are launched
+    are listed.
     """
     return _Serializing(module).run()
 
@@ -103,7 +103,7 @@ class _Serializing:
         self.instructions.append({
             "kind": "launch", "kernel": op.kernel_name,
             "tensors": [self.number[v] for v in (*op.arguments, *op.into)],
-            "writes": list(range(len(op.arguments), len(op.arguments) + len(op.into))),
+            "writes": len(op.into),
             **_range(kernel), "loc": _line(op),
         })  # fmt: skip
 

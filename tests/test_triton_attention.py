@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ostinato.codegen.triton.build import build
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.codegen.triton.templates import TEMPLATES
-from ostinato.codegen.triton.templates.call import Call, Operand, Settings
+from ostinato.codegen.triton.templates.call import Call, Operand, Settings, Step
 from triton_runner import Interpreter, Job
 
 Array = NDArray[Any]
@@ -189,8 +189,8 @@ class Problem:
             {"is_causal": self.case.causal, "scale": self.case.scale},
             Settings(cc=90, precision="ieee"),
         )
-        for kernel in template.launches(call):
-            run_kernel(triton, kernel, tensors, change)
+        for step in template.launches(call):
+            run_kernel(triton, step, tensors, change)
 
 
 EXACT_DOT = """
@@ -203,21 +203,24 @@ def exact_dot(a, b, acc=None, input_precision: tl.constexpr = None):
 
 
 def run_kernel(
-    triton: Interpreter, kernel: TritonKernel, tensors: Sequence[Tensor | None],
+    triton: Interpreter, step: Step, tensors: Sequence[Tensor | None],
     change: Change | None,
 ) -> None:  # fmt: skip
-    launch = kernel.launch
+    kernel, launch = step.kernel, step.kernel.launch
     given = [tensors[p.buffer] for p in launch.parameters]
     source = kernel.source.replace("tl.dot(", "exact_dot(")
     head, mark, rest = source.partition("\n\n\n")
     source = head + EXACT_DOT + mark + (rest.replace(*change) if change else rest)
     job = Job(
         kernel.name, source, launch.grid, dict(launch.constants),
-        [p.type.lstrip("*") for p in launch.parameters], list(range(len(given))),
+        [p.type.lstrip("*") for p in launch.parameters],
+        [given.index(t) for t in given],
         [t.memory.reshape(-1) for t in given if t is not None],
     )  # fmt: skip
-    for tensor, array in zip(given, triton.run(job), strict=True):
+    for i, (tensor, array) in enumerate(zip(given, triton.run(job), strict=True)):
         assert tensor is not None
+        if i < len(given) - step.writes:
+            np.testing.assert_array_equal(array, tensor.memory.reshape(-1))
         tensor.memory[...] = array.reshape(tensor.memory.shape)
 
 
@@ -311,7 +314,8 @@ def step_kernels(case: Case, cc: int, precision: str) -> list[TritonKernel]:
     for op, given, results in calls:
         shapes = [None if t is None else (t.dtype, t.sizes) for t in given]
         scratch = tuple(Operand(d, s, (1,)) for d, s in TEMPLATES[op].scratch(shapes))
-        found += TEMPLATES[op].launches(Call(given, results, scratch, attrs, settings))
+        steps = TEMPLATES[op].launches(Call(given, results, scratch, attrs, settings))
+        found += [step.kernel for step in steps]
     return found
 
 

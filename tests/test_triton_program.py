@@ -16,7 +16,10 @@ from fusion_cases import (
     through_all_stages,
 )
 from graph_cases import Graph, graph
+from ostinato.codegen.triton.container import records
+from ostinato.codegen.triton.program import gpu_program
 from ostinato.codegen.triton.templates import TEMPLATES
+from ostinato.codegen.triton.templates.call import Settings
 from ostinato.ir.ops.attention import attention, attention_backward
 from ostinato.passes.target import CUDA, Kernels
 from triton_program import GpuProgram
@@ -60,3 +63,23 @@ def test_attention_is_launched(triton: Interpreter, rows: int, kernels: int, cau
     assert sum(name.startswith("attention_") for name in program.steps) == kernels
     assert all(step["kind"] == "launch" for step in program.spec["instructions"])
     close(program.run(triton, g.inputs), g.run())
+
+
+def test_a_program_comes_with_its_cubins() -> None:
+    g = planned(attend(20, causal=True))
+    spec, code, kernels = gpu_program(g.module, Settings(90))
+    found = records(code)
+    assert [r["name"] for r in found] == [k.name for k in kernels] == spec["kernels"]
+    launched = [s for s in spec["instructions"] if s["kind"] == "launch"]
+    by_name = {r["name"]: r for r in found}
+    for step in launched:
+        assert len(step["tensors"]) == len(by_name[step["kernel"]]["parameters"])
+        assert 0 < step["writes"] < len(step["tensors"])
+
+
+def test_a_call_that_kernels_do_not_take_becomes_its_body() -> None:
+    wide = floats(1, 1, 4, 300)
+    for x in (wide, wide[..., :8].astype("float64")):
+        g = prepared(graph(lambda q: attention(q, q, q, None, False, 1.0)[0], x), TARGET)
+        assert "attention" not in g.names()
+        close(g.run(), graph(lambda q: attention(q, q, q, None, False, 1.0)[0], x).run())

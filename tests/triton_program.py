@@ -105,18 +105,18 @@ class _Run:
         given = [self._memory(n) for n in step["tensors"]]
         starts = [a.ctypes.data for a in given]
         job = Job(
-            kernel.name, kernel.source, tuple(step["grid"]), dict(kernel.launch.constants),
+            kernel.name, kernel.source, kernel.launch.grid, dict(kernel.launch.constants),
             [p.type.lstrip("*") for p in kernel.launch.parameters],
             [starts.index(s) for s in starts], given,
         )  # fmt: skip
         for parameter, address in zip(kernel.launch.parameters, starts, strict=True):
             assert not parameter.aligned or (address - self._base(address)) % 16 == 0
         after = triton.run(job)
-        same = {starts[i] for i in step["writes"]}
+        reads = len(given) - step["writes"]
         for i, (memory, new) in enumerate(zip(given, after, strict=True)):
-            if i in step["writes"]:
+            if i >= reads:
                 memory[...] = new
-            elif starts[i] not in same:
+            elif starts[i] not in starts[reads:]:
                 np.testing.assert_array_equal(memory.view("uint8"), new.view("uint8"))
 
     def _base(self, address: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 Constant = bool | int | float | str | tuple["Constant", ...] | None
-"""A value of a `tl.constexpr` argument; None for a pointer stands for a tensor that is absent."""
+"""A value of a `tl.constexpr` argument."""
 
 ALIGNMENT = 16
 """Bytes to which the pointers are aligned that a kernel is specialised on."""

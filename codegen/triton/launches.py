@@ -21,9 +21,8 @@ def launch_kernels(
     """Rewrites the instructions of a serialised Program in place for a GPU, and returns the kernels
     that it launches; `kernels` are the fused ones by name.
 
-    A launch then is `{kind, kernel, tensors, writes, grid, loc}`: `tensors` are the parameters of
-    the kernel in order, `writes` the positions of those that it writes. A pointer is the address of
-    a tensor's first element, its start included.
+    The `tensors` of a launch then are the parameters of the kernel in order; a pointer is the
+    address of a tensor's first element, its start included. Its grid is in the kernel's record.
     """
     return _Launching(spec, kernels, settings).run()
 
@@ -54,7 +53,10 @@ class _Launching:
         name = step["kernel"]
         if name not in self.emitted:
             self.emitted[name] = emit_launchable(name, self.kernels)
-        return self._launch(self.emitted[name], step["tensors"], step["writes"], step["loc"])
+        kernel = self.emitted[name]
+        count = len(step["tensors"])
+        assert [p.buffer for p in kernel.launch.parameters] == list(range(count)), name
+        return step | self._launch(kernel, step["tensors"])
 
     def _template(self, step: dict[str, Any]) -> list[dict[str, Any]]:
         schema = OPS[step["op"]]
@@ -69,27 +71,20 @@ class _Launching:
             attrs=dict(zip((p.name for p in schema.attrs), step["attrs"], strict=True)),
             settings=self.settings,
         )
-        written = range(len(operands), len(numbers))
         return [
-            self._launch(kernel, numbers, written, step["loc"])
-            for kernel in TEMPLATES[step["op"]].launches(call)
-        ]
+            {"kind": "launch", "extent": 1, "grain": 1, "loc": step["loc"],
+             "writes": each.writes, **self._launch(each.kernel, numbers)}
+            for each in TEMPLATES[step["op"]].launches(call)
+        ]  # fmt: skip
 
-    def _launch(
-        self, kernel: TritonKernel, numbers: Sequence[int], written: Sequence[int], loc: str
-    ) -> dict[str, Any]:
-        """A launch of `kernel`, whose buffers are `numbers`; those at `written` may be written."""
+    def _launch(self, kernel: TritonKernel, numbers: Sequence[int]) -> dict[str, Any]:
+        """What a launch of `kernel` with the buffers `numbers` says of kernel and tensors."""
         parameters = tuple(
             replace(p, aligned=p.aligned and self.tensors[numbers[p.buffer]].aligned)
             for p in kernel.launch.parameters
         )
         kernel = self._named(replace(kernel, launch=replace(kernel.launch, parameters=parameters)))
-        return {
-            "kind": "launch", "kernel": kernel.name,
-            "tensors": [numbers[p.buffer] for p in parameters],
-            "writes": [i for i, p in enumerate(parameters) if p.buffer in written],
-            "grid": list(kernel.launch.grid), "loc": loc,
-        }  # fmt: skip
+        return {"kernel": kernel.name, "tensors": [numbers[p.buffer] for p in parameters]}
 
     def _named(self, kernel: TritonKernel) -> TritonKernel:
         """The kernel under a name that no other one has."""

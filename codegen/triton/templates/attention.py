@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..kernel import Constant, Launch, Parameter, TritonKernel
-from .call import Call, Operand, Shape, Template
+from .call import Call, Operand, Shape, Step, Template
 from .specialize import specialized
 
 _KERNELS = Path(__file__).with_name("attention_kernels.py")
@@ -69,40 +69,37 @@ def _takes(shapes: Sequence[Shape | None], first: int) -> bool:
     return dtype in ("float32", "float16", "bfloat16") and max(query[-1], value[-1]) <= _WIDEST
 
 
-def _forward(call: Call) -> list[TritonKernel]:
-    query, key, value, _ = call.operands
-    assert query is not None and key is not None and value is not None
-    if not math.prod(query.sizes[:-1]):
-        return []
+def _forward(call: Call) -> list[Step]:
     names = ("query", "key", "value", "mask", "out", "logsumexp")
-    problem = _Problem(call, dict(zip(names, range(6), strict=True)))
+    problem = _Problem(call, names)
+    if not problem.heads * problem.rows:
+        return []
     blocks = forward_blocks(*problem.extents)
-    order = ("query", "key", "value", "out", "logsumexp", "mask")
-    return [problem.kernel("attention_forward", order, blocks, _blocks(problem.rows, blocks.m))]
+    count = _blocks(problem.rows, blocks.m)
+    return [Step(problem.kernel("attention_forward", names, blocks, count), writes=2)]
 
 
-def _backward(call: Call) -> list[TritonKernel]:
-    names = ("grad", "query", "key", "value", "out", "logsumexp", "mask", "query_grad", "key_grad",
+_BACKWARD = ("grad", "query", "key", "value", "out", "logsumexp", "mask", "query_grad", "key_grad",
              "value_grad", "along")  # fmt: skip
-    problem = _Problem(call, dict(zip(names, range(11), strict=False)))
+_BY_QUERY = ("grad", "query", "key", "value", "out", "logsumexp", "mask", "query_grad", "along")
+_BY_KEY = ("grad", "query", "key", "value", "logsumexp", "along", "mask", "key_grad", "value_grad")
+
+
+def _backward(call: Call) -> list[Step]:
+    problem = _Problem(call, _BACKWARD)
     if not problem.heads:
         return []
-    whole = ("grad", "query", "key", "value", "out", "logsumexp", "query_grad", "key_grad",
-             "value_grad", "mask")  # fmt: skip
     if _is_whole(problem.columns, problem.width):
         blocks = whole_blocks(problem.rows, problem.columns)
-        return [problem.kernel("attention_backward_whole", whole, blocks, 1)]
+        whole = problem.kernel("attention_backward_whole", _BACKWARD[:-1], blocks, 1)
+        return [Step(whole, writes=3)]
     blocks = backward_blocks(*problem.extents)
-    by_query = ("grad", "query", "key", "value", "out", "logsumexp", "query_grad", "along", "mask")
-    by_key = ("grad", "query", "key", "value", "logsumexp", "key_grad", "value_grad", "along",
-              "mask")  # fmt: skip
     swapped = Blocks(blocks.n, blocks.m, blocks.warps, blocks.stages)
+    by_query, by_key = _blocks(problem.rows, blocks.m), _blocks(problem.columns, swapped.n)
     return [
-        problem.kernel("attention_backward_query", by_query, blocks,
-                       _blocks(problem.rows, blocks.m)),
-        problem.kernel("attention_backward_key", by_key, swapped,
-                       _blocks(problem.columns, swapped.n)),
-    ]  # fmt: skip
+        Step(problem.kernel("attention_backward_query", _BY_QUERY, blocks, by_query), writes=2),
+        Step(problem.kernel("attention_backward_key", _BY_KEY, swapped, by_key), writes=2),
+    ]
 
 
 def _is_whole(columns: int, width: int) -> bool:
@@ -127,10 +124,10 @@ def _padded(width: int) -> int:
 class _Problem:
     """The numbers of a call, and its tensors by the names that kernels give them."""
 
-    def __init__(self, call: Call, numbers: Mapping[str, int]) -> None:
-        tensors = call.tensors
-        self.numbers = {n: i for n, i in numbers.items() if i < len(tensors) and tensors[i]}
-        self.tensors = {n: t for n, i in self.numbers.items() if (t := tensors[i])}
+    def __init__(self, call: Call, names: Sequence[str]) -> None:
+        named = list(zip(names, call.tensors, strict=False))
+        self.numbers = {n: i for i, (n, t) in enumerate(named) if t is not None}
+        self.tensors = {n: t for n, t in named if t is not None}
         query, value = self.tensors["query"], self.tensors["value"]
         self.rows, self.columns = query.sizes[-2], value.sizes[-2]
         self.e, self.ev = query.sizes[-1], value.sizes[-1]
@@ -166,21 +163,22 @@ class _Problem:
     def kernel(self, entry: str, order: Sequence[str], blocks: Blocks, count: int) -> TritonKernel:
         """The kernel `entry` with the parameters `order`, in `count` blocks of each head."""
         name = f"{entry}_{self.rows}x{self.columns}x{self.e}"
-        parameters = tuple(
-            Parameter(n, f"*{_TYPES[self.tensors[n].dtype]}", self.numbers[n],
-                      self.tensors[n].aligned)
-            for n in order if n in self.tensors
-        )  # fmt: skip
+        parameters = tuple(self._parameter(n) for n in order)
         return TritonKernel(
             name,
             specialized(_KERNELS, entry, name, self._values(order, blocks)),
             Launch(
                 (self.heads * count, 1, 1), blocks.warps, blocks.stages, parameters,
-                constants=() if "mask" in self.tensors else (("mask", None),),
                 # Sums of products have no order that anyone relies on.
                 fp_fusion=True,
             ),
         )  # fmt: skip
+
+    def _parameter(self, name: str) -> Parameter:
+        """The parameter `name`; an absent mask is the query, which nobody reads as one."""
+        given = name if name in self.tensors else "query"
+        tensor = self.tensors[given]
+        return Parameter(name, f"*{_TYPES[tensor.dtype]}", self.numbers[given], tensor.aligned)
 
     def _values(self, order: Sequence[str], blocks: Blocks) -> dict[str, Constant]:
         mask = self.tensors.get("mask")
@@ -194,6 +192,7 @@ class _Problem:
             "SCALE": abs(self.scale) or 1.0,
             "SIGN": (self.scale > 0) - (self.scale < 0),
             "CAUSAL": self.causal,
+            "HAS_MASK": mask is not None,
             "MASK_ADDS": mask is not None and mask.dtype != "bool",
             "PRECISION": self.precision, "WIDE": reach >= 1 << 31,
             "BLOCK_M": blocks.m, "BLOCK_N": blocks.n,

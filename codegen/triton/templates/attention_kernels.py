@@ -25,6 +25,7 @@ EV = tl.constexpr(32)
 SCALE = tl.constexpr(0.125)
 SIGN = tl.constexpr(1)
 CAUSAL = tl.constexpr(True)
+HAS_MASK = tl.constexpr(False)
 MASK_ADDS = tl.constexpr(False)
 PRECISION = tl.constexpr("tf32")
 # Whether an offset within a head needs 64 bits.
@@ -120,7 +121,7 @@ def masked(scores, rows, columns, mask, DIAGONAL: tl.constexpr, RAGGED: tl.const
 
     The diagonal and the end of the keys are looked for where DIAGONAL and RAGGED say so.
     """
-    if mask is not None:
+    if HAS_MASK:
         inside = (rows < L) & (columns < S)
         at = mask + rows * MASK_STRIDES[RANK] + columns * MASK_STRIDES[RANK + 1]
         given = tl.load(at, mask=inside, other=0)
@@ -167,13 +168,13 @@ def first_unchecked(block):
 
 
 @triton.jit
-def attention_forward(query, key, value, out, logsumexp, mask):
+def attention_forward(query, key, value, mask, out, logsumexp):
     """A block of queries; the last blocks go first, since causal ones look at the most keys."""
     head = tl.program_id(0) % HEADS
     block = -(tl.program_id(0) // HEADS) + (BLOCKS_M - 1)
     key += head_offset(head, KEY_STRIDES)
     value += head_offset(head, VALUE_STRIDES)
-    if mask is not None:
+    if HAS_MASK:
         mask += head_offset(head, MASK_STRIDES)
     rows = positions(block * BLOCK_M, BLOCK_M)
     e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
@@ -207,7 +208,7 @@ def sum_along(g, out, rows, ev):
 
 @triton.jit
 def attention_backward_whole(
-    grad, query, key, value, out, logsumexp, query_grad, key_grad, value_grad, mask
+    grad, query, key, value, out, logsumexp, mask, query_grad, key_grad, value_grad
 ):
     """All of a head whose keys are one block: each score is computed once, for all gradients."""
     head = tl.program_id(0)
@@ -218,7 +219,7 @@ def attention_backward_whole(
     out += head_offset(head, OUT_STRIDES)
     logsumexp += head_offset(head, LOGSUMEXP_STRIDES)
     query_grad += head_offset(head, QUERY_GRAD_STRIDES)
-    if mask is not None:
+    if HAS_MASK:
         mask += head_offset(head, MASK_STRIDES)
     columns = positions(0, BLOCK_N)
     e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
@@ -281,13 +282,13 @@ def query_gradient(
 
 
 @triton.jit
-def attention_backward_query(grad, query, key, value, out, logsumexp, query_grad, along, mask):
+def attention_backward_query(grad, query, key, value, out, logsumexp, mask, query_grad, along):
     """The gradient of a block of queries, and `along` (heads, L) for the other half."""
     head = tl.program_id(0) % HEADS
     block = -(tl.program_id(0) // HEADS) + (BLOCKS_M - 1)
     key += head_offset(head, KEY_STRIDES)
     value += head_offset(head, VALUE_STRIDES)
-    if mask is not None:
+    if HAS_MASK:
         mask += head_offset(head, MASK_STRIDES)
     rows = positions(block * BLOCK_M, BLOCK_M)
     e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
@@ -339,7 +340,7 @@ def key_gradients(
 
 
 @triton.jit
-def attention_backward_key(grad, query, key, value, logsumexp, key_grad, value_grad, along, mask):
+def attention_backward_key(grad, query, key, value, logsumexp, along, mask, key_grad, value_grad):
     """The gradients of a block of keys and of their values; needs `along`."""
     head = tl.program_id(0) % HEADS
     block = tl.program_id(0) // HEADS
@@ -349,7 +350,7 @@ def attention_backward_key(grad, query, key, value, logsumexp, key_grad, value_g
     value += head_offset(head, VALUE_STRIDES)
     logsumexp += head_offset(head, LOGSUMEXP_STRIDES)
     along += head.to(tl.int64) * L
-    if mask is not None:
+    if HAS_MASK:
         mask += head_offset(head, MASK_STRIDES)
     columns = positions(block * BLOCK_N, BLOCK_N)
     e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...triton.kernel import TritonKernel
+from ..kernel import TritonKernel
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,15 @@ class Call:
         return (*self.operands, *self.results, *self.scratch)
 
 
+@dataclass(frozen=True)
+class Step:
+    """A kernel to launch; its parameters are numbered as in `Call.tensors`, and it writes the last
+    `writes` of them."""
+
+    kernel: TritonKernel
+    writes: int
+
+
 Shape = tuple[str, tuple[int, ...]]
 """The dtype and sizes of a tensor."""
 
@@ -53,10 +62,10 @@ class Template:
     """Kernels that stand for an op.
 
     `take` says whether operands of these shapes are supported: others become the op's body.
-    `scratch` is the memory that the kernels pass among themselves. `launches` are the kernels to
-    run one after the other, their parameters numbered as in `Call.tensors`.
+    `scratch` is the memory that the kernels pass among themselves. `launches` are to be run one
+    after the other.
     """
 
     take: Callable[[Sequence[Shape | None]], bool]
-    launches: Callable[[Call], list[TritonKernel]]
+    launches: Callable[[Call], list[Step]]
     scratch: Callable[[Sequence[Shape | None]], tuple[Shape, ...]] = field(default=lambda _: ())
