@@ -114,8 +114,10 @@ class _Run:
     def local(self, op: LocalOp) -> None:
         type_ = op.buffer.type
         assert isinstance(type_, BufferType)
-        shape = (self.parallel, op.count.value.data)
-        self.memory[op.buffer] = np.zeros(shape, numpy_type(type_.value_type))
+        dtype = np.dtype(numpy_type(type_.value_type))
+        # All bits set, which is NaN in floats: scratch holds nothing until it is stored to.
+        junk = np.full((self.parallel, op.count.value.data * dtype.itemsize), 0xFF, np.uint8)
+        self.memory[op.buffer] = junk.view(dtype)
 
     def loop(self, op: ForOp) -> None:
         if op.vector is not None:

@@ -36,7 +36,8 @@ Array = NDArray[Any]
 ARENA = "program.arena_bytes"
 """The function attribute with the size of the arena."""
 
-_POISON = 0xA5
+_POISON = 0xFF
+"""Bytes of memory that nothing wrote to: NaN in every float."""
 
 
 def run_program(module: ModuleOp, inputs: Sequence[Any]) -> list[Array]:
@@ -204,9 +205,9 @@ def _flat(array: Array) -> Array:
 
 def _laid_out(array: Array, strides: Sequence[int]) -> Array:
     if not strides:
-        return np.empty_like(array, order="C")
+        return _junk(array.shape, array.dtype)
     length = sum(s * (n - 1) for s, n in zip(strides, array.shape, strict=True)) + 1
-    return _strided(np.empty(length, array.dtype), array.shape, strides, 0)
+    return _strided(_junk((length,), array.dtype), array.shape, strides, 0)
 
 
 def _memory_dtype(dtype: DType) -> np.dtype[Any]:
@@ -214,10 +215,12 @@ def _memory_dtype(dtype: DType) -> np.dtype[Any]:
 
 
 def _fresh(type_: Any) -> Array:
-    memory = _memory_dtype(type_.dtype)
-    shape: tuple[int, ...] = type_.shape
-    count = int(np.prod(shape, dtype=np.int64)) * memory.itemsize
-    return np.full(count, _POISON, np.uint8).view(memory).reshape(shape)
+    return _junk(type_.shape, _memory_dtype(type_.dtype))
+
+
+def _junk(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    count = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    return np.full(count, _POISON, np.uint8).view(dtype).reshape(shape)
 
 
 def _stored(array: Array, dtype: DType) -> Array:

@@ -1,94 +1,18 @@
 """Kernels with what NumPy says they store: the table that compiled kernels are tested by."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import FileLineColLoc, IntAttr, IntegerAttr, IntegerType, StringAttr
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import IntegerAttr, IntegerType
 from xdsl.ir.affine import AffineExpr, AffineMap
 
-from ostinato.ir import dtypes
+from kernel_table import CASES as CASES
+from kernel_table import Array, bit, case, compute, f32, f64, i32, i64, start, u8
 from ostinato.ir.dialects.kernel import FuncOp, LoadOp
-from ostinato.ir.dtypes import DType
-from ostinato.ir.kernel_builder import KernelBuilder
-from ostinato.ir.scalar import Scalar, argument, cast, constant, select
-from ostinato.ir.scalar_ir import emit
+from ostinato.ir.scalar import argument, cast, constant, select
 
-Array = NDArray[Any]
-Buffers = list[tuple[DType, int]]
-Builder = Callable[[int], FuncOp]
-Oracle = Callable[[int, list[Array]], dict[int, Array]]
-f32, f64, i64 = dtypes.float32, dtypes.float64, dtypes.int64
-bf16, f16, u8, i32 = dtypes.bfloat16, dtypes.float16, dtypes.uint8, dtypes.int32
-bit = dtypes.bool_
 WORD = IntegerType(64)
-PLACE = FileLineColLoc(StringAttr("step.py"), IntAttr(7), IntAttr(3))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A kernel of size n, its buffers, and what NumPy says some of them hold afterwards.
-
-    The oracle gets n and the buffers as they were; `tolerance` 0 asks for the same bits.
-    """
-
-    build: Builder
-    buffers: Callable[[int], Buffers]
-    oracle: Oracle
-    tolerance: float = 0.0
-    finite: bool = False
-
-    @property
-    def name(self) -> str:
-        """What a failing test is called."""
-        return self.build.__name__
-
-
-CASES: list[Case] = []
-
-
-def case(
-    buffers: Callable[[int], Buffers], oracle: Oracle, tolerance: float = 0.0, finite: bool = False
-) -> Callable[[Builder], Builder]:
-    """Puts the decorated builder into the table."""
-
-    def keep(build: Builder) -> Builder:
-        CASES.append(Case(build, buffers, oracle, tolerance, finite))
-        return build
-
-    return keep
-
-
-def compute(b: KernelBuilder, root: Scalar, *operands: SSAValue) -> SSAValue:
-    """The scalar expression `root` at the builder's cursor."""
-    return emit([root], operands, b.builder, b.location)[0]
-
-
-def start(
-    name: str,
-    buffers: dict[str, DType],
-    extent: int,
-    *,
-    vector: bool = False,
-    unroll: int | None = None,
-    grain: int | None = None,
-    aliased: Sequence[int] = (),
-) -> KernelBuilder:
-    """A builder whose ops all have a location."""
-    return KernelBuilder(
-        name,
-        buffers,
-        extent,
-        vector=vector,
-        unroll=unroll,
-        grain=grain,
-        aliased=aliased,
-        location=PLACE,
-    )
 
 
 def lane_sum(x: Array) -> Any:
@@ -330,14 +254,15 @@ def masked(n: int) -> FuncOp:
 def extremes(n: int, m: list[Array]) -> dict[int, Array]:
     x, k, u = m[:3]
     rows = x.reshape(3, n)
+    reached = k.reshape(3, n).astype(np.int64) + 2**31 >= np.arange(3)[:, None] * 2**31
     return {
         3: rows.max(1),
         4: rows.min(1),
         5: k.reshape(3, n).max(1),
         6: u.reshape(3, n).max(1),
-        7: np.any(rows > 0, axis=1),
-        8: np.all(rows > 0, axis=1),
-        9: np.array([lane_product(r) for r in k.reshape(3, n)]),
+        7: np.any(reached, axis=1),
+        8: np.all(reached, axis=1),
+        9: np.array([lane_product(r | 1) for r in k.reshape(3, n)]),
     }
 
 
@@ -382,8 +307,12 @@ def reductions(n: int) -> FuncOp:
     with b.reduce(["max", "min", "max", "umax", "any", "all", "prod"], n, vector=True) as r:
         at = {b.index: n, r.index: 1}
         v, w = b.load(x, at), b.load(k, at)
-        positive = compute(b, X > 0.0, v)
-        r.give(v, v, w, b.load(u, at), positive, positive, w)
+        # Every element of the first row reaches its limit, and none of the last.
+        row = b.insert(arith.IndexCastOp(b.index, WORD)).result
+        limit = argument(0, i64) * 2**31
+        reached = compute(b, cast(argument(1, i32), i64) + 2**31 >= limit, row, w)
+        odd = compute(b, argument(0, i32) | 1, w)
+        r.give(v, v, w, b.load(u, at), reached, reached, odd)
     for result, output in zip(r.results, outputs, strict=True):
         b.store(result, output, {b.index: 1})
     return b.finish()

@@ -5,12 +5,13 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.exceptions import VerifyException
 
-from kernel_cases import CASES, PLACE, Case, argument, bf16, bit, compute, f32, f64, start, u8
+from kernel_cases import CASES
+from kernel_table import PLACE, Case, bf16, bit, compute, f32, f64, start, u8
 from ostinato.ir.dialects.kernel import BufferType, FuncOp, ReduceOp, element_type, value_type
 from ostinato.ir.dtypes import BY_IR, DTYPES
 from ostinato.ir.errors import IRError
 from ostinato.ir.interpret_kernel import run_kernel
-from ostinato.ir.scalar import cast
+from ostinato.ir.scalar import argument, cast
 from ostinato.ir.text import parse_module, print_module
 
 

@@ -76,6 +76,13 @@ def test_native_op_agrees_with_the_oracle(case: Case) -> None:
         assert_same(ours, theirs)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_both_forms_of_a_rule_agree(case: Case) -> None:
+    by_rule = case.op.infer([_lifted(o) for o in case.operands], case.attrs)
+    for ours, theirs in zip(by_rule, native(case), strict=True):
+        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+
+
 def backwards(x: Any) -> Any:
     """`x` in memory that runs backwards along every axis, the first axis innermost."""
     around = tuple(slice(None, None, -1) for _ in range(x.ndim))
