@@ -43,7 +43,7 @@ def axis_of(name: str, dim: int, ndim: int, shape: Sequence[int | Dim]) -> int:
 
 def broadcast_shapes(name: str, shapes: Sequence[Shape]) -> Shape:
     """The common shape of operands whose trailing sizes are equal or 1."""
-    ndim = max((len(s) for s in shapes), default=0)
+    ndim = max(len(s) for s in shapes)
     out: list[int | Dim] = [1] * ndim
     for shape in shapes:
         for i, size in enumerate(shape, ndim - len(shape)):

@@ -57,7 +57,7 @@ class Leading:
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
         shape = operands[self.index].shape
-        return shape[: max(len(shape) - self.drop, 0)]
+        return shape[: len(shape) - self.drop]
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
         return f"shape_rule::leading(call, {self.index}, {self.drop})"
@@ -65,22 +65,41 @@ class Leading:
 
 @dataclass(frozen=True)
 class ProductBatch:
-    """The shape of an attention result: (..., q rows, v columns) of operands 0 and 2."""
+    """The shape of an attention result: (..., q rows, v columns) of operands 0 and 2, whose leading
+    axes operand 1 has as well; the mask, operand 3, broadcasts to (..., q rows, k rows)."""
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
-        q, k, v = (operands[i].shape for i in range(3))
-        fits = min(map(len, (q, k, v))) >= 2 and all(
-            a == b or not is_known((a, b)) for a, b in ((q[-1], k[-1]), (k[-2], v[-2]))
+        (q, k, v), mask = (operands[i].shape for i in range(3)), operands[3]
+        fits = min(map(len, (q, k, v))) >= 2 and (
+            _may_equal((*q[:-2], q[-1]), (*k[:-2], k[-1])) and _may_equal(k[:-1], v[:-1])
         )
         if not fits:
             raise ShapeError(
                 f"{name}: query {show(q)}, key {show(k)} and value {show(v)} do not fit; "
                 "give (..., L, E), (..., S, E) and (..., S, Ev)"
             )
-        return (*broadcast_shapes(name, [q[:-2], k[:-2], v[:-2]]), q[-2], v[-1])
+        if mask is not None:
+            _check_mask(name, mask.shape, (*q[:-1], k[-2]))
+        return (*q[:-1], v[-1])
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
         return "shape_rule::product_batch(call)"
+
+
+def _may_equal(a: Shape, b: Shape) -> bool:
+    """False where two sizes that are known differ, or the numbers of axes."""
+    return len(a) == len(b) and all(
+        x == y or not is_known((x, y)) for x, y in zip(a, b, strict=True)
+    )
+
+
+def _check_mask(name: str, mask: Shape, scores: Shape) -> None:
+    last = scores[len(scores) - len(mask) :]
+    if not _may_equal(mask, tuple(1 if m == 1 else s for m, s in zip(mask, last, strict=False))):
+        raise ShapeError(
+            f"{name}: attn_mask {show(mask)} does not broadcast to {show(scores)}; "
+            "give sizes equal or 1, counted from the last"
+        )
 
 
 @dataclass(frozen=True)

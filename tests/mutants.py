@@ -126,7 +126,7 @@ def _expressions(tree: ast.FunctionDef) -> list[_Place]:
             nodes: list[Any] = list(enumerate(value)) if many else [(None, value)]  # pyright: ignore[reportUnknownArgumentType]
             for index, node in nodes:
                 if isinstance(node, ast.expr):
-                    shown = around if isinstance(node, ast.Constant) else None
+                    shown = around if _is_literal(node) else None
                     places.append(_Place(parent, field, index, shown))
                     bare = isinstance(node, (ast.UnaryOp, ast.Slice))
                     visit(node, around if bare else node)
@@ -137,6 +137,11 @@ def _expressions(tree: ast.FunctionDef) -> list[_Place]:
         if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
             visit(statement, None)
     return places
+
+
+def _is_literal(node: ast.expr) -> bool:
+    inner = node.operand if isinstance(node, ast.UnaryOp) else node
+    return isinstance(inner, ast.Constant)
 
 
 @cache
@@ -238,8 +243,10 @@ def _differ(a: ast.expr, b: ast.expr) -> bool:
 
 def _is_symmetric(node: ast.BinOp) -> bool:
     """Sums and products of numbers and tensors, and what is neither."""
-    if isinstance(node.op, (ast.Add, ast.Mult)):
+    if isinstance(node.op, ast.Add):
         return not any(map(_is_sequence, (node.left, node.right)))
+    if isinstance(node.op, ast.Mult):
+        return True
     return isinstance(node.op, (ast.BitAnd, ast.BitOr, ast.BitXor))
 
 

@@ -27,7 +27,8 @@ def _index_select_backward(g: Any, index: Any, dim: int, size: Any) -> Any:
 
 
 def _one_hot(x: Any, num_classes: int) -> Any:
-    return F.one_hot(x.long(), num_classes)
+    # torch asks for a class even where there is nothing to be one.
+    return F.one_hot(x.long(), num_classes) if num_classes else x.new_zeros((*x.shape, 0)).long()
 
 
 def _as_strided_scatter(x: Any, src: Any, size: Any, stride: Any, storage_offset: int) -> Any:

@@ -36,6 +36,10 @@ def _rms_norm_backward(g: Any, x: Any, w: Any, normalized_shape: Any, eps: float
     return _gradients(F.rms_norm(x, normalized_shape, w, eps), [x, w], g)
 
 
+def _mse_loss(x: Any, y: Any, reduction: str) -> Any:
+    return F.mse_loss(*torch.broadcast_tensors(x, y), reduction=reduction)
+
+
 def _cross_entropy(x: Any, target: Any, **attrs: Any) -> Any:
     return F.cross_entropy(x, target.long(), **attrs)
 
@@ -61,7 +65,7 @@ def _sdpa(q: Any, k: Any, v: Any, mask: Any, **attrs: Any) -> Any:
 
 def _attention(q: Any, k: Any, v: Any, mask: Any, is_causal: bool, scale: float) -> Any:
     out = _sdpa(q, k, v, mask, is_causal=is_causal, scale=scale)
-    return out, torch.logsumexp(_scores(q, k, mask, is_causal, scale), -1).detach()
+    return out, torch.logsumexp(_scores(q, k, mask, is_causal, scale), -1)
 
 
 def _attention_backward(
@@ -123,7 +127,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "layer_norm_backward": on_torch(_layer_norm_backward),
     "rms_norm": on_torch(_rms_norm),
     "rms_norm_backward": on_torch(_rms_norm_backward),
-    "mse_loss": on_torch(lambda x, y, reduction: F.mse_loss(x, y, reduction=reduction)),
+    "mse_loss": on_torch(_mse_loss),
     "cross_entropy": on_torch(_cross_entropy),
     "cross_entropy_backward": on_torch(_cross_entropy_backward),
     "scaled_dot_product_attention": on_torch(_sdpa),

@@ -35,12 +35,22 @@ def _number(v: Any) -> torch.Tensor:
     return torch.tensor(v, dtype=torch.float32 if isinstance(v, float) else None)
 
 
-def _addcmul(x: Any, a: Any, b: Any, value: Any) -> Any:
-    return torch.addcmul(x, a, b, value=value)
+def _scaled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """torch takes a number for `value`; a tensor scales the first factor."""
+
+    def oracle(x: Any, a: Any, b: Any, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            a, value = a * value, 1
+        return function(x, a, b, value=value)
+
+    return on_torch(oracle)
 
 
-def _addcdiv(x: Any, a: Any, b: Any, value: Any) -> Any:
-    return torch.addcdiv(x, a, b, value=value)
+def _lerp(x: Any, end: Any, weight: Any) -> Any:
+    """torch takes no bools."""
+    if x.dtype is torch.bool:
+        x, end = x.to(weight.dtype), end.to(weight.dtype)
+    return torch.lerp(x, end, weight)
 
 
 def _copy(x: Any, src: Any) -> Any:
@@ -53,9 +63,9 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "add": on_torch(operator.add),
     "div": on_torch(torch.true_divide),
     "pow": on_torch(operator.pow),
-    "lerp": on_torch(torch.lerp),
-    "addcmul": on_torch(_addcmul),
-    "addcdiv": on_torch(_addcdiv),
+    "lerp": on_torch(_lerp),
+    "addcmul": _scaled(torch.addcmul),
+    "addcdiv": _scaled(torch.addcdiv),
     "clamp": on_torch(torch.clamp),
     "to": on_torch(lambda x, dtype: x.to(dtype)),
     "copy": on_torch(_copy),

@@ -54,12 +54,16 @@ def _users() -> dict[FunctionType, list[Op]]:
 
 def checks_of(op: Op) -> list[Callable[[], None]]:
     """The tests of the rule of `op`, quick ones first."""
-    torch, body = _cases_against_torch(), _cases_against_bodies()
+    torch, body, symbols = _cases_against_torch(), _cases_against_bodies(), _cases_on_symbols()
     return [
         *(partial(test_op_gradients.test_rule_agrees_with_torch, c) for c in torch.get(op, ())),
         *(
             partial(test_op_gradients.test_rule_of_a_composite_agrees_with_its_body, c)
             for c in body.get(op, ())
+        ),
+        *(
+            partial(test_op_gradients.test_rule_on_symbols_is_the_rule_on_arrays, c)
+            for c in symbols.get(op, ())
         ),
         partial(test_autodiff.test_gradients_agree_with_differences, op),
     ]
@@ -74,6 +78,11 @@ def _cases_against_torch() -> dict[Op, list[Case]]:
 def _cases_against_bodies() -> dict[Op, list[Case]]:
     keep = test_op_gradients.is_composite_with_rule
     return _by_op(test_op_gradients.smooth_cases(keep))
+
+
+@cache
+def _cases_on_symbols() -> dict[Op, list[Case]]:
+    return _by_op(test_op_gradients.smooth_cases())
 
 
 def _by_op(parameters: list[Any]) -> dict[Op, list[Case]]:

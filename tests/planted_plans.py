@@ -19,6 +19,7 @@ from graph_cases import Graph, graph, same_bits
 from mutants import (
     Mutant,
     NoErrorAtAll,
+    attribute,
     changes,
     functions_of,
     negated,
@@ -98,6 +99,7 @@ def _placing() -> list[Callable[[], None]]:
     return [
         test_plan_memory.test_a_chain_takes_two_blocks_of_memory,
         test_plan_memory.test_a_gap_is_taken_where_the_smallest_fits,
+        test_plan_memory.test_of_two_gaps_the_smaller_is_taken,
         test_plan_memory.test_nothing_takes_nothing,
         *(partial(blocks, seed) for seed in range(30)),
     ]

@@ -13,9 +13,11 @@ from typing import Any
 
 import test_native_ops
 import test_op_table
+import test_shape_rules
 from mutants import Mutant, attribute, changes, functions_of, off_by_one, other_axis
 from op_cases import Case, cases_of
 from ostinato.ir.op import OPS, Op
+from test_shape_rules import EXPRESSIONS, MIXED
 
 DAMAGES = {"off by one": off_by_one, "wrong axis": other_axis}
 Check = Callable[[], None]
@@ -36,6 +38,7 @@ def mutants() -> Iterator[Mutant]:
         target = function.__qualname__.removesuffix(".__call__")
         for change in changes(function, DAMAGES):
             checks = [c for op in ops for c in _against_oracles(op) + _refusals(op)]
+            checks += _on_symbols()
             given = (target, change.damage, change.text, change.planted)
             yield Mutant("shape", *given, checks)
             yield Mutant("shape in C++", *given, [c for op in ops for c in _against_cpp(op)])
@@ -72,6 +75,19 @@ def _refusals(op: Op) -> list[Check]:
         partial(test_op_table.test_refusals, *row)
         for row in test_op_table.REFUSED
         if row[0] == op.name
+    ]
+
+
+def _on_symbols() -> list[Check]:
+    refused = test_shape_rules.test_known_sizes_that_do_not_fit_are_refused_beside_symbols
+    return [
+        *(partial(test_shape_rules.test_a_symbol_fits_every_size, *row) for row in MIXED),
+        *(
+            partial(test_shape_rules.test_sizes_that_are_symbols_have_the_values_of_numbers, name)
+            for name in EXPRESSIONS
+        ),
+        *(partial(refused, *row) for row in test_shape_rules.REFUSED),
+        test_shape_rules.test_numbers_of_sizes,
     ]
 
 

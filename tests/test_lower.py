@@ -121,7 +121,7 @@ LOOPS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], list[str]]] = {
     ),
     "rows and columns": (
         lambda x: (op("softmax", x, dim=-1), op("sum", x, dim=(0,))),
-        (peaked(floats(256, 64), 0, -1),),
+        (peaked(floats(256, 64), 1, -1),),
         [
             "parallel 16 [for 64v, for 16 [max 64v, sum 64v, for 64v]]",
             "parallel 1 [for 64v [sum 16]]",

@@ -27,6 +27,7 @@ from ostinato.ir.errors import DTypeError, ShapeError
 from ostinato.ir.interpret_arrays import tensor
 from ostinato.ir.op import OPS, Op, Type
 from ostinato.runtime import _C
+from symbolic_cases import size_of
 
 
 def test_every_op_has_an_oracle_and_samples() -> None:
@@ -70,7 +71,7 @@ def test_rules_on_symbols_give_the_same_sizes(case: Case) -> None:
     found = case.op.infer(operands, attrs)
     known = case.op.infer([_type_of(o) for o in case.operands], case.attrs)
     for ours, wanted in zip(found, known, strict=True):
-        assert tuple(_evaluate(s, values) for s in ours.shape) == wanted.shape
+        assert tuple(size_of(s, values) for s in ours.shape) == wanted.shape
 
 
 def _symbol(name: str, axis: int, size: int, values: dict[Dim, int]) -> Dim:
@@ -98,28 +99,6 @@ def _symbolic_size(name: str, kind: str, attrs: dict[str, Any], values: dict[Dim
     if kind == "sizes" and name not in ("shape", "size"):
         return tuple(_symbol(name, i, v, values) for i, v in enumerate(value))
     return value
-
-
-def _evaluate(size: int | Dim, values: dict[Dim, int]) -> int:
-    if isinstance(size, int):
-        return size
-    if size in values:
-        return values[size]
-    a, b = (_evaluate(s, values) for s in size.args)
-    match size.kind:
-        case "add":
-            return a + b
-        case "sub":
-            return a - b
-        case "mul":
-            return a * b
-        case "div":
-            return a // b
-        case "max":
-            return max(a, b)
-        case _:
-            assert size.kind == "min"
-            return min(a, b)
 
 
 PHILOX_VECTORS = [
@@ -203,6 +182,13 @@ def from_torch(value: Any, dtype: DType) -> Any:
     return tensor(value.float().numpy(), dtype) if halves else tensor(value)
 
 
+def _native(operand: Any) -> Any:
+    if isinstance(operand, tuple):
+        return [_native(o) for o in operand]
+    is_array = isinstance(operand, (np.ndarray, np.generic))
+    return ot.from_numpy(np.asarray(operand)) if is_array else operand
+
+
 X23 = np.zeros((2, 3), "float32")
 REFUSED = [
     # op, operands, attributes, what is said
@@ -227,6 +213,89 @@ REFUSED = [
      "select: index 3 is out of range for dim 1 of shape (2, 3); give an index from -3 to 2"),
     ("select", (X23[0, 0],), {"dim": 0, "index": 0},
      "select: shape () has no axis to index; give a tensor with axes"),
+    ("softmax", (X23[0, 0],), {"dim": 1},
+     "softmax: dim 1 is out of range for shape (); give a dim from -1 to 0"),
+    ("sum", (X23,), {"dim": (1, -1)},
+     "sum: dim (1, -1) names an axis twice; give each axis once"),
+    ("permute", (X23,), {"dims": (1, 1)},
+     "permute: dims (1, 1) do not order the axes of shape (2, 3); name each axis once"),
+    ("full", (1.0,), {"size": (2, -1)},
+     "full: size (2, -1) is negative; give sizes from 0"),
+    ("randperm", (None,), {"n": -1}, "randperm: size -1 is negative; give a size from 0"),
+    ("reshape", (X23,), {"shape": (4, -1)},
+     "reshape: shape (2, 3) has 6 elements, which do not fit (4, -1); give sizes with the same "
+     "product (one may be -1)"),
+    ("reshape", (X23,), {"shape": (-1, -1)},
+     "reshape: shape (2, 3) has 6 elements, which do not fit (-1, -1); give sizes with the same "
+     "product (one may be -1)"),
+    ("reshape", (X23,), {"shape": (-3, -2)},
+     "reshape: shape (2, 3) has 6 elements, which do not fit (-3, -2); give sizes with the same "
+     "product (one may be -1)"),
+    ("reshape", (X23[:0],), {"shape": (0, -1)},
+     "reshape: shape (0, 3) has 0 elements, which do not fit (0, -1); give sizes with the same "
+     "product (one may be -1)"),
+    ("expand", (X23,), {"size": (2, 4)},
+     "expand: shape (2, 3) does not expand to (2, 4); only axes of size 1 and new axes in front "
+     "can grow"),
+    ("expand", (X23[0],), {"size": (-1, 3)},
+     "expand: shape (3,) does not expand to (-1, 3); only axes of size 1 and new axes in front "
+     "can grow"),
+    ("expand", (X23,), {"size": (3,)},
+     "expand: shape (2, 3) does not expand to (3,); only axes of size 1 and new axes in front "
+     "can grow"),
+    ("cat", ((X23, X23.T),), {"dim": 0},
+     "cat: shapes (2, 3) and (3, 2) differ outside dim 0; give tensors that agree in every other "
+     "size"),
+    ("cat", ((X23, X23, X23.T),), {"dim": -1},
+     "cat: shapes (2, 3) and (3, 2) differ outside dim 1; give tensors that agree in every other "
+     "size"),
+    ("cat", ((X23, X23[0]),), {"dim": 0},
+     "cat: shapes (2, 3) and (3,) differ outside dim 0; give tensors that agree in every other "
+     "size"),
+    ("slice", (X23,), {"dim": 0, "start": 0, "stop": 1, "step": 0},
+     "slice: step 0 is not positive; give a step from 1, then flip"),
+    ("slice", (X23[0, 0],), {"dim": 0, "start": 0, "stop": 1},
+     "slice: shape () has no axis to slice; give a tensor with axes"),
+    ("pad", (X23,), {"pad": (1, 1, 1, 1, 1, 1)},
+     "pad: pad (1, 1, 1, 1, 1, 1) does not fit shape (2, 3); give (before, after) pairs for the "
+     "last axes"),
+    ("pad", (X23,), {"pad": (1,)},
+     "pad: pad (1,) does not fit shape (2, 3); give (before, after) pairs for the last axes"),
+    ("pad", (X23,), {"pad": (-2, -2)}, "pad: pad (-2, -2) cuts more than there is; pad less"),
+    ("matmul", (X23, X23), {},
+     "matmul: shapes (2, 3) and (2, 3) do not multiply; the last size of the first must equal the "
+     "second to last (or only) size of the second"),
+    ("matmul", (X23[0, 0], X23), {},
+     "matmul: shapes () and (2, 3) do not multiply; the last size of the first must equal the "
+     "second to last (or only) size of the second"),
+    ("linear", (X23, X23.T, None), {},
+     "linear: input (2, 3) does not fit weight (3, 2); the last size of the input must equal the "
+     "last size of the (out, in) weight"),
+    ("attention", (X23, X23, X23.T, None), {"is_causal": False, "scale": 1.0},
+     "attention: query (2, 3), key (2, 3) and value (3, 2) do not fit; give (..., L, E), "
+     "(..., S, E) and (..., S, Ev)"),
+    ("attention", (X23[None], X23, X23, None), {"is_causal": False, "scale": 1.0},
+     "attention: query (1, 2, 3), key (2, 3) and value (2, 3) do not fit; give (..., L, E), "
+     "(..., S, E) and (..., S, Ev)"),
+    ("attention", (X23[0], X23, X23, None), {"is_causal": False, "scale": 1.0},
+     "attention: query (3,), key (2, 3) and value (2, 3) do not fit; give (..., L, E), "
+     "(..., S, E) and (..., S, Ev)"),
+    ("attention", (X23, X23, X23, X23), {"is_causal": False, "scale": 1.0},
+     "attention: attn_mask (2, 3) does not broadcast to (2, 2); give sizes equal or 1, counted "
+     "from the last"),
+    ("attention", (X23, X23, X23, X23[None, :, :2]), {"is_causal": False, "scale": 1.0},
+     "attention: attn_mask (1, 2, 2) does not broadcast to (2, 2); give sizes equal or 1, counted "
+     "from the last"),
+    ("select", (np.zeros((4, 3)),), {"dim": 1, "index": 3},
+     "select: index 3 is out of range for dim 1 of shape (4, 3); give an index from -3 to 2"),
+    ("reshape", (np.zeros((1, 1)),), {"shape": (-1, -1)},
+     "reshape: shape (1, 1) has 1 elements, which do not fit (-1, -1); give sizes with the same "
+     "product (one may be -1)"),
+    ("reshape", (np.zeros(4),), {"shape": (-2, -2)},
+     "reshape: shape (4,) has 4 elements, which do not fit (-2, -2); give sizes with the same "
+     "product (one may be -1)"),
+    ("multinomial", (X23[0, 0], None), {"num_samples": 1},
+     "multinomial: shape () has too few axes; give a tensor with at least 1"),
     ("softmax", (X23,), {"dim": 2},
      "softmax: dim 2 is out of range for shape (2, 3); give a dim from -2 to 1"),
     ("tril", (X23[0],), {},
@@ -256,7 +325,7 @@ def test_refusals(name: str, operands: Any, attrs: dict[str, Any], text: str) ->
     attrs = {p.name: attrs.get(p.name, p.default) for p in op.attrs}
     with pytest.raises((ShapeError, DTypeError, ValueError)) as by_rule:
         op.infer([_type_of(o) for o in operands], attrs)
-    given = [ot.from_numpy(o) if isinstance(o, np.ndarray) else o for o in operands]
+    given = [_native(o) for o in operands]
     named = {p.name: o for p, o in zip(op.operands, given, strict=True)}
     with pytest.raises((ShapeError, DTypeError, ValueError)) as by_call:
         _C.call(name, **named, **attrs)

@@ -87,6 +87,14 @@ def test_a_gap_is_taken_where_the_smallest_fits() -> None:
     assert {b.number for b in late} == {b.number for b in between}
 
 
+def test_of_two_gaps_the_smaller_is_taken() -> None:
+    wide, narrow = Block(64 * 1000, 0, 3), Block(64 * 500, 0, 3)
+    above = [Block(64 * 900, 0, 9), Block(64 * 400, 0, 9)]
+    late = Block(64 * 300, 5, 9)
+    assert place([wide, narrow, *above, late]) == 64 * 2800
+    assert (wide.number, narrow.number, late.number) == (0, 64 * 1900, 64 * 1900)
+
+
 def test_nothing_takes_nothing() -> None:
     assert place([]) == 0
 

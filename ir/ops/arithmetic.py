@@ -244,6 +244,7 @@ def _() -> Iterator[Sample]:
     yield sample(floats(2, 3), floats(3, seed=1), 0.9)
     yield sample(floats(2, 3), floats(2, 3, seed=1), floats(2, 1, low=0.0, high=1.0, seed=2))
     yield sample(floats(3, dtype="float16"), floats(3, dtype="float16", seed=1), 0.25)
+    yield sample(bools(2, 3), bools(2, 3, seed=3), floats(2, 3, low=0.0, high=1.0, seed=2))
 
 
 @pointwise(dtype=_NUMBERS)
@@ -263,6 +264,7 @@ def _() -> Iterator[Sample]:
     yield sample(floats(2, 3), floats(3, seed=1), floats(2, 1, seed=2), 0.5)
     yield sample(floats(2, 3), floats(2, 3, seed=1), floats(2, 3, seed=1), 1)
     yield sample(ints(2, 3), ints(3, seed=1), ints(3, seed=2), 2)
+    yield sample(floats(2, 3), floats(3, seed=1), floats(2, 1, seed=2), floats(seed=3))
 
 
 @pointwise(dtype=_FLOATS)
@@ -281,6 +283,7 @@ def _(g: Tensor, out: Tensor, x: Tensor, tensor1: Tensor, tensor2: Tensor, value
 def _() -> Iterator[Sample]:
     yield sample(floats(2, 3), floats(3, seed=1), floats(2, 1, low=0.5, seed=2), -0.5)
     yield sample(floats(2, 3), floats(2, 3, seed=1), floats(2, 3, low=0.5), 1)
+    yield sample(floats(2, 3), floats(3, seed=1), floats(2, 1, low=0.5, seed=2), floats(seed=3))
 
 
 @composite(dtype=Promote(), shape=Broadcast(), inplace=True)

@@ -51,13 +51,14 @@ def scaled_dot_product_attention(
         raise ValueError(
             "scaled_dot_product_attention: got attn_mask and is_causal=True; give one of them"
         )
-    scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
     batches = [x.shape[:-2] for x in (query, key, value)]
     batch = broadcast_shapes("scaled_dot_product_attention", batches)
     query, key, value = (
-        x if x.shape[:-2] == batch else expand(x, size=(*batch, *x.shape[-2:]))
+        x if x.ndim < 2 or x.shape[:-2] == batch else expand(x, size=(*batch, *x.shape[-2:]))
         for x in (query, key, value)
     )
+    ProductBatch()("scaled_dot_product_attention", (query, key, value, attn_mask), {})
+    scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
     if dropout_p:
         scores = attention_scores(query, key, attn_mask, is_causal, scale)
         weights, _ = _weights(scores)

@@ -158,6 +158,7 @@ def one_hot(input: Tensor, num_classes: Size) -> Tensor:
 
 @one_hot.sampled
 def _() -> Iterator[Sample]:
+    yield sample(ints(0), num_classes=0)
     yield sample(ints(2, 3, low=0, high=4), num_classes=4)
     yield sample(ints(low=0, high=4), num_classes=5)
     yield sample(ints(3, low=0, high=2, dtype="uint8"), num_classes=2)

@@ -49,6 +49,8 @@ def _() -> Iterator[Sample]:
         yield sample(floats(2, 3), floats(2, 3, seed=1), reduction=reduction)
     yield sample(floats(2, 3), floats(2, 3, dtype="float64", seed=1))
     yield sample(floats(), floats(seed=1))
+    yield sample(floats(3), floats(2, 1, seed=1), reduction="none")
+    yield sample(floats(2, 3), floats(3, seed=1))
     yield sample(floats(3, dtype="float16"), floats(3, dtype="float16", seed=1))
 
 
@@ -72,8 +74,10 @@ def _classified() -> Iterator[Sample]:
         yield sample(x, target, reduction=reduction, ignore_index=1, label_smoothing=0.2)
     yield sample(x * 300, target)
     yield sample(floats(5), ints(low=0, high=5))
-    yield sample(floats(2, 4, 3), ints(2, 3, low=0, high=4, seed=2), label_smoothing=0.1)
-    yield sample(floats(3, 5, dtype="float16"), target.astype("uint8"))
+    x, target = floats(2, 4, 3), ints(2, 3, low=0, high=4, seed=2)
+    yield sample(x, target, label_smoothing=0.1)
+    yield sample(x, target, reduction="none")
+    yield sample(floats(3, 5, dtype="float16"), ints(3, low=0, high=5, dtype="uint8"))
 
 
 @composite(shape=ClassLoss(), dtype=Only(Only(Same(), "f"), "i", of=Same(1), what="target"),

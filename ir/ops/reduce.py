@@ -9,7 +9,7 @@ from ..dims import product
 from ..dtypes import Fixed, Only, Same, Summed, bool_, int64
 from ..lazy import np
 from ..op import Ints, Sample, Tensor, primitive
-from ..samples import bools, floats, ints, reduction, sample
+from ..samples import bools, floats, ints, reduction, sample, without_gradient
 from ..shapes import Reduced, SameShape, reduced_axes
 from .comparison import eq
 from .create import number
@@ -103,8 +103,13 @@ def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, keepdim: bool) -> Any
     return (where(hit, share, 0.0),)
 
 
-amax.sampled(reduction(empty=False))
-amin.sampled(reduction(empty=False))
+def _with_equals() -> Iterator[Sample]:
+    yield from reduction(empty=False)()
+    yield without_gradient(np.array([[1, 2, 2], [3, 3, 3], [-1, -1, 0]], "float32"), dim=(1,))
+
+
+amax.sampled(_with_equals)
+amin.sampled(_with_equals)
 
 
 def _places() -> Iterator[Sample]:

@@ -44,6 +44,8 @@ def _() -> Iterator[Sample]:
     yield sample(floats(5, 3), dim=0, start=-9, stop=2)
     yield sample(floats(5, 3), dim=0, start=7, stop=9)
     yield sample(ints(2, 4, 2), dim=-2, start=1, stop=3)
+    yield sample(floats(2, 4, 3), dim=-2, start=1, stop=3)
+    yield sample(floats(2, 4, 3), dim=0, start=0, stop=1)
 
 
 @primitive(shape=Selected(), view=True)
@@ -154,6 +156,7 @@ def _() -> Iterator[Sample]:
     yield sample(floats(2, 3), pad=(0, 1, 2, 0), value=-1.5)
     yield sample(floats(4, 3), pad=(-1, 1, -1, -2))
     yield sample(floats(2, 3), pad=())
+    yield sample(floats(2, 3), pad=(-1, -2, 1, 0))
     yield sample(ints(2, 3), pad=(1, 1), value=7.0)
     yield sample(floats(0, 3), pad=(0, 0, 1, 1))
 

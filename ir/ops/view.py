@@ -117,6 +117,7 @@ def _() -> Iterator[Sample]:
     yield sample(floats(), size=(2, 2))
     yield sample(floats(1, 3), size=(4, 0, 3))
     yield sample(ints(2, 1, 3), size=(2, 2, 3))
+    yield sample(floats(2, 3), size=(4, -1, -1))
 
 
 @primitive(shape=Squeezed(), view=True)

@@ -339,18 +339,33 @@ Sizes leading(const OpCall& call, int index, int drop) {
   return head(call.operand(index).sizes(), drop);
 }
 
+static void check_mask(const OpCall& call, const Sizes& mask, const Sizes& scores) {
+  bool ok = mask.size() <= scores.size();
+  for (size_t i = 1; ok && i <= mask.size(); ++i) {
+    int64_t size = mask[mask.size() - i];
+    ok = size == 1 || size == scores[scores.size() - i];
+  }
+  if (!ok) {
+    fail(call, "attn_mask " + show(mask) + " does not broadcast to " + show(scores) +
+                   "; give sizes equal or 1, counted from the last");
+  }
+}
+
 Sizes product_batch(const OpCall& call) {
   const Sizes &q = call.operand(0).sizes(), &k = call.operand(1).sizes(),
               &v = call.operand(2).sizes();
   bool ok = std::min({q.size(), k.size(), v.size()}) >= 2 && q.back() == k.back() &&
-            k[k.size() - 2] == v[v.size() - 2];
+            head(q, 2) == head(k, 2) && head(k, 1) == head(v, 1);
   if (!ok) {
     fail(call, "query " + show(q) + ", key " + show(k) + " and value " + show(v) +
                    " do not fit; give (..., L, E), (..., S, E) and (..., S, Ev)");
   }
-  Sizes batches[] = {head(q, 2), head(k, 2), head(v, 2)};
-  Sizes out = ostinato::broadcast(call.op->name, batches);
-  out.push_back(q[q.size() - 2]);
+  Sizes out = head(q, 1);
+  if (call.operand(3)) {
+    Sizes scores = out;
+    scores.push_back(k[k.size() - 2]);
+    check_mask(call, call.operand(3).sizes(), scores);
+  }
   out.push_back(v.back());
   return out;
 }
