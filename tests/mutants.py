@@ -9,7 +9,6 @@ import __future__
 
 import ast
 import copy
-import inspect
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class Mutant:
 class Change:
     """A function with one expression exchanged."""
 
-    function: FunctionType
+    function: Any
     damage: str
     text: str
     code: CodeType
@@ -268,9 +267,9 @@ def functions_of(function: FunctionType, package: str | tuple[str, ...]) -> list
     for f in found:
         for name in _names(f.__code__):
             value = f.__globals__.get(name)
-            is_ours = inspect.isfunction(value) and value.__module__.startswith(package)
-            if is_ours and not hasattr(value, "__wrapped__") and value not in found:
-                found.append(value)
+            if isinstance(value, FunctionType) and value.__module__.startswith(package):
+                if not hasattr(value, "__wrapped__") and value not in found:
+                    found.append(value)
     return found
 
 

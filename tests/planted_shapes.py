@@ -52,7 +52,8 @@ def _users() -> dict[FunctionType, list[Op]]:
     users: dict[FunctionType, list[Op]] = {}
     for op in _table():
         for rule in dict.fromkeys(map(type, op.shape)):
-            for function in functions_of(rule.__call__, ("ostinato.ir.shapes", "ostinato.ir.dims")):
+            root: Any = rule.__call__
+            for function in functions_of(root, ("ostinato.ir.shapes", "ostinato.ir.dims")):
                 users.setdefault(function, []).append(op)
     return users
 

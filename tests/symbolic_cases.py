@@ -92,6 +92,7 @@ def _attribute_sizes(symbols: Any, given: Any) -> Mapping[Any, int]:
 
 
 def _run(step: Step, values: dict[Any, Any], sizes: Mapping[Dim, int]) -> None:
+    assert step.op is not None, "a trace of one call holds calls only"
     rest = iter([None if v is None else values[v] for v in step.operands])
     spare = len(step.operands) - len(step.op.operands) + 1
     operands = [
