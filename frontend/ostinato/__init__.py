@@ -46,6 +46,8 @@ from .ir.errors import GradientError as GradientError  # noqa: E402
 from .ir.errors import IRError as IRError  # noqa: E402
 from .ir.errors import OutOfMemoryError as OutOfMemoryError  # noqa: E402
 from .ir.errors import ShapeError as ShapeError  # noqa: E402
+from .precision import get_float32_matmul_precision as get_float32_matmul_precision  # noqa: E402
+from .precision import set_float32_matmul_precision as set_float32_matmul_precision  # noqa: E402
 from .random import Generator as Generator  # noqa: E402
 from .random import get_rng_state as get_rng_state  # noqa: E402
 from .random import manual_seed as manual_seed  # noqa: E402

@@ -39,6 +39,14 @@ void bind_cuda(nb::module_& m) {
   m.def(
       "set_cublaslt_places",
       [](std::vector<std::string> paths) { cuda::lt::set_places(std::move(paths)); }, "paths"_a);
+  m.def("float32_matmul_precision",
+        [] { return static_cast<int>(cuda::blas::float32_precision()); });
+  m.def(
+      "set_float32_matmul_precision",
+      [](int precision) {
+        cuda::blas::set_float32_precision(static_cast<cuda::blas::Precision>(precision));
+      },
+      "precision"_a, "0 highest, 1 high, 2 medium.");
   m.def("cuda_is_available", &cuda::is_available);
   m.def("cuda_export", &export_to, "tensor"_a, "stream"_a.none());
   m.def(
