@@ -19,7 +19,7 @@ sanitizer_library = $(or $(if $(filter address,$(SANITIZER)),asan),$(if \
 editable := --no-build-isolation --config-settings=wheel.cmake=false \
   --config-settings=editable.mode=inplace
 
-.PHONY: dev test stubs lint format demo bench test-gpu bench-gpu wheel-test sanitize clean
+.PHONY: dev test coverage stubs lint format demo bench test-gpu bench-gpu wheel-test sanitize clean
 .DELETE_ON_ERROR:
 
 dev: $(stamps)/base $(BUILD)/build.ninja
@@ -30,6 +30,10 @@ dev: $(stamps)/base $(BUILD)/build.ninja
 
 test: dev $(stamps)/test
 	$(bin)/python -m pytest $(PYTEST_ARGS)
+
+# Lines of the package that the suite runs; fails under the share in pyproject.toml.
+coverage: dev $(stamps)/test
+	$(bin)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 lint: $(stamps)/test $(stamps)/lint
 	$(bin)/ruff format --check
