@@ -43,6 +43,8 @@ from .ir.errors import GradientError as GradientError
 from .ir.errors import IRError as IRError
 from .ir.errors import OutOfMemoryError as OutOfMemoryError
 from .ir.errors import ShapeError as ShapeError
+from .precision import get_float32_matmul_precision as get_float32_matmul_precision
+from .precision import set_float32_matmul_precision as set_float32_matmul_precision
 from .random import Generator as Generator
 from .random import get_rng_state as get_rng_state
 from .random import manual_seed as manual_seed
