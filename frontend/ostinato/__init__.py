@@ -63,7 +63,7 @@ _names = dict(vars(_ops.functions))
 def __getattr__(name: str) -> object:
     if name in _names:
         return _names[name]
-    if name in ("nn", "optim", "data", "checkpoint"):
+    if name in ("nn", "optim", "data", "checkpoint", "cuda"):
         import importlib
 
         return importlib.import_module(f".{name}", __name__)
@@ -79,4 +79,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_names, "nn", "optim", "data", "checkpoint", "compile", "capture"})
+    lazy = {"nn", "optim", "data", "checkpoint", "cuda", "compile", "capture"}
+    return sorted({*globals(), *_names, *lazy})

@@ -55,6 +55,7 @@ bool = bool_
 from .compiler.decorator import capture as capture
 from . import checkpoint as checkpoint
 from .compiler.decorator import compile as compile
+from . import cuda as cuda
 from . import data as data
 from . import nn as nn
 from . import optim as optim

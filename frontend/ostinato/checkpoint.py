@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Tensor, bfloat16, float32, from_numpy
+from . import Tensor, bfloat16, device, float32, from_numpy
 
 _NUMPY = {
     "BOOL": np.dtype(np.bool_),
@@ -54,12 +54,14 @@ def save_safetensors(
     write_atomically(Path(path), serialize(specs, dict(metadata) if metadata else None))
 
 
-def load_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a file, by name.
+def load_safetensors(
+    path: str | os.PathLike[str], device: device | str = "cpu"
+) -> dict[str, Tensor]:
+    """The tensors of a file, by name, on `device`.
 
     Raises ValueError where the file is damaged or holds a dtype that Ostinato lacks.
     """
-    return read_safetensors(path)[0]
+    return {name: t.to(device) for name, t in read_safetensors(path)[0].items()}
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -93,7 +95,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _to_array(t: Tensor) -> _Array:
-    t = t.detach()
+    t = t.detach().cpu()
     if t.dtype != bfloat16:
         return np.require(t.numpy(), requirements="C")
     # A bfloat16 is the upper half of the float32 of the same value.

@@ -23,8 +23,8 @@ def from_dlpack(source: Any) -> Tensor:
     if kind != _CUDA:
         return _C.from_array(source)
     # The producer makes this stream wait for its own work.
-    stream = _C.cuda_stream_handle(f"cuda:{index}")
-    return _C.from_array(source.__dlpack__(stream=stream))
+    stream = _C.cuda_current_stream(index)
+    return _C.from_array(source.__dlpack__(stream=stream.handle))
 
 
 def tensor(

@@ -33,7 +33,7 @@ class TensorDataset:
 
     def take(self, indices: Tensor) -> tuple[Tensor, ...]:
         """The samples at int64 `indices` (n,) as one batch."""
-        return tuple(t.index_select(0, indices) for t in self.tensors)
+        return tuple(t.index_select(0, indices.to(t.device)) for t in self.tensors)
 
 
 class DataLoader:

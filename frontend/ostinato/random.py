@@ -18,7 +18,7 @@ def manual_seed(seed: int) -> Generator:
 def get_rng_state() -> Tensor:
     """The state of the default generator, int64[2]: seed and offset."""
     generator = _C.default_generator()
-    return tensor([generator.initial_seed(), generator.offset], dtype=int64)
+    return tensor([generator.initial_seed(), generator.offset], dtype=int64, device="cpu")
 
 
 def set_rng_state(state: Tensor) -> None:

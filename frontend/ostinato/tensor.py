@@ -177,11 +177,21 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Any:
     return _C.copy_non_blocking(self, src) if non_blocking else _copy(self, src)
 
 
+def pin_memory(self: Tensor) -> Any:
+    """A copy in pinned memory of the host, or the tensor itself where it lies there."""
+    return self if _C.is_pinned(self) else _C.pin_memory(self.detach().cpu())
+
+
+def record_stream(self: Tensor, stream: Any) -> None:
+    """Say that work queued on `stream` uses the tensor: its memory is reused only after that."""
+    _C.cuda_record_stream(self, stream._native)
+
+
 def _dlpack(self: Tensor, *, stream: Any = None, **_: Any) -> Any:
     """A DLPack capsule on the same memory, in order of `stream` (a number as DLPack says)."""
     if self.is_cuda:
         _C.cuda_export(self, stream)
-    return _C.to_dlpack(self.detach()).__dlpack__()
+    return _C.to_dlpack(self.detach())
 
 
 def _cast(dtype: DType) -> Any:
@@ -192,7 +202,8 @@ def _cast(dtype: DType) -> Any:
 
 
 def _attach() -> None:
-    plain = (numpy, tolist, backward, requires_grad_, size, numel, to, cuda, copy_)
+    plain = (numpy, tolist, backward, requires_grad_, size, numel, to, cuda, copy_,
+             pin_memory, record_stream)  # fmt: skip
     for fn in plain:
         setattr(Tensor, fn.__name__, fn)
     for name, op in OPS.items():
@@ -204,6 +215,7 @@ def _attach() -> None:
         "__index__": _index, "item": _C.item, "__dlpack__": _dlpack, "dim": _dim,
         "__dlpack_device__": _dlpack_device, "stride": stride,
         "is_contiguous": _C.is_contiguous, "data_ptr": _C.data_ptr, "cpu": _cpu,
+        "is_pinned": _C.is_pinned,
         "storage_offset": _C.storage_offset, "element_size": _element_size,
         "float": _cast(float32), "double": _cast(float64), "half": _cast(float16),
         "bfloat16": _cast(bfloat16), "contiguous": _contiguous,

@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 
-from .. import Tensor, empty, float32, ones, softmax, zeros
+from .. import Tensor, device, empty, float32, ones, softmax, zeros
 from ..ir.dtypes import DType
 from ..ir.errors import ShapeError
 from . import functional as F
@@ -33,6 +33,7 @@ class MultiheadAttention(Module):
         bias: bool = True,
         batch_first: bool = False,
         dtype: DType = float32,
+        device: device | str | None = None,
     ) -> None:
         super().__init__()
         if num_heads < 1 or embed_dim % num_heads:
@@ -43,9 +44,11 @@ class MultiheadAttention(Module):
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.head_dim = embed_dim // num_heads
         self.dropout, self.batch_first = dropout, batch_first
-        self.in_proj_weight = Parameter(empty((3 * embed_dim, embed_dim), dtype=dtype))
-        self.in_proj_bias = Parameter(zeros((3 * embed_dim,), dtype=dtype)) if bias else None
-        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype)
+        width = 3 * embed_dim
+        self.in_proj_weight = Parameter(empty((width, embed_dim), dtype=dtype, device=device))
+        made = zeros((width,), dtype=dtype, device=device) if bias else None
+        self.in_proj_bias = None if made is None else Parameter(made)
+        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype, device=device)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -130,11 +133,12 @@ class MultiheadAttention(Module):
         if padding is not None:
             parts.append(_added(padding, q).reshape(batch, 1, 1, keys))
         if is_causal:
-            parts.append(_added(ones((length, keys)).triu(1) > 0, q))
+            later = ones((length, keys), device=q.device).triu(1) > 0
+            parts.append(_added(later, q))
         return functools.reduce(operator.add, parts) if parts else None
 
 
 def _added(mask: Tensor, like: Tensor) -> Tensor:
     if mask.is_floating_point():
         return mask
-    return zeros(mask.shape, dtype=like.dtype).masked_fill(mask, -math.inf)
+    return zeros(mask.shape, dtype=like.dtype, device=like.device).masked_fill(mask, -math.inf)

@@ -27,7 +27,7 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Uniform in [a, b)."""
-    drawn = rand(tensor.shape, dtype=tensor.dtype, generator=generator)
+    drawn = rand(tensor.shape, dtype=tensor.dtype, device=tensor.device, generator=generator)
     return _fill(tensor, drawn * (b - a) + a)
 
 
@@ -35,13 +35,13 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Normal with the given mean and standard deviation."""
-    drawn = randn(tensor.shape, dtype=tensor.dtype, generator=generator)
+    drawn = randn(tensor.shape, dtype=tensor.dtype, device=tensor.device, generator=generator)
     return _fill(tensor, drawn * std + mean)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """`val` everywhere."""
-    return _fill(tensor, full(tensor.shape, val, dtype=tensor.dtype))
+    return _fill(tensor, full(tensor.shape, val, dtype=tensor.dtype, device=tensor.device))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity, for a matrix."""
     if tensor.ndim != 2:
         raise ShapeError(f"eye_: shape {tuple(tensor.shape)} came; give a tensor of 2 axes")
-    return _fill(tensor, eye(*tensor.shape, dtype=tensor.dtype))
+    return _fill(tensor, eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
 
 
 def xavier_uniform_(

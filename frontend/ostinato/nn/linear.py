@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .. import Tensor, empty, float32
+from .. import Tensor, device, empty, float32
 from ..ir.dtypes import DType
 from . import functional as F
 from . import init
@@ -18,13 +18,18 @@ class Linear(Module):
     bias: Parameter | None
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, dtype: DType = float32
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        dtype: DType = float32,
+        device: device | str | None = None,
     ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(empty((out_features, in_features), dtype=dtype))
-        self.bias = Parameter(empty((out_features,), dtype=dtype)) if bias else None
+        self.weight = Parameter(empty((out_features, in_features), dtype=dtype, device=device))
+        self.bias = Parameter(empty((out_features,), dtype=dtype, device=device)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -48,11 +53,18 @@ class Linear(Module):
 class Embedding(Module):
     """Rows of weight (num_embeddings, embedding_dim), which starts standard normal."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, dtype: DType = float32) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        dtype: DType = float32,
+        device: device | str | None = None,
+    ) -> None:
         super().__init__()
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.weight = Parameter(empty((num_embeddings, embedding_dim), dtype=dtype))
+        shape = (num_embeddings, embedding_dim)
+        self.weight = Parameter(empty(shape, dtype=dtype, device=device))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

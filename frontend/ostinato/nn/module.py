@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
-from .. import DType, Tensor, bfloat16, float16, float32, float64, no_grad
+from .. import DType, Tensor, bfloat16, device, float16, float32, float64, no_grad
 from ..compiler.live import guard_flag
 from ..runtime import _C
 from .parameter import Parameter
@@ -135,15 +135,25 @@ class Module:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Move to a device or floating-point dtype: `to("cpu")`, `to(ot.float64)`, or both.
+        """Move to a device or floating-point dtype: `to("cuda")`, `to(ot.float64)`, or both.
 
-        Parameters and buffers stay the same objects; integer buffers keep their dtype.
+        Parameters and buffers stay the same objects; integer buffers keep their dtype. With
+        `non_blocking`, copies from pinned memory are only queued.
         """
         given = [a for a in args if isinstance(a, DType)] + [kwargs.get("dtype")]
         if given[0] is not None and not given[0].is_floating_point:
             raise TypeError(f"to: dtype {given[0]} came; a module needs a floating-point one")
         places = [a for a in args if not isinstance(a, DType)] + [kwargs.get("device")]
-        return self._convert(lambda t: _moved(t, places[0], given[0]))
+        later = kwargs.get("non_blocking", False)
+        return self._convert(lambda t: _moved(t, places[0], given[0], later))
+
+    def cuda(self, device: device | str | int | None = None) -> Self:
+        """Move to a CUDA device: the current one, or `device`."""
+        return self._convert(lambda t: t.cuda(device))
+
+    def cpu(self) -> Self:
+        """Move to the CPU."""
+        return self.to("cpu")
 
     def float(self) -> Self:
         """Make parameters and floating-point buffers float32."""
@@ -253,6 +263,6 @@ def _distinct(members: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _moved(t: Tensor, device: Any, to: Any) -> Tensor:
-    moved = t if device is None else t.to(device)
-    return moved if to is None or not t.is_floating_point() else moved.to(to)
+def _moved(t: Tensor, device: Any, to: Any, non_blocking: bool) -> Tensor:
+    dtype = to if t.is_floating_point() else None
+    return t.to(device, dtype, non_blocking=non_blocking)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import Tensor, empty, float32
+from .. import Tensor, device, empty, float32
 from ..ir.dtypes import DType
 from . import functional as F
 from . import init
@@ -23,14 +23,16 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
         dtype: DType = float32,
+        device: device | str | None = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = _axes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
-        self.weight = Parameter(empty(shape, dtype=dtype)) if elementwise_affine else None
-        self.bias = Parameter(empty(shape, dtype=dtype)) if elementwise_affine and bias else None
+        has_bias = elementwise_affine and bias
+        self.weight = _affine(shape, dtype, device) if elementwise_affine else None
+        self.bias = _affine(shape, dtype, device) if has_bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -63,13 +65,14 @@ class RMSNorm(Module):
         eps: float | None = None,
         elementwise_affine: bool = True,
         dtype: DType = float32,
+        device: device | str | None = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = _axes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
-        self.weight = Parameter(empty(shape, dtype=dtype)) if elementwise_affine else None
+        self.weight = _affine(shape, dtype, device) if elementwise_affine else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -91,3 +94,7 @@ def _axes(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 
 def _norm_repr(shape: tuple[int, ...], eps: float | None, affine: bool) -> str:
     return f"{shape}, eps={eps}, elementwise_affine={affine}"
+
+
+def _affine(shape: tuple[int, ...], dtype: DType, device: device | str | None) -> Parameter:
+    return Parameter(empty(shape, dtype=dtype, device=device))

@@ -61,7 +61,7 @@ Tensor from_array(nb::ndarray<nb::ro> array) {
   Tensor base = shape_only(sizes, dtype);
   base->storage = Storage::borrow(first, bytes, device, [keeper, device] {
     // Its owner knows nothing of our streams.
-    if (device.is_cuda()) cuda::current_stream(device.index)->synchronize();
+    if (device.is_cuda()) cuda::wait_quietly(device.index);
     nb::gil_scoped_acquire locked;
     delete keeper;
   });
@@ -149,7 +149,8 @@ void bind_interop(nb::module_& m) {
           attach(t, from->autograd->node, from->autograd->index);
         }
       },
-      "tensor"_a, "source"_a, "`tensor` becomes the result that `source` is of a node of the tape.");
+      "tensor"_a, "source"_a,
+      "`tensor` becomes the result that `source` is of a node of the tape.");
   m.def("strides", [](const Tensor& t) { return nb::steal(sizes_to(t.strides())); }, "tensor"_a);
   m.def("storage_offset", [](const Tensor& t) { return t->offset; }, "tensor"_a);
   m.def(
@@ -162,6 +163,7 @@ void bind_interop(nb::module_& m) {
       [](nb::handle sizes, nb::handle dtype, nb::handle device) {
         DType d;
         if (!dtype_of(dtype.ptr(), &d)) throw Error(ErrorKind::type, "empty: dtype is no dtype");
+        note_memory_holder();
         return empty(sizes_from(sizes.ptr()), d, device_from(device.ptr()));
       },
       "sizes"_a, "dtype"_a, "device"_a.none());

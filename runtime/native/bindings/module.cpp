@@ -23,6 +23,7 @@ void set_package_prefix(const char* prefix);
 void bind_autograd(nb::module_& m);
 void bind_compiled(nb::module_& m);
 void bind_cuda(nb::module_& m);
+void bind_cuda_memory(nb::module_& m);
 void bind_device(nb::module_& m);
 void bind_interop(nb::module_& m);
 void bind_programs(nb::module_& m);
@@ -139,6 +140,7 @@ NB_MODULE(_C, m) {
   bind_autograd(m);
   bind_compiled(m);
   bind_cuda(m);
+  bind_cuda_memory(m);
   bind_device(m);
   bind_interop(m);
   bind_programs(m);

@@ -35,6 +35,8 @@ bool dtype_of(PyObject* o, DType* out);
 PyObject* device_object(Device d);  // borrowed, null where an exception is set
 // From a text, a device object, or None for `creation_device`; throws Error or PythonError.
 Device device_from(PyObject* o);
+// The number of a CUDA device: from that, or as `device_from`; None is the current device.
+int cuda_index(PyObject* o);
 
 // A Python exception is set already.
 struct PythonError {};
@@ -82,6 +84,8 @@ PyObject* sizes_to(const Sizes& sizes);
 
 // Notes the user's line where the tape or a trace will want it.
 void note_call_site(std::span<const Tensor> operands);
+// The same for device memory that is allocated next, where history is kept.
+void note_memory_holder();
 // Values cannot be read while a capture runs: CaptureError naming `what`.
 void refuse_in_capture(const char* what);
 

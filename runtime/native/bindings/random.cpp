@@ -17,7 +17,7 @@ namespace {
 // where the last one ended.
 class Generator {
  public:
-  explicit Generator(int64_t seed) { state_ = rng_tensor(seed, 0); }
+  Generator(int64_t seed, Device device) : device_(device) { state_ = rng_tensor(seed, 0); }
 
   void manual_seed(int64_t seed) {
     std::lock_guard lock(mutex_);
@@ -25,6 +25,7 @@ class Generator {
     s[0] = seed;
     s[1] = 0;
   }
+  Device device() const { return device_; }
   int64_t seed() const { return state_.data<int64_t>()[0]; }
   int64_t offset() const { return state_.data<int64_t>()[1]; }
   void set_offset(int64_t offset) {
@@ -58,12 +59,13 @@ class Generator {
     return now;
   }
 
+  Device device_;
   Tensor state_;
   std::mutex mutex_;
 };
 
 Generator& default_generator() {
-  static Generator g(0);
+  static Generator g(0, kCpu);
   return g;
 }
 
@@ -81,7 +83,15 @@ Tensor draw(PyObject* o, int64_t count) {
 
 void bind_random(nb::module_& m) {
   nb::class_<Generator>(m, "Generator", "A Philox4x32-10 random state: a seed and an offset.")
-      .def(nb::init<int64_t>(), "seed"_a = 0)
+      .def(
+          "__init__",
+          [](Generator* g, int64_t seed, nb::handle device) {
+            new (g) Generator(seed, device_from(device.ptr()));
+          },
+          "seed"_a = 0, "device"_a = "cpu")
+      .def_prop_ro(
+          "device", [](const Generator& g) { return nb::borrow(device_object(g.device())); },
+          "As given. A generator serves every device, and draws the same bits on each.")
       .def(
           "manual_seed",
           [](nb::object self, int64_t seed) {

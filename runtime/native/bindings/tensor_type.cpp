@@ -116,9 +116,7 @@ int set_grad(PyObject* self, PyObject* value, void*) {
   return 0;
 }
 
-PyObject* get_is_leaf(PyObject* self, void*) {
-  return PyBool_FromLong(is_leaf(tensor_of(self)));
-}
+PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(is_leaf(tensor_of(self))); }
 PyObject* get_version(PyObject* self, void*) {
   const Tensor& t = tensor_of(self);
   return PyLong_FromLong(t->storage ? t->storage->version() : 0);

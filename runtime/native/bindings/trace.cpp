@@ -42,8 +42,7 @@ nb::list values_of(const Tracer& t) {
     nb::object tensor = v.tensor ? nb::steal(wrap(v.tensor)) : nb::none();
     bool wrapped = v.wrapped || (v.tensor && v.tensor->wrapped);
     out.append(nb::make_tuple(kind, nb::borrow(dtype_object(v.meta.dtype)),
-                              nb::steal(sizes_to(v.meta.sizes)), wrapped, tensor,
-                              v.requires_grad));
+                              nb::steal(sizes_to(v.meta.sizes)), wrapped, tensor, v.requires_grad));
   }
   return out;
 }
@@ -67,12 +66,13 @@ void bind_trace(nb::module_& m) {
              }
              return out;
            })
-      .def("path_of",
-           [](const Tracer& t, const std::vector<int>& roots) {
-             GradientPath path = t.path_of(roots);
-             return nb::make_tuple(nb::cast(path.leaves), path.released);
-           },
-           "roots"_a)
+      .def(
+          "path_of",
+          [](const Tracer& t, const std::vector<int>& roots) {
+            GradientPath path = t.path_of(roots);
+            return nb::make_tuple(nb::cast(path.leaves), path.released);
+          },
+          "roots"_a)
       .def("is_given", &Tracer::is_given, "tensor"_a)
       .def("held", &Tracer::held, "Traced tensors that someone outside still holds.")
       .def("value_of", &Tracer::value_of, "tensor"_a)

@@ -6,6 +6,7 @@
 #include "core/allocator.hpp"
 #include "cuda/copy.hpp"
 #include "cuda/memory.hpp"
+#include "cuda/pinned.hpp"
 
 namespace ostinato {
 namespace {
@@ -120,6 +121,14 @@ Ref<Storage> Storage::borrow(void* data, size_t bytes, Device device,
   return Ref<Storage>(s);
 }
 
+Ref<Storage> Storage::allocate_pinned(size_t bytes) {
+  cuda::HostBlock* block = cuda::allocate_pinned(bytes);
+  Ref<Storage> s = borrow(cuda::data_of(block), bytes, kCpu, {});
+  s->host_block_ = block;
+  s->memory_ = Memory::pinned;
+  return s;
+}
+
 Ref<Storage> Storage::traced(size_t bytes, Device device) {
   return borrow(nullptr, bytes, device, {});
 }
@@ -130,6 +139,8 @@ void Storage::destroy(Storage* s) {
     if (s->release_) s->release_();
   } else if (s->memory_ == Memory::on_device) {
     cuda::free_block(s->block_);
+  } else if (s->memory_ == Memory::pinned) {
+    cuda::free_pinned(s->host_block_);
   } else {
     count_allocated(-static_cast<int64_t>(s->bytes_));
     if (s->memory_ == Memory::own_block) {
@@ -196,6 +207,12 @@ Tensor empty(const Sizes& sizes, DType dtype, Device device) {
   t->numel = product(sizes);
   t->storage = Storage::allocate(static_cast<size_t>(t->numel) * size_of(dtype), device);
   return Tensor(std::move(t));
+}
+
+Tensor empty_pinned(const Sizes& sizes, DType dtype) {
+  Tensor t = shape_only(sizes, dtype);
+  t->storage = Storage::allocate_pinned(static_cast<size_t>(t.numel()) * size_of(dtype));
+  return t;
 }
 
 Tensor as_view(const Tensor& base, Sizes sizes, Sizes strides, int64_t offset) {

@@ -14,13 +14,16 @@
 namespace ostinato {
 
 namespace cuda {
-struct Block;  // cuda/memory.hpp
+struct Block;      // cuda/memory.hpp
+struct HostBlock;  // cuda/pinned.hpp
 }
 
 class Storage : public RefCounted {
  public:
   // Memory from the caching allocator of the device, 64-byte aligned.
   static Ref<Storage> allocate(size_t bytes, Device device = kCpu);
+  // Pinned memory of the host.
+  static Ref<Storage> allocate_pinned(size_t bytes);
   // No memory: stands for the value of a tensor in a running capture (trace/tracer.hpp).
   static Ref<Storage> traced(size_t bytes, Device device);
   // Memory of somebody else; `release` runs when the last tensor on it goes.
@@ -34,6 +37,12 @@ class Storage : public RefCounted {
   Device device() const { return device_; }
   // The allocation of memory on a CUDA device, null for borrowed memory and for the CPU.
   cuda::Block* block() const { return block_; }
+  // That of pinned memory of the host, else null.
+  cuda::HostBlock* host_block() const { return host_block_; }
+  // Memory of our own that a driver knows nothing of.
+  bool is_pageable() const {
+    return memory_ == Memory::with_header || memory_ == Memory::own_block;
+  }
   size_t bytes() const { return bytes_; }
   bool is_traced() const { return !data_; }
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
@@ -45,7 +54,8 @@ class Storage : public RefCounted {
   std::atomic<uint32_t> version_{0};
   std::function<void()> release_;
   cuda::Block* block_ = nullptr;
-  enum class Memory : uint8_t { with_header, own_block, borrowed, on_device };
+  cuda::HostBlock* host_block_ = nullptr;
+  enum class Memory : uint8_t { with_header, own_block, borrowed, on_device, pinned };
   Memory memory_ = Memory::borrowed;
   uint8_t size_class_ = 0;
   Device device_;
@@ -121,6 +131,7 @@ int64_t product(const Sizes& sizes);
 
 // Uninitialised, contiguous.
 Tensor empty(const Sizes& sizes, DType dtype, Device device = kCpu);
+Tensor empty_pinned(const Sizes& sizes, DType dtype);
 // Another view of the same storage; offset counts elements from the storage's start.
 Tensor as_view(const Tensor& base, Sizes sizes, Sizes strides, int64_t offset);
 // A shape and a dtype without storage.

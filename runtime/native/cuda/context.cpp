@@ -133,6 +133,15 @@ void use_device(int index) {
   if (now != wanted) OSTINATO_CUDA(cuCtxSetCurrent, wanted);
 }
 
+bool becomes_current(int index) noexcept {
+  try {
+    use_device(index);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 int current_device() { return current; }
 
 void set_current_device(int index) {

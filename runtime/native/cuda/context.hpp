@@ -28,6 +28,9 @@ const Properties& properties(int index);
 // Error (value) for a device that does not exist.
 void use_device(int index);
 CUcontext context_of(int index);
+// The same for where nothing may be thrown; false where the driver failed for good, or is gone
+// because the process ends.
+bool becomes_current(int index) noexcept;
 // The device that `device="cuda"` means in this thread, 0 at first.
 int current_device();
 void set_current_device(int index);

@@ -7,6 +7,7 @@
 #include "cuda/driver.hpp"
 #include "cuda/failure.hpp"
 #include "cuda/memory.hpp"
+#include "cuda/pinned.hpp"
 #include "dispatch/op_call.hpp"
 
 namespace ostinato::cuda {
@@ -52,22 +53,29 @@ bool fill(const Tensor& to, const Tensor& from) {
   return true;
 }
 
+// After a copy was queued: waits for it, or sees to it that pinned memory is not reused before.
+void secure(const Tensor& host, const Stream& stream, bool non_blocking) {
+  HostBlock* block = host->storage ? host->storage->host_block() : nullptr;
+  if (block == nullptr || !non_blocking) return stream.synchronize();
+  use_pinned_on(block, stream);
+}
+
 // Host memory to the device; both contiguous and alike.
 void upload(const Tensor& to, const Tensor& from, bool non_blocking) {
   const int device = to.device().index;
+  const Ref<Stream> stream = current_stream(device);
   use_device(device);
-  CUstream stream = current_handle(device);
-  OSTINATO_CUDA(cuMemcpyHtoDAsync, address_of(to), from.bytes(), bytes_of(to), stream);
-  if (!non_blocking) OSTINATO_CUDA(cuStreamSynchronize, stream);
+  OSTINATO_CUDA(cuMemcpyHtoDAsync, address_of(to), from.bytes(), bytes_of(to), stream->handle());
+  // Memory that it does not know the driver has read when it returns.
+  if (from->storage && !from->storage->is_pageable()) secure(from, *stream, non_blocking);
 }
 
 void download(const Tensor& to, const Tensor& from, bool non_blocking) {
   const int device = from.device().index;
+  const Ref<Stream> stream = current_stream(device);
   use_device(device);
-  CUstream stream = current_handle(device);
-  OSTINATO_CUDA(cuMemcpyDtoHAsync, to.bytes(), address_of(from), bytes_of(to), stream);
-  if (non_blocking) return;
-  OSTINATO_CUDA(cuStreamSynchronize, stream);
+  OSTINATO_CUDA(cuMemcpyDtoHAsync, to.bytes(), address_of(from), bytes_of(to), stream->handle());
+  secure(to, *stream, non_blocking);
   check_failure(device);
 }
 

@@ -15,7 +15,7 @@ void copy_strided(const Tensor& to, const Tensor& from);
 // where these coincide the last one stays.
 void store_in_order(const Tensor& to, const Tensor& from, const Sizes& sizes, const Sizes& strides,
                     int64_t offset);
-// Waits for the current stream and reads `bytes` (at most 16) of device memory.
+// Waits for the current stream and reads `bytes` of device memory into pageable memory.
 void read_small(int device, const void* from, void* to, size_t bytes);
 
 }  // namespace ostinato::cuda

@@ -112,11 +112,16 @@ const Driver& driver() {
   return o.functions;
 }
 
-bool is_available() {
+const Driver* usable_driver() noexcept {
   const Opened& o = opened();
+  const bool usable = o.failure.empty() && !forked.load(std::memory_order_relaxed);
+  return usable ? &o.functions : nullptr;
+}
+
+bool is_available() {
+  const Driver* functions = usable_driver();
   int count = 0;
-  return o.failure.empty() && !forked.load(std::memory_order_relaxed) &&
-         o.functions.cuDeviceGetCount_(&count) == CUDA_SUCCESS && count > 0;
+  return functions != nullptr && functions->cuDeviceGetCount_(&count) == CUDA_SUCCESS && count > 0;
 }
 
 void fail(CUresult result, const std::string& what) {

@@ -89,6 +89,8 @@ struct Driver {
 
 // The driver, initialised. Throws Error (device) naming what is missing where there is none.
 const Driver& driver();
+// The same, null where that throws.
+const Driver* usable_driver() noexcept;
 // Whether there is a driver and a device that it runs.
 bool is_available();
 // Throws Error (device) with the driver's name and text of `result`; `what` failed.

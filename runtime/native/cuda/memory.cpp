@@ -1,31 +1,93 @@
 #include "cuda/memory.hpp"
 
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "cuda/allocator.hpp"
 #include "cuda/context.hpp"
-#include "cuda/driver.hpp"
 
 namespace ostinato::cuda {
+namespace {
 
-struct Block {
-  CUdeviceptr data = 0;
-  size_t bytes = 0;
-  int device = 0;
-};
+thread_local Ref<MemoryPool> private_pool;
+
+bool is_set(const char* variable, const char* to) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && std::strcmp(value, to) == 0;
+}
+
+// Never destroyed: tensors of static objects outlive any destructor here.
+std::array<std::atomic<DeviceAllocator*>, kMostDevices>& allocators() {
+  static auto& made = *new std::array<std::atomic<DeviceAllocator*>, kMostDevices>{};
+  return made;
+}
+
+DeviceAllocator& allocator_of(int device) {
+  if (device >= 0 && device < kMostDevices) {
+    DeviceAllocator* found = allocators()[device].load(std::memory_order_acquire);
+    if (found != nullptr) return *found;
+  }
+  use_device(device);  // refuses a device that does not exist
+  static std::mutex& mutex = *new std::mutex;
+  const std::lock_guard lock(mutex);
+  DeviceAllocator* made = allocators()[device].load(std::memory_order_acquire);
+  if (made == nullptr) {
+    made = new DeviceAllocator(device);
+    allocators()[device].store(made, std::memory_order_release);
+  }
+  return *made;
+}
+
+}  // namespace
+
+bool allocates_directly() {
+  static const bool direct = is_set("OSTINATO_ALLOCATOR", "direct");
+  return direct;
+}
+
+std::atomic<bool>& memory_history() {
+  static std::atomic<bool> on = is_set("OSTINATO_MEMORY_HISTORY", "1");
+  return on;
+}
 
 Block* allocate_block(int device, size_t bytes) {
-  use_device(device);
-  Block made{0, std::max<size_t>(bytes, 1), device};
-  OSTINATO_CUDA(cuMemAlloc, &made.data, made.bytes);
-  return new Block(made);
+  DeviceAllocator& allocator = allocator_of(device);
+  const bool apart = private_pool && private_pool->device() == device;
+  return allocator.allocate(bytes, current_handle(device), apart ? private_pool.get() : nullptr);
 }
 
 void* data_of(const Block* block) { return reinterpret_cast<void*>(block->data); }
+void free_block(Block* block) noexcept { block->segment->owner->free(block); }
 
-void free_block(Block* block) {
-  use_device(block->device);
-  OSTINATO_CUDA(cuMemFree, block->data);  // waits for all work of the device
-  delete block;
+void record_stream(const Tensor& t, const Stream& stream) {
+  Block* block = t->storage ? t->storage->block() : nullptr;
+  if (block != nullptr) block->segment->owner->use_on(block, stream.handle());
 }
 
-void record_stream(const Tensor&, const Stream&) {}
+void release_device_cache() {
+  for (auto& a : allocators()) {
+    if (DeviceAllocator* allocator = a.load(std::memory_order_acquire)) allocator->release_cached();
+  }
+}
+
+void set_memory_limits(int device, double fraction, double collect) {
+  allocator_of(device).set_limits(fraction, collect);
+}
+
+void MemoryPool::destroy(MemoryPool* pool) {
+  DeviceAllocator* allocator = allocators()[pool->device_].load(std::memory_order_acquire);
+  if (allocator != nullptr) allocator->adopt(pool);
+  delete pool;
+}
+
+Ref<MemoryPool> exchange_private_pool(Ref<MemoryPool> pool) {
+  return std::exchange(private_pool, std::move(pool));
+}
+
+MemoryStatistics memory_statistics(int device) { return allocator_of(device).statistics(); }
+void reset_peak_statistics(int device) { allocator_of(device).reset_peaks(); }
+std::vector<SegmentInfo> memory_snapshot(int device) { return allocator_of(device).snapshot(); }
 
 }  // namespace ostinato::cuda

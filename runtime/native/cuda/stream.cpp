@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/error.hpp"
 #include "cuda/context.hpp"
 #include "cuda/driver.hpp"
 #include "cuda/failure.hpp"
@@ -129,6 +130,14 @@ void synchronize(int device) {
   check_failure(device);
 }
 
+void wait_quietly(int device) noexcept {
+  try {
+    current_of(device)->synchronize();
+  } catch (const Error&) {
+    // The driver failed for good: nothing runs any more.
+  }
+}
+
 Event::Event(int device, bool timing) : device_(device) {
   use_device(device);
   OSTINATO_CUDA(cuEventCreate, &handle_, timing ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING);
@@ -136,7 +145,7 @@ Event::Event(int device, bool timing) : device_(device) {
 
 Event::~Event() {
   // Fails where the process ends and the driver is gone before us.
-  if (handle_ != nullptr) driver().cuEventDestroy_(handle_);
+  if (const Driver* functions = usable_driver()) functions->cuEventDestroy_(handle_);
 }
 
 void Event::record(const Stream& stream) {
@@ -149,7 +158,10 @@ void Event::wait(const Stream& stream) const {
   OSTINATO_CUDA(cuStreamWaitEvent, stream.handle(), handle_, CU_EVENT_WAIT_DEFAULT);
 }
 
-void Event::synchronize() const { OSTINATO_CUDA(cuEventSynchronize, handle_); }
+void Event::synchronize() const {
+  OSTINATO_CUDA(cuEventSynchronize, handle_);
+  check_failure(device_);
+}
 
 bool Event::is_done() const { return is_done_by(driver().cuEventQuery_(handle_), "cuEventQuery"); }
 

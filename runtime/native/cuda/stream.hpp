@@ -39,6 +39,8 @@ Ref<Stream> current_stream(int device);
 CUstream current_handle(int device);
 void set_current_stream(Ref<Stream> stream);
 void synchronize(int device);
+// Waits for the current stream where nothing may be thrown.
+void wait_quietly(int device) noexcept;
 
 class Event {
  public:

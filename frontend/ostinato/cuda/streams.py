@@ -1,0 +1,170 @@
+"""Streams, which run what is queued on them in order, and events in their work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..device import device as _device
+from ..runtime import _C
+from .devices import Place
+
+
+class Stream:
+    """A queue of work of one device; lower numbers of `priority` go first (0 at most, -5 at least).
+
+    As a context manager, the stream is where ops of this thread on its device are queued. Memory is
+    reused in order of the stream that it was made on: `Tensor.record_stream` tells of another.
+    """
+
+    __slots__ = ("_before", "_native")
+
+    def __init__(self, device: Place = None, priority: int = 0) -> None:
+        self._native = _C.cuda_new_stream(device, priority)
+        self._before: list[Stream] = []
+
+    @classmethod
+    def _of(cls, native: _C.CudaStream) -> Stream:
+        made = Stream.__new__(cls)
+        made._native = native
+        made._before = []
+        return made
+
+    @property
+    def device(self) -> _device:
+        """Where it runs."""
+        return _device("cuda", self._native.device)
+
+    @property
+    def priority(self) -> int:
+        """As given."""
+        return self._native.priority
+
+    @property
+    def cuda_stream(self) -> int:
+        """The driver's handle."""
+        return self._native.handle
+
+    def query(self) -> bool:
+        """Whether all that was queued is done."""
+        return self._native.is_idle()
+
+    def synchronize(self) -> None:
+        """Wait until all that was queued is done."""
+        self._native.synchronize()
+
+    def wait_event(self, event: Event) -> None:
+        """What is queued from now on runs after `event`."""
+        event.wait(self)
+
+    def wait_stream(self, stream: Stream) -> None:
+        """What is queued from now on runs after what is queued on `stream` now."""
+        self.wait_event(stream.record_event())
+
+    def record_event(self, event: Event | None = None) -> Event:
+        """`event`, or a new one, at the end of what is queued now."""
+        event = Event() if event is None else event
+        event.record(self)
+        return event
+
+    def __enter__(self) -> Stream:
+        self._before.append(current_stream(self.device))
+        set_stream(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        set_stream(self._before.pop())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and (
+            (self._native.device, self._native.handle)
+            == (other._native.device, other._native.handle)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._native.device, self._native.handle))
+
+    def __repr__(self) -> str:
+        return f"cuda.Stream(device={str(self.device)!r}, cuda_stream={self.cuda_stream:#x})"
+
+
+class ExternalStream(Stream):
+    """A stream of another library by its handle; that library keeps it alive."""
+
+    __slots__ = ()
+
+    def __init__(self, stream_ptr: int, device: Place = None) -> None:
+        self._native = _C.cuda_external_stream(device, stream_ptr)
+        self._before = []
+
+
+class Event:
+    """A point in the work of a stream, set by `record`; with `enable_timing` it tells the time."""
+
+    __slots__ = ("_native", "enable_timing")
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        self.enable_timing = enable_timing
+        self._native: _C.CudaEvent | None = None
+
+    def record(self, stream: Stream | None = None) -> None:
+        """The end of what is queued now on `stream`, or the current one."""
+        stream = current_stream() if stream is None else stream
+        if self._native is None:
+            self._native = _C.CudaEvent(stream._native.device, self.enable_timing)
+        self._native.record(stream._native)
+
+    def wait(self, stream: Stream | None = None) -> None:
+        """What is queued from now on on `stream`, or the current one, runs after this event."""
+        if self._native is not None:
+            self._native.wait((current_stream() if stream is None else stream)._native)
+
+    def query(self) -> bool:
+        """Whether it is over; True for one that was never recorded."""
+        return self._native is None or self._native.is_done()
+
+    def synchronize(self) -> None:
+        """Wait until it is over."""
+        if self._native is not None:
+            self._native.synchronize()
+
+    def elapsed_time(self, end_event: Event) -> float:
+        """Milliseconds from this event to `end_event`; wait for both first.
+
+        Raises ValueError where one was not recorded, or is without `enable_timing`.
+        """
+        for event in (self, end_event):
+            if event._native is None or not event.enable_timing:
+                lack = "was not recorded" if event.enable_timing else "has no enable_timing"
+                raise ValueError(
+                    f"elapsed_time: an event came that {lack}; make both with "
+                    "enable_timing=True, record them, and wait for them"
+                )
+        assert self._native is not None
+        assert end_event._native is not None
+        return self._native.elapsed(end_event._native)
+
+
+def current_stream(device: Place = None) -> Stream:
+    """Where ops of this thread on a device are queued."""
+    return Stream._of(_C.cuda_current_stream(device))
+
+
+def default_stream(device: Place = None) -> Stream:
+    """Where ops on a device are queued unless a thread says else."""
+    return Stream._of(_C.cuda_default_stream(device))
+
+
+def set_stream(stream: Stream) -> None:
+    """Ops of this thread on the stream's device are queued there from now on."""
+    _C.cuda_set_stream(stream._native)
+
+
+@contextmanager
+def stream(stream: Stream | None) -> Iterator[None]:
+    """A context in which ops are queued on `stream`; None changes nothing."""
+    if stream is None:
+        yield
+        return
+    with stream:
+        yield

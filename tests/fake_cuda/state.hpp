@@ -1,0 +1,114 @@
+// The state of the fake driver: devices of host memory, a log of calls, planned failures.
+#pragma once
+#include <cuda.h>
+
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "clocks.hpp"
+
+struct CUctx_st {
+  int device = 0;
+};
+struct CUstream_st {
+  int id = 0;
+  int device = 0;
+  int priority = 0;
+};
+struct CUevent_st {
+  int id = 0;
+  bool timing = true;
+  fake::Clock clock;
+  double milliseconds = 0;
+};
+struct CUfunc_st {
+  std::string name;
+};
+struct CUmod_st {
+  std::map<std::string, std::unique_ptr<CUfunc_st>> functions;
+};
+
+namespace fake {
+
+// The n-th next call of a function fails, and with `every` all later ones too.
+struct Failure {
+  int countdown;
+  CUresult result;
+  bool every;
+};
+
+struct Region {
+  size_t bytes;
+  int device;  // -1: pinned memory of the host
+};
+
+inline int from_environment(const char* name, int otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? std::atoi(value) : otherwise;
+}
+
+struct State {
+  std::mutex mutex;
+  int devices = from_environment("FAKE_CUDA_DEVICES", 2);
+  size_t memory = static_cast<size_t>(from_environment("FAKE_CUDA_MEBIBYTES", 256)) << 20;
+  std::vector<size_t> used = std::vector<size_t>(16);
+  std::vector<CUctx_st> contexts = std::vector<CUctx_st>(16);
+  std::map<CUdeviceptr, Region> regions;
+  std::map<std::string, Failure> failures;
+  std::vector<std::string> calls;
+  CUresult sticky = CUDA_SUCCESS;
+  Timeline timeline;
+  int next_stream = 1;
+  int next_event = 1;
+  double now = 0;  // milliseconds; each operation takes one
+  std::string text;
+};
+
+inline State& state() {
+  static State& made = *new State;
+  return made;
+}
+
+inline thread_local CUcontext current = nullptr;
+
+inline int id_of(CUstream stream) {
+  const auto raw = reinterpret_cast<uintptr_t>(stream);
+  return raw < 3 ? -static_cast<int>(raw) : stream->id;  // 0, 1 and 2 are streams of the driver
+}
+
+// A call on its way: holds the lock, and knows whether it is to fail.
+class Call {
+ public:
+  explicit Call(const char* name) : lock_(state().mutex), name_(name) {
+    State& s = state();
+    result_ = s.sticky;
+    const auto it = s.failures.find(name);
+    if (it == s.failures.end() || it->second.countdown-- > 1) return;
+    result_ = it->second.result;
+    if (!it->second.every) s.failures.erase(it);
+  }
+  bool fails() const { return result_ != CUDA_SUCCESS; }
+  CUresult result() const { return result_; }
+  template <class... Args>
+  CUresult log(const Args&... args) const {
+    std::ostringstream line;
+    line << name_;
+    ((line << ' ' << args), ...);
+    state().calls.push_back(line.str());
+    return result_;
+  }
+
+ private:
+  std::lock_guard<std::mutex> lock_;
+  std::string name_;
+  CUresult result_;
+};
+
+}  // namespace fake
+
+#define FAKE_EXPORT extern "C" __attribute__((visibility("default")))

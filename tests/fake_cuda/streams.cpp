@@ -1,0 +1,191 @@
+// Streams, events, modules and launches of the fake driver, and what tests call.
+#include <algorithm>
+
+#include "state.hpp"
+
+using fake::Call;
+using fake::id_of;
+using fake::state;
+
+namespace {
+
+CUresult answer(const Call& call, const fake::Clock& clock) {
+  if (call.fails()) return call.result();
+  if (!state().timeline.is_done(clock)) return CUDA_ERROR_NOT_READY;
+  state().timeline.learn(clock);
+  return CUDA_SUCCESS;
+}
+
+const char* kept(std::string text) {
+  state().text = std::move(text);
+  return state().text.c_str();
+}
+
+template <class Lines>
+std::string joined(const Lines& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+}  // namespace
+
+FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* made, unsigned, int priority) {
+  const Call call("cuStreamCreateWithPriority");
+  *made = new CUstream_st{state().next_stream++, fake::current->device, priority};
+  return call.log(id_of(*made), "priority", priority, "device", fake::current->device);
+}
+
+FAKE_EXPORT CUresult cuStreamDestroy(CUstream stream) {
+  return Call("cuStreamDestroy").log(id_of(stream));
+}
+
+FAKE_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
+  const Call call("cuStreamSynchronize");
+  if (!call.fails()) state().timeline.learn(state().timeline.of(id_of(stream)));
+  return call.log(id_of(stream));
+}
+
+FAKE_EXPORT CUresult cuStreamQuery(CUstream stream) {
+  const Call call("cuStreamQuery");
+  call.log(id_of(stream));
+  return answer(call, state().timeline.of(id_of(stream)));
+}
+
+FAKE_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
+  const Call call("cuStreamWaitEvent");
+  state().timeline.wait(id_of(stream), event->clock);
+  return call.log(id_of(stream), "event", event->id);
+}
+
+FAKE_EXPORT CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode*) {
+  return CUDA_SUCCESS;
+}
+
+FAKE_EXPORT CUresult cuStreamIsCapturing(CUstream, CUstreamCaptureStatus* status) {
+  *status = CU_STREAM_CAPTURE_STATUS_NONE;
+  return CUDA_SUCCESS;
+}
+
+FAKE_EXPORT CUresult cuEventCreate(CUevent* made, unsigned flags) {
+  const Call call("cuEventCreate");
+  *made = new CUevent_st{state().next_event++, (flags & CU_EVENT_DISABLE_TIMING) == 0, {}, 0};
+  return call.log((*made)->id);
+}
+
+FAKE_EXPORT CUresult cuEventDestroy(CUevent event) {
+  const Call call("cuEventDestroy");
+  call.log(event->id);
+  delete event;
+  return call.result();
+}
+
+FAKE_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
+  const Call call("cuEventRecord");
+  if (!call.fails()) {
+    state().timeline.begin(id_of(stream));
+    event->clock = state().timeline.of(id_of(stream));
+    event->milliseconds = state().now;
+  }
+  return call.log(event->id, "stream", id_of(stream));
+}
+
+FAKE_EXPORT CUresult cuEventQuery(CUevent event) {
+  const Call call("cuEventQuery");
+  call.log(event->id);
+  return answer(call, event->clock);
+}
+
+FAKE_EXPORT CUresult cuEventSynchronize(CUevent event) {
+  const Call call("cuEventSynchronize");
+  if (!call.fails()) state().timeline.learn(event->clock);
+  return call.log(event->id);
+}
+
+FAKE_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent first, CUevent last) {
+  const Call call("cuEventElapsedTime");
+  call.log(first->id, last->id);
+  if (!first->timing || !last->timing) return CUDA_ERROR_INVALID_HANDLE;
+  *milliseconds = static_cast<float>(last->milliseconds - first->milliseconds);
+  return call.result();
+}
+
+FAKE_EXPORT CUresult cuModuleLoadData(CUmodule* made, const void*) {
+  *made = new CUmod_st;
+  return Call("cuModuleLoadData").log();
+}
+
+FAKE_EXPORT CUresult cuModuleUnload(CUmodule) { return Call("cuModuleUnload").log(); }
+
+FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* found, CUmodule module, const char* name) {
+  const Call call("cuModuleGetFunction");
+  auto& slot = module->functions[name];
+  if (slot == nullptr) slot.reset(new CUfunc_st{name});
+  *found = slot.get();
+  return call.log(name);
+}
+
+FAKE_EXPORT CUresult cuFuncSetAttribute(CUfunction fn, CUfunction_attribute which, int value) {
+  return Call("cuFuncSetAttribute").log(fn->name, static_cast<int>(which), value);
+}
+
+FAKE_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute, CUfunction) {
+  *value = 0;
+  return CUDA_SUCCESS;
+}
+
+FAKE_EXPORT CUresult cuFuncGetName(const char** name, CUfunction fn) {
+  *name = fn->name.c_str();
+  return CUDA_SUCCESS;
+}
+
+FAKE_EXPORT CUresult cuLaunchKernel(CUfunction fn, unsigned x, unsigned y, unsigned z, unsigned bx,
+                                    unsigned by, unsigned bz, unsigned shared, CUstream stream,
+                                    void**, void**) {
+  const Call call("cuLaunchKernel");
+  state().timeline.begin(id_of(stream));
+  state().now += 1;
+  return call.log(fn->name, "grid", x, y, z, "block", bx, by, bz, "shared", shared, "stream",
+                  id_of(stream));
+}
+
+// The calls since the last time, a line each.
+FAKE_EXPORT const char* fake_calls() {
+  const std::lock_guard lock(state().mutex);
+  std::string text = joined(state().calls);
+  state().calls.clear();
+  return kept(std::move(text));
+}
+
+// Accesses to the same bytes that nothing orders, a line each.
+FAKE_EXPORT const char* fake_races() {
+  const std::lock_guard lock(state().mutex);
+  std::string text = joined(state().timeline.races());
+  state().timeline.forget();
+  return kept(std::move(text));
+}
+
+// The `nth` next call of `function` fails with `result`, and with `every` all later ones.
+FAKE_EXPORT void fake_fail(const char* function, int nth, int result, int every) {
+  const std::lock_guard lock(state().mutex);
+  state().failures[function] = {nth, static_cast<CUresult>(result), every != 0};
+}
+
+// Every later call fails with `result`, as after an illegal access of a kernel.
+FAKE_EXPORT void fake_lose_device(int result) {
+  const std::lock_guard lock(state().mutex);
+  state().sticky = static_cast<CUresult>(result);
+}
+
+// No call fails any more.
+FAKE_EXPORT void fake_recover() {
+  const std::lock_guard lock(state().mutex);
+  state().failures.clear();
+  state().sticky = CUDA_SUCCESS;
+}
+
+// While busy, nothing is over before somebody waits for it.
+FAKE_EXPORT void fake_set_busy(int busy) {
+  const std::lock_guard lock(state().mutex);
+  state().timeline.set_busy(busy != 0);
+}
