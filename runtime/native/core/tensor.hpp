@@ -16,7 +16,7 @@ namespace ostinato {
 namespace cuda {
 struct Block;      // cuda/memory.hpp
 struct HostBlock;  // cuda/pinned.hpp
-}
+}  // namespace cuda
 
 class Storage : public RefCounted {
  public:
