@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import warnings
+from contextlib import suppress
 from functools import cache as memoize
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,9 @@ def discard(key: str, reason: str) -> None:
     folder = directory()
     assert folder is not None
     warnings.warn(f"the cache entry {folder / key} is rebuilt: {reason}", stacklevel=3)
-    (folder / key).unlink(missing_ok=True)
+    # Where the folder is read-only, the entry stays and is refused again.
+    with suppress(OSError):
+        (folder / key).unlink()
 
 
 def store(key: str, program: dict[str, Any], code: bytes) -> None:

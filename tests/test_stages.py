@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import UNKNOWN_LOC, ModuleOp
 from xdsl.ir import Block, Operation, Region
 from xdsl.utils.exceptions import VerifyException
 
+from fusion_cases import random_region
 from graph_cases import SEED, Graph, graph
 from ostinato.ir.dialects.ot import FusionOp, GradientOp, YieldOp
 from ostinato.ir.dialects.ot_types import (
@@ -29,6 +30,7 @@ from ostinato.ir.locations import MOST_LINES, line_location
 from ostinato.ir.op import OPS, Type
 from ostinato.ir.stages import STAGES, is_at, stage_of, verify
 from ostinato.ir.text import parse_module, print_module
+from ostinato.passes.pipeline import run_passes
 
 AT = line_location("here.py", 7)
 X = np.arange(6, dtype="float32").reshape(2, 3)
@@ -104,6 +106,45 @@ def test_text_with_random_damage_is_refused_or_a_module() -> None:
             assert re.match(r"text:\d+: ", str(error))
             refused += 1
     assert refused > 200
+
+
+def stage_texts() -> dict[str, str]:
+    """A region of random ops as text, at every stage."""
+    g = random_region(7)
+    texts = {"captured": print_module(g.module)}
+    run_passes(g.module, verify=True, dump=texts.__setitem__)
+    return texts
+
+
+def damaged(good: str, chooser: random.Random) -> str:
+    """`good` cut short, without a line, with another number, or with a few letters changed."""
+    at, kind = chooser.randrange(len(good)), chooser.randrange(4)
+    if kind == 0:
+        return good[:at]
+    if kind == 1:
+        lines = good.splitlines(keepends=True)
+        del lines[chooser.randrange(len(lines))]
+        return "".join(lines)
+    if kind == 2:
+        number = chooser.choice(list(re.finditer(r"\d+", good)))
+        other = chooser.choice(["0", "-1", "3", "999999999999", "18446744073709551616"])
+        return good[: number.start()] + other + good[number.end() :]
+    middle = chooser.choice(["", "f16", "i64", "tensor<2xf32>", *'{}()<>%!@:,=0x-"'])
+    return good[:at] + middle + good[at + chooser.randrange(12) :]
+
+
+def test_damaged_text_of_any_stage_is_refused_with_a_line_or_a_stage() -> None:
+    chooser = random.Random(SEED)
+    for stage, good in stage_texts().items():
+        refused = 0
+        for _ in range(60):
+            text = damaged(good, chooser)
+            try:
+                stage_of(parse_module(text))
+            except IRError as error:
+                assert re.match(r"text:\d+: |stage '", str(error)), (stage, str(error))
+                refused += 1
+        assert refused > 30, stage
 
 
 # What verifiers refuse.
