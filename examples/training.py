@@ -22,14 +22,10 @@ console = Console(highlight=False, soft_wrap=True)
 Step = Callable[[Tensor, Tensor], Tensor]
 
 
-def _device() -> str:
-    return "cuda" if ot.cuda.is_available() else "cpu"
-
-
 def options(steps: int | None, batch: int, lr: float) -> Callable[[Any], Any]:
     """The command-line options of every example, with its own defaults."""
     every = [
-        click.option("--device", default=_device, help="Where to train; a GPU if there is one."),
+        click.option("--device", default="cpu", show_default=True, help="Where to train."),
         click.option("--compile/--eager", "compiled", default=True, show_default=True),
         click.option("--steps", default=steps, show_default=True, type=click.IntRange(1)),
         click.option("--batch", default=batch, show_default=True, type=click.IntRange(1)),
