@@ -19,7 +19,8 @@ sanitizer_library = $(or $(if $(filter address,$(SANITIZER)),asan),$(if \
 editable := --no-build-isolation --config-settings=wheel.cmake=false \
   --config-settings=editable.mode=inplace
 
-.PHONY: dev test coverage stubs lint format demo bench test-gpu bench-gpu wheel-test sanitize clean
+.PHONY: dev test coverage stubs lint format demo bench test-gpu bench-gpu wheel-test sanitize
+.PHONY: test-triton clean
 .DELETE_ON_ERROR:
 
 dev: $(stamps)/base $(BUILD)/build.ninja
@@ -93,6 +94,16 @@ sanitize: $(stamps)/test
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	TSAN_OPTIONS=halt_on_error=1 PATH="$(CURDIR)/$(bin):$$PATH" \
 	$(home)/venv/bin/python -m pytest -p no:cacheprovider $(PYTEST_ARGS)
+
+# The oldest Triton that is supported, over the packages of .venv; `make test` has the newest.
+test-triton: home := $(CURDIR)/build/triton
+test-triton: dev $(stamps)/test
+	$(bin)/python -m venv $(home)
+	@$(bin)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))' > \
+	  "$$($(home)/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/borrowed.pth"
+	$(home)/bin/python -m pip install --quiet --disable-pip-version-check triton==3.6.0
+	PYTHONPATH=frontend $(home)/bin/python -m pytest -p no:cacheprovider \
+	  $(or $(PYTEST_ARGS),$(wildcard tests/test_triton*.py))
 
 $(bin)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \

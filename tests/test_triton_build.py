@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from ostinato.codegen.triton.build import build, job_of
 from ostinato.codegen.triton.container import pack, records
 from ostinato.codegen.triton.cubin import resources
 from ostinato.codegen.triton.kernel import Launch, Parameter, TritonKernel
+from ostinato.compiler.decorator import _expect_compiling
 
 SCALE = """import triton
 import triton.language as tl
@@ -205,6 +207,13 @@ def test_the_server_sees_neither_us_nor_torch_nor_the_environment(
     assert "triton" in seen
     assert not seen & {"ostinato", "torch", "TRITON_INTERPRET", "PATH"}
     assert build([kernel()], 90)
+
+
+@pytest.mark.parametrize(("place", "running"), [("cuda:0", 1), ("cpu", 0)])
+def test_the_server_starts_with_a_capture_on_a_gpu(place: str, running: int) -> None:
+    client._stop()
+    _expect_compiling([1.0, SimpleNamespace(device=place)])
+    assert len(client._servers) == running
 
 
 def test_a_server_that_was_killed_is_replaced(folder: Path) -> None:

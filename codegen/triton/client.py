@@ -56,6 +56,11 @@ class Made:
     about: dict[str, Any]
 
 
+def is_installed() -> bool:
+    """Whether Triton is."""
+    return find_spec("triton") is not None
+
+
 def start() -> None:
     """Start the server unless it runs. It takes a second, so whoever will compile calls early."""
     with _lock:

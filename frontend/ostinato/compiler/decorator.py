@@ -78,6 +78,7 @@ class Compiled:
         return self if instance is None else functools.partial(self, instance)
 
     def _capture(self, leaves: Sequence[Any], structure: Any) -> Variant:
+        _expect_compiling(leaves)
         region, result = trace(self.fn, leaves, structure)
         built = _build.build(region, self.name)
         return Variant(built, result)
@@ -109,6 +110,16 @@ def _name_of(fn: Callable[..., Any]) -> str:
     """`f` or `Net.forward`; what encloses a function is left out."""
     name: str = getattr(fn, "__qualname__", type(fn).__name__)
     return name.rpartition("<locals>.")[2]
+
+
+def _expect_compiling(leaves: Sequence[Any]) -> None:
+    """Starts the compiler of GPU kernels where an argument lies on a GPU: it takes a second, which
+    is that of the capture and the passes."""
+    if any(str(getattr(leaf, "device", "cpu")).startswith("cuda") for leaf in leaves):
+        from ..codegen.triton import client
+
+        if client.is_installed():
+            client.start()
 
 
 def _explained(number: int, variant: Variant) -> list[str]:
