@@ -95,7 +95,8 @@ sanitize: $(stamps)/test
 	TSAN_OPTIONS=halt_on_error=1 PATH="$(CURDIR)/$(bin):$$PATH" \
 	$(home)/venv/bin/python -m pytest -p no:cacheprovider $(PYTEST_ARGS)
 
-# The oldest Triton that is supported, over the packages of .venv; `make test` has the newest.
+# The oldest Triton that is supported, over the packages of .venv; `make test` has the newest. Its
+# interpreter does not go with NumPy 2.4, so kernels are compiled there and not run.
 test-triton: home := $(CURDIR)/build/triton
 test-triton: dev $(stamps)/test
 	$(bin)/python -m venv $(home)
@@ -103,7 +104,8 @@ test-triton: dev $(stamps)/test
 	  "$$($(home)/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/borrowed.pth"
 	$(home)/bin/python -m pip install --quiet --disable-pip-version-check triton==3.6.0
 	PYTHONPATH=frontend $(home)/bin/python -m pytest -p no:cacheprovider \
-	  $(or $(PYTEST_ARGS),$(wildcard tests/test_triton*.py))
+	  $(or $(PYTEST_ARGS),tests/test_triton_build.py tests/test_triton_attention.py \
+	  -k "build or compile")
 
 $(bin)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
