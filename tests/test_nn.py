@@ -322,3 +322,30 @@ def test_functional_has_the_tables_namespace() -> None:
     assert all(hasattr(torch.nn.functional, name) for name in dir(F))
     with pytest.raises(AttributeError, match=r"^nn\.functional has no 'conv2d'; it has "):
         _ = F.conv2d  # pyright: ignore[reportAttributeAccessIssue]
+
+
+ATTENTION_REFUSED = [
+    # shapes of query, key, value and mask, and what is said
+    ((2, 3, 4), (2, 5, 4), (2, 5, 2), (5, 3),
+     "attn_mask (5, 3) does not broadcast to (2, 3, 5); give sizes equal or 1, counted from the "
+     "last"),
+    ((2, 3, 5), (2, 5, 4), (2, 5, 2), None,
+     "query (2, 3, 5), key (2, 5, 4) and value (2, 5, 2) do not fit; give (..., L, E), "
+     "(..., S, E) and (..., S, Ev)"),
+    ((), (2, 5, 4), (2, 5, 2), None,
+     "query (), key (2, 5, 4) and value (2, 5, 2) do not fit; give (..., L, E), (..., S, E) and "
+     "(..., S, Ev)"),
+    ((3, 3, 4), (2, 5, 4), (2, 5, 2), None,
+     "shapes (3,) and (2,) and (2,) do not broadcast; sizes must be equal or 1, counted from the "
+     "last"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("q", "k", "v", "mask", "text"), ATTENTION_REFUSED)
+def test_attention_refuses_shapes_that_do_not_fit(
+    q: Any, k: Any, v: Any, mask: Any, text: str
+) -> None:
+    given = [None if shape is None else ot.zeros(shape) for shape in (q, k, v, mask)]
+    with pytest.raises(ot.ShapeError) as refusal:
+        F.scaled_dot_product_attention(*given)
+    assert str(refusal.value) == f"scaled_dot_product_attention: {text}"
