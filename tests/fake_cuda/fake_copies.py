@@ -169,6 +169,6 @@ def test_dlpack(fake: Fake) -> None:
 def test_operands_of_two_devices_are_refused(fake: Fake) -> None:
     x, y = ot.zeros(2, device="cuda"), ot.zeros(2)
     with pytest.raises(ValueError, match="add: operands lie on cuda:0 and cpu; move them"):
-        x + y
+        _ = x + y
     with pytest.raises(ValueError, match="add_: the result lies on cuda:0, the tensor on cpu"):
         ot.zeros(()).add_(x[0])

@@ -74,13 +74,16 @@ def test_where_tensors_are_made(fake: Fake) -> None:
 
 
 def test_modules_and_their_optimizers(fake: Fake) -> None:
-    model = nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 2, bias=False))
-    weight = model[1].weight.tolist()
+    last = nn.Linear(3, 2, bias=False)
+    model = nn.Sequential(nn.LayerNorm(3), last)
+    weight = last.weight.tolist()
     optimizer = optim.Adam(model.to("cuda").parameters())
     state = [t for values in optimizer.state.values() for t in values.values()]
     assert {str(t.device) for t in (*model.parameters(), *state)} == {"cuda:0"}
-    assert model.cpu()[1].weight.tolist() == weight
-    assert model.cuda(1)[1].weight.device == "cuda:1"
+    model.cpu()
+    assert last.weight.tolist() == weight
+    model.cuda(1)
+    assert last.weight.device == "cuda:1"
     assert nn.LayerNorm(3, device="cuda").weight.device == "cuda:0"
 
 

@@ -36,7 +36,7 @@ def test_a_failed_launch_names_the_kernel(fake: Fake) -> None:
     x = ot.ones(2, 3, device="cuda")
     fake.fail("LaunchKernel", result=719)
     with pytest.raises(ot.DeviceError, match=r"cuda: the launch of \w+ failed with CUDA_ERROR_LA"):
-        x + x
+        _ = x + x
 
 
 def test_a_forked_process_says_so(fake: Fake) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,7 +103,7 @@ class MemPool:
 
 
 @contextmanager
-def use_mem_pool(pool: MemPool) -> Iterator[None]:
+def use_mem_pool(pool: MemPool) -> Generator[None]:
     """A context in which this thread makes tensors in `pool`."""
     before = _C.cuda_exchange_pool(pool._native)
     try:

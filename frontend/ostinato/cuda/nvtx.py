@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def mark(msg: str) -> None:
 
 
 @contextmanager
-def range(msg: str) -> Iterator[None]:
+def range(msg: str) -> Generator[None]:
     """A range for as long as the context lasts."""
     range_push(msg)
     try:

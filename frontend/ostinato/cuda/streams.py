@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from ..device import device as _device
@@ -161,7 +161,7 @@ def set_stream(stream: Stream) -> None:
 
 
 @contextmanager
-def stream(stream: Stream | None) -> Iterator[None]:
+def stream(stream: Stream | None) -> Generator[None]:
     """A context in which ops are queued on `stream`; None changes nothing."""
     if stream is None:
         yield
