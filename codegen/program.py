@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp
+from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
@@ -15,27 +15,40 @@ from ..ir.dialects.program import (
     ArenaOp,
     CallOp,
     ConstantOp,
+    HostOp,
     InputOp,
     LaunchOp,
     OutputOp,
     ResultOp,
+    UploadOp,
 )
 from ..ir.dtypes import DType
-from ..ir.graph import main_of, type_of, writes_of
-from ..ir.interpret_program import ARENA, call_attributes, element_of, layout_of
+from ..ir.graph import HOST, is_host_argument, main_of, type_of, writes_of
+from ..ir.interpret_program import (
+    ARENA,
+    HOST_BYTES,
+    bytes_of,
+    call_attributes,
+    element_of,
+    layout_of,
+)
 from ..ir.locations import lines_of
 from ..ir.op import OPS
 
-FORMAT = 1
+FORMAT = 2
 
 
 def serialize(module: ModuleOp) -> dict[str, Any]:
     """The Program of a module at stage `planned`, of values that JSON has.
 
     Tensors are numbered; an instruction names them by number, -1 being an absent operand. Sizes,
-    strides and starts count elements, offsets and `arena` bytes. The last `writes` tensors of a
-    launch are its results. `scratch` is memory for a call to use. Only kernels that are launched
-    are listed.
+    strides and starts count elements, offsets, `arena` and `host` bytes. The last `writes` tensors
+    of a launch are its results. `scratch` is memory for a call to use. Only kernels that are
+    launched are listed.
+
+    What is on the `host` of a region for a device lies in the CPU's memory: inputs, outputs and
+    tensors of space `host`. Calls there are run by the CPU before the device starts, and an
+    `upload` gives the device copies of such tensors.
     """
     return _Serializing(module).run()
 
@@ -49,6 +62,7 @@ class _Serializing:
         self.instructions: list[dict[str, Any]] = []
         self.kernels: dict[str, None] = {}
         self.number: dict[SSAValue, int] = {}
+        self.on_host: set[int] = set()  # results
 
     def run(self) -> dict[str, Any]:
         for op in self.main.body.block.ops:
@@ -57,22 +71,23 @@ class _Serializing:
                     self._launch(op)
                 case CallOp():
                     self._call(op)
-                case ArenaOp() | InputOp() | OutputOp() | ConstantOp():
+                case UploadOp():
+                    self._upload(op)
+                case ArenaOp() | HostOp() | InputOp() | OutputOp() | ConstantOp():
                     self._tensor(op)
                 case ResultOp() | ReturnOp():
                     pass
                 case _:
                     raise AssertionError(f"{op.name} is no op of stage planned")
-        arena = self.main.attributes[ARENA]
-        assert isinstance(arena, IntegerAttr)
         return {
-            "format": FORMAT, "arena": arena.value.data,
-            "inputs": [_input(a) for a in self.main.args], "outputs": self._outputs(),
+            "format": FORMAT, "arena": bytes_of(self.main, ARENA),
+            "host": bytes_of(self.main, HOST_BYTES),
+            "inputs": [self._input(a) for a in self.main.args], "outputs": self._outputs(),
             "constants": self.constants, "tensors": self.tensors,
             "instructions": self.instructions, "kernels": list(self.kernels),
         }  # fmt: skip
 
-    def _tensor(self, op: ArenaOp | InputOp | OutputOp | ConstantOp) -> None:
+    def _tensor(self, op: ArenaOp | HostOp | InputOp | OutputOp | ConstantOp) -> None:
         memory = op.results[0]
         type_ = memory.type
         assert isinstance(type_, MemRefType)
@@ -81,6 +96,8 @@ class _Serializing:
         match op:
             case ArenaOp():
                 offset = op.offset.value.data
+            case HostOp():
+                space, offset = "host", op.offset.value.data
             case InputOp():
                 assert isinstance(op.argument, BlockArgument)
                 space, index = "input", op.argument.index
@@ -119,7 +136,16 @@ class _Serializing:
             "kind": "call", "op": schema.name, "operands": operands,
             "attrs": [_attribute(attrs[p.name]) for p in schema.attrs],
             "results": into[: schema.results], "scratch": into[schema.results :],
-            "loc": _line(op),
+            "host": HOST in op.attributes, "loc": _line(op),
+        })  # fmt: skip
+        if HOST in op.attributes:
+            self.on_host |= {v.owner.index.value.data for v in op.into
+                             if isinstance(v.owner, OutputOp)}  # fmt: skip
+
+    def _upload(self, op: UploadOp) -> None:
+        self.instructions.append({
+            "kind": "upload", "operands": [self.number[v] for v in op.arguments],
+            "results": [self.number[v] for v in op.into], "loc": _line(op),
         })  # fmt: skip
 
     def _outputs(self) -> list[dict[str, Any]]:
@@ -129,8 +155,16 @@ class _Serializing:
         found: list[dict[str, Any]] = []
         for i, v in enumerate(end.operands):
             given = v.index if isinstance(v, BlockArgument) else None
-            found.append(_shaped(v) | {"writes": writes.get(i), "input": given})
+            found.append(
+                _shaped(v) | {"writes": writes.get(i), "input": given, "host": i in self.on_host}
+            )
         return found
+
+    def _input(self, argument: BlockArgument) -> dict[str, Any]:
+        return _shaped(argument) | {
+            "number": isinstance(argument.type, NumberType),
+            "host": is_host_argument(self.main, argument.index),
+        }
 
 
 def _range(kernel: KernelOp | BatchOp) -> dict[str, int]:
@@ -139,10 +173,6 @@ def _range(kernel: KernelOp | BatchOp) -> dict[str, int]:
         return {"extent": 1, "grain": 1}
     grain = 1 if kernel.grain is None else kernel.grain.value.data
     return {"extent": kernel.extent.value.data, "grain": grain}
-
-
-def _input(argument: SSAValue) -> dict[str, Any]:
-    return _shaped(argument) | {"number": isinstance(argument.type, NumberType)}
 
 
 def _shaped(value: SSAValue) -> dict[str, Any]:

@@ -40,6 +40,10 @@ NAME, WRITES, SHARES = "ot.name", "ot.writes", "ot.shares"
 """The argument attribute with a tensor's name; the function attributes with what is written back,
 and that says that a result may be the very argument that it equals."""
 
+HOST = "ot.host"
+"""In a region for a device that the CPU drives: the attribute of arguments that lie in the CPU's
+memory, and of ops that the CPU computes before the device starts."""
+
 
 def type_of(value: SSAValue) -> Type:
     """Shape, dtype and wrappedness of an IR value."""
@@ -222,6 +226,12 @@ def main_of(module: ModuleOp) -> FuncOp:
         func = func.next_op
     assert func is not None, "the module has no func.func"
     return func
+
+
+def is_host_argument(func: FuncOp, index: int) -> bool:
+    """Whether an argument lies in the memory of the CPU that drives the region's device."""
+    given: Any = func.arg_attrs
+    return given is not None and HOST in given.data[index].data
 
 
 def shares_arguments(func: FuncOp) -> bool:

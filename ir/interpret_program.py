@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import MemRefType, ModuleOp, StridedLayoutAttr
+from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp, StridedLayoutAttr
+from xdsl.dialects.func import FuncOp as FunctionOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation, SSAValue
 
@@ -17,10 +18,12 @@ from .dialects.program import (
     ArenaOp,
     CallOp,
     ConstantOp,
+    HostOp,
     InputOp,
     LaunchOp,
     OutputOp,
     ResultOp,
+    UploadOp,
     ViewOp,
 )
 from .dtypes import DType
@@ -33,8 +36,8 @@ from .scalar_numpy import numpy_dtype
 
 Array = NDArray[Any]
 
-ARENA = "program.arena_bytes"
-"""The function attribute with the size of the arena."""
+ARENA, HOST_BYTES = "program.arena_bytes", "program.host_bytes"
+"""The function attributes with the size of the arena, and of the memory on the host."""
 
 _POISON = 0xFF
 """Bytes of memory that nothing wrote to: NaN in every float."""
@@ -51,14 +54,11 @@ class _Run:
         self.kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, FuncOp)}
         self.launchable = Launchable(module)
         self.values: dict[SSAValue, Array] = {}
-        self.arena = np.full(self._arena_size(), _POISON, np.uint8)
+        self.arena = np.full(bytes_of(self.main, ARENA), _POISON, np.uint8)
+        self.host = np.full(bytes_of(self.main, HOST_BYTES), _POISON, np.uint8)
         self.outputs: dict[int, Array] = {}
         for value, argument in zip(inputs, self.main.args, strict=True):
             self.values[argument] = _stored(np.asarray(value), type_of(argument).dtype)
-
-    def _arena_size(self) -> int:
-        size = self.main.attributes.get(ARENA)
-        return 0 if size is None else size.value.data  # pyright: ignore
 
     def results(self) -> list[Array]:
         for op in self.main.body.block.ops:
@@ -83,7 +83,11 @@ class _Run:
                 memory = self.values[op.argument].reshape(-1)
                 self.values[op.memory] = _placed(memory, op.memory.type)
             case ArenaOp():
-                self.values[op.memory] = self._in_arena(op)
+                self.values[op.memory] = _at(self.arena, op)
+            case HostOp():
+                self.values[op.memory] = _at(self.host, op)
+            case UploadOp():
+                self._upload(op)
             case OutputOp():
                 self._output(op)
             case ResultOp():
@@ -128,13 +132,12 @@ class _Run:
         number = tensor(number_value(op.value))
         self.values[op.res] = number.array
 
-    def _in_arena(self, op: ArenaOp) -> Array:
-        type_ = op.memory.type
-        assert isinstance(type_, MemRefType)
-        memory = self.arena[op.offset.value.data :]
-        dtype = _memory_dtype(dtype_of(type_.element_type))
-        whole = len(memory) // dtype.itemsize
-        return _placed(memory[: whole * dtype.itemsize].view(dtype), type_)
+    def _upload(self, op: UploadOp) -> None:
+        for i, source in enumerate(op.arguments):
+            if op.into:
+                self.values[op.into[i]][...] = self.values[source]
+            else:
+                self.values[op.outputs[i]] = self.values[source].copy()
 
     def _output(self, op: OutputOp) -> None:
         index = op.index.value.data
@@ -143,6 +146,21 @@ class _Run:
             assert end is not None
             self.outputs[index] = _fresh(type_of(end.operands[index]))
         self.values[op.memory] = _placed(self.outputs[index].reshape(-1), op.memory.type)
+
+
+def bytes_of(func: FunctionOp, attribute: str) -> int:
+    """The size that a planned function names; 0 where it does not."""
+    size = func.attributes.get(attribute)
+    return size.value.data if isinstance(size, IntegerAttr) else 0
+
+
+def _at(memory: Array, op: ArenaOp | HostOp) -> Array:
+    type_ = op.memory.type
+    assert isinstance(type_, MemRefType)
+    memory = memory[op.offset.value.data :]
+    dtype = _memory_dtype(dtype_of(type_.element_type))
+    whole = len(memory) // dtype.itemsize
+    return _placed(memory[: whole * dtype.itemsize].view(dtype), type_)
 
 
 def element_of(value: SSAValue) -> DType:

@@ -11,6 +11,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from ..ir.dialects.ot import ConstantOp, TableOp
 from ..ir.dtypes import DType, bool_, float32
+from ..ir.graph import HOST
 from ..ir.op import OPS, Type
 from ..ir.scalar import Scalar, argument, cast, constant, postorder, substitute
 from .fusion_index import Bounds, Linear, broadcast, compose, identity
@@ -223,13 +224,15 @@ def _takes_remainder(name: str) -> bool:
 
 
 def is_call(op: Operation) -> bool:
-    """True for ops that kernels do not compute, and for those on empty tensors."""
+    """True for ops that kernels do not compute, those of the host, and those on empty tensors."""
     from .fusion_special import SPECIAL
 
     if not isinstance(op, TableOp):
         return False
     schema = op.SCHEMA
     fuses = schema.is_pointwise or schema.elementwise
+    if HOST in op.attributes:
+        return True
     if not (fuses or schema.name in COMBINERS or schema.name in SPECIAL):
         return True
     if (

@@ -23,6 +23,7 @@ from .fusion_layouts import choose_layouts, layouts_of
 from .fusion_nodes import COMBINERS, is_call
 from .fusion_types import Shape, count, dtype_of, shape_of
 from .fusion_views import Views, index_of, is_view
+from .host import mark_host
 from .rewriter import replace, stand_before
 from .target import Target
 
@@ -38,6 +39,7 @@ def prepare(module: ModuleOp, target: Target) -> None:
             elif op.SCHEMA.name in ("copy", "fill"):
                 _without_unused(op)
     _own_results(block, {r: a for r, a in writes_of(func)}, shares_arguments(func))
+    mark_host(func)
     choose_layouts(block, target.strided_results)
     _share_copies(block)
 

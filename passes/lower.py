@@ -2,6 +2,9 @@
 
 Fusions of equal structure share one kernel, so that a model of twelve equal layers compiles the
 kernels of one.
+
+What the CPU computes for a device comes first, then one `program.upload` of what the device reads
+of it, then everything else.
 """
 
 from __future__ import annotations
@@ -9,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
-from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp
 from ..ir.dialects.ot_types import to_ir_type
 from ..ir.dialects.program import CallOp, LaunchOp, ViewOp
 from ..ir.dialects.program import ConstantOp as ProgramConstant
 from ..ir.dtypes import BY_NAME
-from ..ir.graph import main_of
+from ..ir.graph import HOST, main_of, writes_of
 from ..ir.op import Type
 from .fusion_index import Linear
 from .fusion_layouts import LAYOUTS, layouts_of, strides_in_memory
@@ -25,6 +28,7 @@ from .fusion_types import dtype_of, shape_of
 from .fusion_views import Views, is_view
 from .lower_columns import lower_columns
 from .lower_fusion import Fused, Kernel
+from .lower_host import Uploads
 from .lower_pointwise import lower_pointwise
 from .lower_rows import lower_rows
 from .target import Shape, Target
@@ -36,7 +40,7 @@ def lower(module: ModuleOp, target: Target) -> None:
     """Takes a module from stage `fused` to stage `kernels`."""
     func = main_of(module)
     block = func.body.block
-    lowering = _Lowering(block, target)
+    lowering = _Lowering(func, target)
     made = lowering.run()
     old = list(block.ops)
     for op in old:
@@ -51,13 +55,16 @@ def lower(module: ModuleOp, target: Target) -> None:
 class _Lowering:
     """The ops that take the place of those of one block."""
 
-    def __init__(self, block: Block, target: Target) -> None:
-        self.block, self.target = block, target
+    def __init__(self, func: FuncOp, target: Target) -> None:
+        self.block, self.target = func.body.block, target
+        block = self.block
         self.values: dict[SSAValue, SSAValue] = {a: a for a in block.args}
+        self.uploads = Uploads(func)
         self.kernels: dict[Hashable, Kernel] = {}
         self.made: list[Operation] = []
         self.layouts = layouts_of(block)
         self.views = Views(block, layouts=self.layouts)
+        self.writes = writes_of(func)
         self._names: dict[str, int] = {}
 
     def run(self) -> list[Operation]:
@@ -68,14 +75,34 @@ class _Lowering:
                 case ConstantOp():
                     self._add(op, ProgramConstant(op.value, op.number.type))
                 case ReturnOp():
-                    self._add(op, ReturnOp(*(self.values[v] for v in op.operands)))
+                    self._add(op, ReturnOp(*self._returned(op)))
                 case TableOp() if is_view(op):
                     self._view(op)
                 case TableOp():
                     self._call(op)
                 case _:
                     raise AssertionError(f"{op.name} is no op of stage fused")
-        return self.made
+        return self.uploads.arranged(self.made)
+
+    def _returned(self, end: ReturnOp) -> list[SSAValue]:
+        """The results. A value of the host that an argument on the device is given is uploaded."""
+        values = [self.values[v] for v in end.operands]
+        for r, a in self.writes:
+            if end.operands[r] in self.uploads.host and self.block.args[a] not in self.uploads.host:
+                values[r] = self._cloned(self._on_device(end.operands[r]))
+        return values
+
+    def _cloned(self, value: SSAValue) -> SSAValue:
+        copy = CallOp.of("clone", [value], [1], DictionaryAttr({}), [value.type])
+        assert isinstance(value.owner, Operation)
+        copy.location = value.owner.location
+        self.made.append(copy)
+        return copy.outputs[0]
+
+    def _on_device(self, value: SSAValue) -> SSAValue:
+        """The memory to read `value` from in a kernel."""
+        made = self.values[value]
+        return self.uploads.of(made) if value in self.uploads.host else made
 
     def _add(self, old: Operation, new: Operation) -> None:
         new.location = old.location
@@ -89,7 +116,8 @@ class _Lowering:
         if found is None:
             return  # Nothing reads it but a later view.
         base, strides, start = found
-        self._add(op, ViewOp(self.values[base], strides, start, op.results[0].type))
+        source = self.values[base] if op.results[0] in self.uploads.host else self._on_device(base)
+        self._add(op, ViewOp(source, strides, start, op.results[0].type))
 
     def _call(self, op: TableOp) -> None:
         counts = [
@@ -104,6 +132,8 @@ class _Lowering:
                       [*(r.type for r in op.results), *scratch])  # fmt: skip
         if LAYOUTS in op.attributes:
             call.give_layouts([*strides_in_memory(op), *((),) * len(scratch)])
+        if HOST in op.attributes:
+            call.attributes[HOST] = op.attributes[HOST]
         self._add(op, call)
 
     def _scratch(self, op: TableOp) -> list[Attribute]:
@@ -128,7 +158,7 @@ class _Lowering:
             fused = Fused(op, self.target, layouts)
             kernel = _LOWERINGS[fused.kind](fused, self._fresh(fused.name()))
             self.kernels[key] = kernel
-        inputs = [self.values[op.inputs[i]] for i in kernel.inputs]
+        inputs = [self._on_device(op.inputs[i]) for i in kernel.inputs]
         self._add(op, LaunchOp.of(kernel.func.sym_name.data, inputs,
                                [r.type for r in op.results], kernel.reuse))  # fmt: skip
 

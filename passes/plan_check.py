@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp
+from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
@@ -15,16 +15,21 @@ from ..ir.dialects.program import (
     ArenaOp,
     CallOp,
     ConstantOp,
+    HostOp,
     InputOp,
     LaunchOp,
     OutputOp,
     ResultOp,
+    UploadOp,
     ViewOp,
 )
 from ..ir.errors import IRError
-from ..ir.graph import main_of, writes_of
-from ..ir.interpret_program import ARENA, element_of, layout_of
+from ..ir.graph import is_host_argument, main_of, writes_of
+from ..ir.interpret_program import ARENA, HOST_BYTES, bytes_of, element_of, layout_of
 from .plan_memory import ALIGNMENT
+
+Step = LaunchOp | CallOp | UploadOp
+_STEPS = (LaunchOp, CallOp, UploadOp)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ def check_plan(before: ModuleOp, planned: ModuleOp) -> None:
     """IRError unless `planned` does what `before`, at stage `kernels`, does.
 
     Each operand must still lie whole where it was written, no kernel may have operands and results
-    in one place but for buffers it names as `aliased`, and offsets are aligned and in the arena.
+    in one place but for buffers it names as `aliased`, offsets are aligned and in the arena, and
+    launches touch no memory of the host.
     """
     _Check(before, planned).run()
 
@@ -57,12 +63,13 @@ class _Check:
         self.launchable = Launchable(planned)
         self.holds: dict[SSAValue, Span] = {}
         self.root: dict[SSAValue, SSAValue] = {}
-        size = self.planned.attributes.get(ARENA)
-        self.arena = size.value.data if isinstance(size, IntegerAttr) else 0
+        self.sizes = {
+            "arena": bytes_of(self.planned, ARENA), "host": bytes_of(self.planned, HOST_BYTES),
+        }  # fmt: skip
 
     def run(self) -> None:
         old = (op for op in self.before.body.block.ops if self._is_step(op))
-        new = (op for op in self.planned.body.block.ops if isinstance(op, (LaunchOp, CallOp)))
+        new = (op for op in self.planned.body.block.ops if isinstance(op, _STEPS))
         for a in self.before.args:
             self.holds[a] = Span(f"input {a.index}", 0, 1 << 62)
         for op in old:
@@ -75,14 +82,16 @@ class _Check:
     def _is_step(self, op: Operation) -> bool:
         if isinstance(op, ViewOp):
             self.root[op.view] = self._base(op.source)
-        return isinstance(op, (LaunchOp, CallOp))
+        return isinstance(op, _STEPS)
 
     def _base(self, value: SSAValue) -> SSAValue:
         return self.root.get(value, value)
 
-    def _step(self, op: Operation, step: LaunchOp | CallOp) -> None:
-        assert isinstance(op, (LaunchOp, CallOp))
+    def _step(self, op: Operation, step: Step) -> None:
+        assert isinstance(op, _STEPS)
         reads = [self._span(m) for m in step.arguments]
+        if isinstance(step, LaunchOp):
+            self._on_device(step)
         for value, span in zip(op.arguments, reads, strict=True):
             self._holds(value, span, step)
         writes = [self._span(m) for m in step.into]
@@ -107,14 +116,14 @@ class _Check:
         self.holds = {v: s for v, s in self.holds.items() if not s.meets(span)}
         self.holds[value] = span
 
-    def _overlaps(self, step: LaunchOp | CallOp, reads: list[Span], writes: list[Span]) -> None:
+    def _overlaps(self, step: Step, reads: list[Span], writes: list[Span]) -> None:
         spans = [*reads, *writes]
         for j in range(len(reads), len(spans)):
             for i in range(j):
                 if spans[i].meets(spans[j]) and not self._may_be_one(step, len(spans), {i, j}):
                     raise IRError(f"plan: buffers {i} and {j} of {step} overlap")
 
-    def _may_be_one(self, step: LaunchOp | CallOp, count: int, buffers: set[int]) -> bool:
+    def _may_be_one(self, step: Step, count: int, buffers: set[int]) -> bool:
         """True where a kernel names `buffers` as aliased, and no other of its batch uses them."""
         if not isinstance(step, LaunchOp):
             return False
@@ -125,6 +134,16 @@ class _Check:
         numbers = self.kernels[users[0].kernel].aliased_numbers
         return buffers <= {users[0].buffers[n] for n in numbers}
 
+    def _on_device(self, step: LaunchOp) -> None:
+        for memory in step.operands:
+            owner = memory.owner
+            given = owner.argument if isinstance(owner, InputOp) else None
+            hosted = isinstance(given, BlockArgument) and is_host_argument(
+                self.planned, given.index
+            )
+            if hosted or isinstance(owner, HostOp):
+                raise IRError(f"plan: {step} touches memory of the host")
+
     def _span(self, memory: SSAValue) -> Span:
         type_ = memory.type
         assert isinstance(type_, MemRefType)
@@ -134,11 +153,12 @@ class _Check:
         low = offset + sum(min(s, 0) * (n - 1) for s, n in zip(strides, shape, strict=True))
         high = offset + sum(max(s, 0) * (n - 1) for s, n in zip(strides, shape, strict=True)) + 1
         match memory.owner:
-            case ArenaOp() as op:
+            case ArenaOp() | HostOp() as op:
                 start = op.offset.value.data
-                if start % ALIGNMENT or start + high * size > self.arena:
-                    raise IRError(f"plan: {op} is not aligned, or beyond {self.arena} bytes")
-                return Span("arena", start + low * size, start + high * size)
+                place = "arena" if isinstance(op, ArenaOp) else "host"
+                if start % ALIGNMENT or start + high * size > self.sizes[place]:
+                    raise IRError(f"plan: {op} is not aligned, or beyond {self.sizes[place]} bytes")
+                return Span(place, start + low * size, start + high * size)
             case InputOp() as op:
                 assert isinstance(op.argument, BlockArgument)
                 return Span(f"input {op.argument.index}", low * size, high * size)
@@ -147,7 +167,7 @@ class _Check:
             case _:
                 return Span("constant", 0, 0)
 
-    def _end(self, copies: list[LaunchOp | CallOp]) -> None:
+    def _end(self, copies: list[Step]) -> None:
         """Copies into arguments come last; then every result lies where it should."""
         end = self.before.body.block.last_op
         assert isinstance(end, ReturnOp)

@@ -2,7 +2,8 @@
 
 Intermediates lie at fixed offsets of one arena. Results lie in fresh memory, or where they are
 written back in that of their argument, if nothing reads its old elements later. A kernel that reads
-an element only where it stores one writes over an operand that dies with it.
+an element only where it stores one writes over an operand that dies with it. What the CPU computes
+for a device has memory of its own there, and the device's copies lie in the arena side by side.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from xdsl.dialects.builtin import (
     MemRefType,
     ModuleOp,
     StridedLayoutAttr,
+    UnitAttr,
     i64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -29,18 +31,21 @@ from ..ir.dialects.kernel import FuncOp as KernelOp
 from ..ir.dialects.kernel import Launchable
 from ..ir.dialects.ot_types import element_type
 from ..ir.dialects.program import (
+    SLOT_BYTES,
     ArenaOp,
     CallOp,
     ConstantOp,
+    HostOp,
     InputOp,
     LaunchOp,
     OutputOp,
     ResultOp,
+    UploadOp,
     ViewOp,
 )
 from ..ir.dtypes import DType
-from ..ir.graph import main_of, writes_of
-from ..ir.interpret_program import ARENA
+from ..ir.graph import HOST, main_of, writes_of
+from ..ir.interpret_program import ARENA, HOST_BYTES
 from .fusion_index import Linear, axes_of, identity, strides_for, strides_of, weighted
 from .fusion_types import Shape, count, dtype_of, shape_of
 
@@ -49,8 +54,9 @@ ALIGNMENT = 64
 
 @dataclass(eq=False)
 class Block:
-    """Memory of one or more values, one after the other. `place` is (`arena`, offset),
-    (`output`, index) or (`input`, index); it is used from op number `start` to `end`."""
+    """Memory of one or more values, one after the other. `kind` and `number` say where: (`arena`,
+    offset), (`host`, offset), (`output`, index) or (`input`, index); it is used from op number
+    `start` to `end`."""
 
     size: int
     start: int
@@ -74,8 +80,11 @@ def plan_memory(module: ModuleOp) -> int:
     plan = _Plan(module, func)
     plan.run()
     size = place([b for b in plan.blocks if b.kind == "arena"])
+    on_host = place([b for b in plan.blocks if b.kind == "host"])
     _Emitting(func, plan).run()
     func.attributes[ARENA] = IntegerAttr(size, i64)
+    if on_host:
+        func.attributes[HOST_BYTES] = IntegerAttr(on_host, i64)
     return size
 
 
@@ -115,7 +124,10 @@ class _Plan:
             case LaunchOp():
                 self._make(i, op.outputs, [None] * len(op.outputs))
             case CallOp():
-                self._make(i, op.outputs, op.strides or [None] * len(op.outputs))
+                kind = "host" if HOST in op.attributes else "arena"
+                self._make(i, op.outputs, op.strides or [None] * len(op.outputs), kind)
+            case UploadOp():
+                self._make_slots(i, op)
             case ConstantOp():
                 block = Block(dtype_of(op.res).itemsize, i, i, "constant", i, [op.res])
                 self.tensors[op.res] = Tensor(block, identity(1))
@@ -128,14 +140,23 @@ class _Plan:
                 pass
 
     def _make(self, i: int, values: Sequence[SSAValue],
-              strides: Sequence[tuple[int, ...] | None]) -> None:  # fmt: skip
+              strides: Sequence[tuple[int, ...] | None], kind: str = "arena") -> None:  # fmt: skip
         for v, given in zip(values, strides, strict=True):
             shape = shape_of(v)
             index = weighted(axes_of(shape), given) if given else identity(count(shape))
             length = index.high + 1 if count(shape) else 0
-            block = Block(length * dtype_of(v).itemsize, i, i, values=[v])
+            block = Block(length * dtype_of(v).itemsize, i, i, kind, values=[v])
             self.tensors[v] = Tensor(block, index)
             self.blocks.append(block)
+
+    def _make_slots(self, i: int, op: UploadOp) -> None:
+        block = Block(len(op.outputs) * SLOT_BYTES, i, i, values=list(op.outputs))
+        for n, v in enumerate(op.outputs):
+            first = n * SLOT_BYTES // dtype_of(v).itemsize
+            self.tensors[v] = Tensor(
+                block, weighted(axes_of(shape_of(v)), strides_of(shape_of(v)), first)
+            )
+        self.blocks.append(block)
 
     def _place_results(self) -> None:
         last = len(self.ops)
@@ -144,7 +165,9 @@ class _Plan:
             argument = self.writes.get(r)
             if isinstance(v, BlockArgument) and (argument is None or argument == v.index):
                 continue
-            assert block.kind == "arena", f"result {r} shares memory; fusion gives it its own"
+            assert block.kind in ("arena", "host"), (
+                f"result {r} shares memory; fusion gives it its own"
+            )
             if argument is None:
                 block.kind, block.number = "output", r
             elif self._may_overwrite(block, argument):
@@ -199,7 +222,7 @@ class _Plan:
 
 
 def _read(op: Operation) -> Iterable[SSAValue]:
-    return op.operands if isinstance(op, (LaunchOp, CallOp)) else ()
+    return op.operands if isinstance(op, (LaunchOp, CallOp, UploadOp)) else ()
 
 
 def place(blocks: Iterable[Block]) -> int:
@@ -249,7 +272,7 @@ class _Emitting:
         for op in old:
             op.detach()
         for op in old[:-1]:
-            if isinstance(op, (LaunchOp, CallOp)):
+            if isinstance(op, (LaunchOp, CallOp, UploadOp)):
                 self._step(op)
         for value, argument in self.plan.copies:
             self._copy(value, argument, end)
@@ -284,26 +307,35 @@ class _Emitting:
                 source = self.plan.ops[block.number]
                 assert isinstance(source, ConstantOp)
                 op = ConstantOp(source.value, type_)
+            case "host":
+                op = HostOp(block.number, type_)
             case _:
                 op = ArenaOp(block.number, type_)
         self._add(op, location)
         self.memory[key] = op.results[0]
         return op.results[0]
 
-    def _step(self, op: LaunchOp | CallOp) -> None:
+    def _step(self, op: LaunchOp | CallOp | UploadOp) -> None:
         arguments = [self._ref(v, op.location) for v in op.arguments]
         into = [self._ref(v, op.location) for v in op.outputs]
-        if isinstance(op, LaunchOp):
-            new = LaunchOp.of(op.kernel_name, arguments, [], into=into)
-        else:
-            new = CallOp.of(op.callee.data, arguments, op.counts, op.given, [], into)
+        match op:
+            case LaunchOp():
+                new = LaunchOp.of(op.kernel_name, arguments, [], into=into)
+            case UploadOp():
+                new = UploadOp.of(arguments, [], into)
+            case CallOp():
+                new = CallOp.of(op.callee.data, arguments, op.counts, op.given, [], into)
+                new.attributes |= {k: v for k, v in op.attributes.items() if k == HOST}
         self._add(new, op.location)
 
     def _copy(self, value: SSAValue, argument: int, end: Operation) -> None:
         location = value.owner.location if isinstance(value.owner, Operation) else end.location
         source = self._ref(value, location)
         target = self._ref(self.func.args[argument], location)
-        self._add(CallOp.of("clone", [source], [1], DictionaryAttr({}), [], [target]), location)
+        copy = CallOp.of("clone", [source], [1], DictionaryAttr({}), [], [target])
+        if self.plan.tensors[value].block.kind == "host":
+            copy.attributes[HOST] = UnitAttr()
+        self._add(copy, location)
 
     def _result(self, number: int, value: SSAValue, end: Operation) -> SSAValue:
         if isinstance(value, BlockArgument):

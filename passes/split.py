@@ -9,8 +9,9 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
-from ..ir.graph import NAME, SHARES, close_main, main_of, open_main, type_of, writes_of
+from ..ir.graph import HOST, NAME, SHARES, close_main, main_of, open_main, type_of, writes_of
 from ..ir.stages import CLAIMS
+from .host import host_values
 from .recompute import Joint, kept_values
 from .rewriter import copied
 from .target import CPU, Target
@@ -66,10 +67,10 @@ def _extracted(
     writes: Sequence[tuple[int, int]] = (),
 ) -> ModuleOp:
     """A module whose `@main` computes `wanted` from `given`, values of `func`."""
-    needed = _between(given, wanted)
+    needed, host = _between(given, wanted), host_values(func)
     module, builder, arguments = open_main(
         [type_of(v) for v in given],
-        [_attributes(func, v, i) for i, v in enumerate(given)],
+        [_attributes(func, v, i, host) for i, v in enumerate(given)],
         [v.location if isinstance(v, BlockArgument) else v.owner.location for v in given],  # pyright: ignore
     )
     values = {old: new.value for old, new in zip(given, arguments, strict=True)}
@@ -98,8 +99,11 @@ def _between(given: Sequence[SSAValue], wanted: Sequence[SSAValue]) -> set[Opera
     return found
 
 
-def _attributes(func: FuncOp, value: SSAValue, index: int) -> Mapping[str, Attribute]:
+def _attributes(
+    func: FuncOp, value: SSAValue, index: int, host: set[SSAValue]
+) -> Mapping[str, Attribute]:
     """Those of an argument, which has a name for dumps; what is kept has one made here."""
     if not isinstance(value, BlockArgument):
-        return {NAME: StringAttr(f"kept{index}")}
+        made: dict[str, Attribute] = {NAME: StringAttr(f"kept{index}")}
+        return made | {HOST: UnitAttr()} if value in host else made
     return {} if func.arg_attrs is None else func.arg_attrs.data[value.index].data  # pyright: ignore

@@ -17,6 +17,10 @@ At stage `planned` memory is explicit. Each tensor in memory is a `memref` made 
 block of memory), `program.output` (fresh memory of a result) and `program.constant`; launches and
 calls have no results but take the memory to write `into`, and `program.result` says that a memref
 holds a result of the region.
+
+A region for a device may have values in the memory of the CPU (`ot.host` arguments, and results of
+calls with that attribute, at stage `planned` made by `program.host`). `program.upload` gives the
+device copies of them; launches read no others.
 """
 
 from __future__ import annotations
@@ -62,27 +66,35 @@ from .program_text import (
     parse_call,
     parse_constant,
     parse_launch,
+    parse_upload,
     parse_view,
     print_call,
     print_constant,
     print_launch,
+    print_upload,
     print_view,
 )
 
 __all__ = [
+    "SLOT_BYTES",
     "ArenaOp",
     "CallOp",
     "ConstantOp",
+    "HostOp",
     "InputOp",
     "LaunchOp",
     "OutputOp",
     "Program",
     "ResultOp",
+    "UploadOp",
     "ViewOp",
 ]
 
 
 SEGMENTS = "operandSegmentSizes"
+
+SLOT_BYTES = 16
+"""What the device's copy of a value of the host takes: a number, or a random state."""
 
 
 def _numbers(values: Sequence[int]) -> DenseArrayBase:
@@ -256,6 +268,39 @@ class CallOp(IRDLOperation):
 
 
 @irdl_op_definition
+class UploadOp(IRDLOperation):
+    """Copies small values of the host to the device, one after the other, `SLOT_BYTES` each."""
+
+    name = "program.upload"
+    arguments = var_operand_def()
+    into = var_operand_def(MemRefType)
+    outputs = var_result_def(TensorType)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
+
+    @classmethod
+    def of(
+        cls,
+        arguments: Sequence[SSAValue],
+        results: Sequence[Attribute],
+        into: Sequence[SSAValue] = (),
+    ) -> UploadOp:
+        """Copies of `arguments`; a planned one has no results but memory to write `into`."""
+        properties = {SEGMENTS: _sizes((len(arguments), len(into)))}
+        return cls.create(operands=[*arguments, *into], result_types=results, properties=properties)
+
+    def print(self, printer: Printer) -> None:
+        print_upload(printer, self)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> UploadOp:
+        found = parse_upload(parser)
+        op = cls.of(found.arguments, found.results, found.into)
+        op.attributes |= found.attributes
+        return op
+
+
+@irdl_op_definition
 class ViewOp(IRDLOperation):
     """Elements of a tensor's memory under another shape; nothing is copied."""
 
@@ -347,6 +392,20 @@ class ArenaOp(IRDLOperation):
 
 
 @irdl_op_definition
+class HostOp(IRDLOperation):
+    """A tensor at byte `offset` of the region's memory on the host."""
+
+    name = "program.host"
+    offset = prop_def(IntegerAttr[I64])
+    memory = result_def(MemRefType)
+    traits = traits_def(NoMemoryEffect())
+    assembly_format = "$offset attr-dict `:` type($memory)"
+
+    def __init__(self, offset: int, type_: Attribute) -> None:
+        super().__init__(properties={"offset": IntegerAttr(offset, i64)}, result_types=[type_])
+
+
+@irdl_op_definition
 class OutputOp(IRDLOperation):
     """Fresh memory of result number `index`, or a part of it."""
 
@@ -375,5 +434,7 @@ class ResultOp(IRDLOperation):
 
 
 Program = Dialect(
-    "program", [LaunchOp, CallOp, ViewOp, ConstantOp, InputOp, ArenaOp, OutputOp, ResultOp], []
+    "program",
+    [LaunchOp, CallOp, UploadOp, ViewOp, ConstantOp, InputOp, ArenaOp, HostOp, OutputOp, ResultOp],
+    [],
 )

@@ -37,6 +37,13 @@ def print_launch(printer: Printer, op: Any) -> None:
     _print_rest(printer, op, "reuse")
 
 
+def print_upload(printer: Printer, op: Any) -> None:
+    """Prints `(%0, %1) into (%2, %3) attributes {...} : (types) -> types`."""
+    with printer.in_parens():
+        printer.print_list(op.arguments, printer.print_ssa_value)
+    _print_rest(printer, op, "")
+
+
 def _print_rest(printer: Printer, op: Any, option: str) -> None:
     if op.into:
         printer.print_string(" into ")
@@ -60,6 +67,15 @@ def parse_launch(parser: Parser) -> Parsed:
     return _parse_rest(parser, name, given, start, "reuse")
 
 
+def parse_upload(parser: Parser) -> Parsed:
+    """Parses what `print_upload` prints."""
+    start = parser.pos
+    given = parser.parse_comma_separated_list(
+        parser.Delimiter.PAREN, parser.parse_unresolved_operand
+    )
+    return _parse_rest(parser, "", given, start, "")
+
+
 def _parse_rest(
     parser: Parser, name: str, given: list[UnresolvedOperand], start: int, option: str
 ) -> Parsed:
@@ -69,7 +85,7 @@ def _parse_rest(
             parser.Delimiter.PAREN, parser.parse_unresolved_operand
         )
     properties: dict[str, Attribute] = {}
-    if parser.parse_optional_keyword(option):
+    if option and parser.parse_optional_keyword(option):
         properties[option] = parser.parse_attribute()
     found = parser.parse_optional_attr_dict_with_keyword()
     parser.parse_punctuation(":")
