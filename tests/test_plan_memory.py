@@ -315,7 +315,7 @@ def test_serialised_program() -> None:
     _, module = planned(g)
     spec = serialize(module)
     assert json.loads(json.dumps(spec)) == spec
-    assert spec["format"] == 1
+    assert spec["format"] == 2
     assert spec["arena"] == arena_bytes(module) == 128
     assert spec["inputs"] == [
         {"dtype": "float32", "sizes": [4, 6], "strides": [6, 1], "number": False},

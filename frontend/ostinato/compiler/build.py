@@ -60,7 +60,7 @@ def build(region: Region, name: str) -> Built:
         cache.store(entry, spec, code)
     if dumping:
         write_dumps(Path(dumping), name, key, dumps)
-    programs = [_C.CompiledProgram(spec, code) for spec, code in lowered.programs]
+    programs = [_program(spec, code, region.device) for spec, code in lowered.programs]
     built = _built(region, name, [spec for spec, _ in lowered.programs], programs)
     built.seconds, built.dumps = lowered.seconds, dumps
     return built
@@ -89,7 +89,7 @@ def _load(key: str, region: Region, name: str) -> Built | None:
         if found is None:
             return None
         try:
-            programs.append(_C.CompiledProgram(*found))
+            programs.append(_program(*found, region.device))
         except Exception as error:
             cache.discard(entry, str(error))
             return None
@@ -97,6 +97,14 @@ def _load(key: str, region: Region, name: str) -> Built | None:
     built = _built(region, name, specs, programs)
     built.from_cache = True
     return built
+
+
+def _program(spec: dict[str, Any], code: bytes, device: str) -> Any:
+    if device == "cpu" or not code:
+        return _C.CompiledProgram(spec, code, device)
+    from ..codegen.triton.container import records
+
+    return _C.CompiledProgram(spec, code, device, records(code))
 
 
 def _built(region: Region, name: str, specs: list[dict[str, Any]], programs: list[Any]) -> Built:
@@ -117,29 +125,31 @@ def _built(region: Region, name: str, specs: list[dict[str, Any]], programs: lis
 def lower(region: Region, dump: Dump | None = None) -> Lowered:
     """The Programs of `region`; `dump` gets the text of each stage of each."""
     from ..ir.text import print_module
-    from ..passes.pipeline import run_passes
+    from ..passes.pipeline import Options, run_passes
     from ..passes.split import split
+    from ..passes.target import CPU, CUDA
 
     started = time.perf_counter()
+    options = Options(CPU if region.device == "cpu" else CUDA)
     module = to_module(region)
     seconds = {"capture": time.perf_counter() - started}
     if dump is not None:
         dump("captured", print_module(module))
     if not region.is_differentiable:
-        seconds |= run_passes(module, dump=dump).seconds
-        return Lowered([_serialized(module, seconds)], seconds)
-    seconds |= run_passes(module, _JOINT, dump=dump).seconds
+        seconds |= run_passes(module, options=options, dump=dump).seconds
+        return Lowered([_serialized(module, region.device, seconds)], seconds)
+    seconds |= run_passes(module, _JOINT, options, dump=dump).seconds
     started = time.perf_counter()
     changed = [argument for _, argument in region.assigned]
-    parts = split(module, len(region.inputs), len(region.results), changed)
+    parts = split(module, len(region.inputs), len(region.results), changed, options.target)
     seconds["split"] = time.perf_counter() - started
     programs: list[tuple[dict[str, Any], bytes]] = []
     for part, prefix in ((parts.forward, ""), (parts.backward, "backward-")):
         named = None if dump is None else _prefixed(dump, prefix)
         if named is not None:
             named("simplified" if prefix else "forward", print_module(part))
-        _add_seconds(seconds, run_passes(part, _APART, dump=named).seconds)
-        programs.append(_serialized(part, seconds))
+        _add_seconds(seconds, run_passes(part, _APART, options, dump=named).seconds)
+        programs.append(_serialized(part, region.device, seconds))
     programs[1][0]["kept"] = parts.kept
     return Lowered(programs, seconds)
 
@@ -158,9 +168,10 @@ def _add_seconds(total: dict[str, float], more: dict[str, float]) -> None:
         total[name] = total.get(name, 0.0) + seconds
 
 
-def _serialized(module: Any, seconds: dict[str, float]) -> tuple[dict[str, Any], bytes]:
+def _serialized(
+    module: Any, device: str, seconds: dict[str, float]
+) -> tuple[dict[str, Any], bytes]:
     """A module at stage `planned` as data, and the machine code of its kernels."""
-    from ..codegen.llvm.backend import LLVMBackend
     from ..codegen.program import serialize
     from ..ir.dialects.kernel import FuncOp
 
@@ -168,9 +179,22 @@ def _serialized(module: Any, seconds: dict[str, float]) -> tuple[dict[str, Any],
     spec = serialize(module)
     wanted = set(spec["kernels"])
     kernels = [k for k in module.ops if isinstance(k, FuncOp) and k.sym_name.data in wanted]
-    code = LLVMBackend().build(kernels).data if kernels else b""
+    code = _machine_code(kernels, device) if kernels else b""
     _add_seconds(seconds, {"codegen": time.perf_counter() - started})
     return spec, code
+
+
+def _machine_code(kernels: list[Any], device: str) -> bytes:
+    if device == "cpu":
+        from ..codegen.llvm.backend import LLVMBackend
+
+        return LLVMBackend().build(kernels).data
+    from ..codegen.triton.build import build
+    from ..codegen.triton.container import pack
+    from ..codegen.triton.emit import emit
+
+    capability = _C.cuda_capability(device)
+    return pack(build([emit(k) for k in kernels], capability), f"sm_{capability}")
 
 
 def stages(region: Region) -> dict[str, str]:
@@ -188,7 +212,9 @@ def describe(region: Region) -> str:
     ]
     nodes = [(n.name, n.operands, n.results, n.attrs, n.line, n.no_grad) for n in region.nodes]
     ties = (region.ties.results, region.ties.wanted, region.assigned)
-    everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties)
+    place = ("cpu",) if region.device == "cpu" else (_C.cuda_capability(region.device),)
+    everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
+                  place, region.on_host)  # fmt: skip
     return json.dumps(everything, default=repr)
 
 

@@ -139,7 +139,7 @@ def _explained(number: int, variant: Variant) -> list[str]:
 
 def _signature(leaf: Any) -> Any:
     if isinstance(leaf, _C.Tensor):
-        return ("tensor", leaf.shape, leaf.dtype.name, leaf.requires_grad)
+        return ("tensor", leaf.shape, leaf.dtype.name, leaf.requires_grad, leaf.device)
     if isinstance(leaf, (bool, str, bytes)) or leaf is None:
         return leaf
     if isinstance(leaf, (int, float)):

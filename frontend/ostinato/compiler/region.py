@@ -56,6 +56,13 @@ class Region:
     grad_guards: list[tuple[Any, bool]]  # (leaf, had a gradient)
     guards: list[tuple[Any, Any, Any]]
     ties: Ties
+    device: str  # where it runs: `cpu`, `cuda:0`
+
+    @property
+    def on_host(self) -> list[bool]:
+        """For each input whether the CPU holds it for a region that runs elsewhere."""
+        tensors = [self.values[v][4] for v in self.inputs]
+        return [self.device != "cpu" and str(t.device) == "cpu" for t in tensors]
 
     @property
     def is_differentiable(self) -> bool:
@@ -90,7 +97,7 @@ def finish(
         [_source(values[v][4], v, session, leaves, before) for v in inputs],
         [names.get(id(values[v][4]), f"input{i}") for i, v in enumerate(inputs)],
         returned, grads, assigned, guards, session.guards,
-        _ties(tracer, results.values[:shown], values, position),
+        _ties(tracer, results.values[:shown], values, position), str(tracer.device()),
     )  # fmt: skip
 
 
@@ -166,9 +173,10 @@ def to_module(region: Region) -> Any:
     Of a differentiable region it also takes the cotangents of its results, after the inputs, and
     gives those of its inputs, after the results.
     """
-    from xdsl.dialects.builtin import StringAttr
+    from xdsl.dialects.builtin import StringAttr, UnitAttr
+    from xdsl.ir import Attribute
 
-    from ..ir.graph import NAME, close_main, open_main
+    from ..ir.graph import HOST, NAME, close_main, open_main
     from ..ir.locations import line_location
     from ..ir.op import Type, building
 
@@ -181,9 +189,13 @@ def to_module(region: Region) -> Any:
     start = line_location(*first) if first else unknown
     outputs = [region.results[i] for i in region.ties.results]
     names = region.names + [f"gradient{i}" for i in region.ties.results]
+    attributes: list[dict[str, Attribute]] = [{NAME: StringAttr(n)} for n in names]
+    for given, hosted in zip(attributes, region.on_host, strict=False):
+        if hosted:
+            given[HOST] = UnitAttr()
     module, builder, arguments = open_main(
         [type_of(v) for v in [*region.inputs, *outputs]],
-        [{NAME: StringAttr(n)} for n in names],
+        attributes,
         [start] * len(names),
     )
     made: dict[int, Any] = dict(zip(region.inputs, arguments, strict=False))

@@ -9,6 +9,7 @@
 
 #include "autograd/region.hpp"
 #include "bindings/spec.hpp"
+#include "program/cuda_graph.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -21,7 +22,7 @@ Sizes sizes_at(nb::handle row, const char* key) { return sizes_from(row[key].ptr
 int index_or(nb::handle value) { return value.is_none() ? -1 : nb::cast<int>(value); }
 
 Placed placed_from(nb::handle row) {
-  static constexpr const char* names[] = {"input", "output", "arena", "constant"};
+  static constexpr const char* names[] = {"input", "output", "arena", "constant", "host"};
   std::string space = nb::cast<std::string>(row["space"]);
   Placed p{Space::input,
            0,
@@ -29,54 +30,90 @@ Placed placed_from(nb::handle row) {
            sizes_at(row, "sizes"),
            sizes_at(row, "strides"),
            nb::cast<int64_t>(row["start"])};
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 5; ++i) {
     if (space == names[i]) p.space = static_cast<Space>(i);
   }
-  p.place = nb::cast<int64_t>(row[p.space == Space::arena ? "offset" : "index"]);
+  p.place = nb::cast<int64_t>(
+      row[p.space == Space::arena || p.space == Space::host ? "offset" : "index"]);
   return p;
 }
 
-CompiledStep step_from(nb::handle row, const LoadedObject* object) {
+// Kernels of the CPU are found in the Program's object, those of a GPU among its cubins.
+void find_kernel(CompiledProgram* p, CompiledStep& step, nb::dict numbers) {
+  if (p->device.is_cuda()) {
+    step.cubin = nb::cast<int>(numbers[step.name.c_str()]);
+    return;
+  }
+  if (!p->object) throw Error(ErrorKind::compile, "a Program launches kernels and has no object");
+  step.kernel = reinterpret_cast<CompiledKernel>(p->object->function(step.name));
+}
+
+CompiledStep step_from(CompiledProgram* p, nb::handle row, nb::dict numbers) {
   CompiledStep step;
   step.location = nb::cast<std::string>(row["loc"]);
-  if (nb::cast<std::string>(row["kind"]) == "launch") {
+  const std::string kind = nb::cast<std::string>(row["kind"]);
+  if (kind == "launch") {
     step.name = nb::cast<std::string>(row["kernel"]);
-    if (!object) throw Error(ErrorKind::compile, "a Program launches kernels and has no object");
-    step.kernel = reinterpret_cast<CompiledKernel>(object->function(step.name));
     step.tensors = nb::cast<std::vector<int>>(row["tensors"]);
+    step.writes = nb::cast<int>(row["writes"]);
     step.extent = nb::cast<int64_t>(row["extent"]);
     step.grain = nb::cast<int64_t>(row["grain"]);
+    find_kernel(p, step, numbers);
     return step;
   }
-  step.name = nb::cast<std::string>(row["op"]);
-  step.op = named_op(row["op"]);
   step.tensors = nb::cast<std::vector<int>>(row["operands"]);
   step.results = nb::cast<std::vector<int>>(row["results"]);
+  step.kind = kind == "upload" ? StepKind::upload : StepKind::call;
+  if (step.kind == StepKind::upload) return step;
+  step.name = nb::cast<std::string>(row["op"]);
+  step.op = named_op(row["op"]);
+  step.host = nb::cast<bool>(row["host"]);
   std::vector<const Param*> params = attributes_of(*step.op);
   size_t at = 0;
   for (nb::handle a : row["attrs"]) step.attrs.push_back(attr_of(a, *params.at(at++)));
   return step;
 }
 
-void fill(CompiledProgram* p, nb::dict spec, nb::bytes object) {
+CubinKernel cubin_from(nb::handle row) {
+  CubinKernel k;
+  k.symbol = nb::cast<std::string>(row["symbol"]);
+  for (int i = 0; i < 3; ++i) k.grid[i] = nb::cast<uint32_t>(row["grid"][i]);
+  k.threads = 32 * nb::cast<uint32_t>(row["warps"]);
+  k.shared = nb::cast<uint32_t>(row["shared"]);
+  k.offset = nb::cast<size_t>(row["offset"]);
+  return k;
+}
+
+// `cubins` are the records of the kernels in `object` where that is for a GPU.
+void fill(CompiledProgram* p, nb::dict spec, nb::bytes object, nb::object device, nb::list cubins) {
   new (p) CompiledProgram;
+  p->device = device_from(device.ptr());
   p->arena_bytes = nb::cast<size_t>(spec["arena"]);
-  if (object.size()) {
-    p->object = std::make_unique<LoadedObject>(std::string_view(object.c_str(), object.size()));
+  p->host_bytes = nb::cast<size_t>(spec["host"]);
+  const std::string_view code(object.c_str(), object.size());
+  if (p->device.is_cuda())
+    p->code = code;
+  else if (!code.empty())
+    p->object = std::make_unique<LoadedObject>(code);
+  nb::dict numbers;
+  for (nb::handle row : cubins) {
+    numbers[row["name"]] = p->cubins.size();
+    p->cubins.push_back(cubin_from(row));
   }
   for (nb::handle row : spec["inputs"]) {
-    p->inputs.push_back(
-        {named_dtype(row["dtype"]), sizes_at(row, "sizes"), nb::cast<bool>(row["number"])});
+    p->inputs.push_back({named_dtype(row["dtype"]), sizes_at(row, "sizes"),
+                         nb::cast<bool>(row["number"]), nb::cast<bool>(row["host"])});
   }
   for (nb::handle row : spec["outputs"]) {
     p->outputs.push_back({named_dtype(row["dtype"]), sizes_at(row, "sizes"),
-                          index_or(row["writes"]), index_or(row["input"])});
+                          index_or(row["writes"]), index_or(row["input"]),
+                          nb::cast<bool>(row["host"])});
   }
   for (nb::handle row : spec["constants"]) {
     p->constants.push_back(operand_from(nb::object(row["value"]).ptr(), "program", "constant"));
   }
   for (nb::handle row : spec["tensors"]) p->tensors.push_back(placed_from(row));
-  for (nb::handle row : spec["instructions"]) p->steps.push_back(step_from(row, p->object.get()));
+  for (nb::handle row : spec["instructions"]) p->steps.push_back(step_from(p, row, numbers));
 }
 
 using Shared = std::shared_ptr<CompiledProgram>;
@@ -108,6 +145,25 @@ void bind_region(nb::module_& m) {
           "inputs"_a, "The results, in order, tied to the tape.");
 }
 
+nb::dict counters_of(const CompiledProgram& p) {
+  const ProgramCounters c = p.counters();
+  nb::dict out;
+  out["builds"] = c.builds;
+  out["replays"] = c.replays;
+  out["patches"] = c.patches;
+  out["recaptures"] = c.recaptures;
+  out["copies"] = c.copies;
+  return out;
+}
+
+std::vector<StepEdge> edges_of(const CompiledProgram& p) {
+  return order_steps(static_cast<int>(p.steps.size()), accesses_of(p));
+}
+
+std::vector<StepEdge> unordered_of(const CompiledProgram& p, const std::vector<StepEdge>& edges) {
+  return unordered_steps(static_cast<int>(p.steps.size()), accesses_of(p), edges);
+}
+
 nb::list profile(CompiledProgram& p, const std::vector<Tensor>& inputs) {
   std::vector<double> seconds(p.steps.size());
   {
@@ -117,7 +173,7 @@ nb::list profile(CompiledProgram& p, const std::vector<Tensor>& inputs) {
   nb::list out;
   for (size_t i = 0; i < seconds.size(); ++i) {
     const CompiledStep& s = p.steps[i];
-    out.append(nb::make_tuple(s.name, s.kernel != nullptr, s.location, seconds[i]));
+    out.append(nb::make_tuple(s.name, s.kind == StepKind::launch, s.location, seconds[i]));
   }
   return out;
 }
@@ -128,7 +184,7 @@ void bind_compiled(nb::module_& m) {
   bind_region(m);
   nb::class_<CompiledProgram>(m, "CompiledProgram",
                               "Kernel launches and op calls over planned memory.")
-      .def("__init__", &fill, "spec"_a, "object"_a)
+      .def("__init__", &fill, "spec"_a, "object"_a, "device"_a = "cpu", "cubins"_a = nb::list())
       .def(
           "run",
           [](CompiledProgram& p, const std::vector<Tensor>& inputs) {
@@ -138,6 +194,11 @@ void bind_compiled(nb::module_& m) {
           "inputs"_a, "The results, in order.")
       .def("profile", &profile, "inputs"_a,
            "Runs once: (name, is a kernel, source line, seconds) of each step.")
+      .def("counters", &counters_of,
+           "How often: builds of the graph, replays, patches, recaptures, copies of inputs.")
+      .def("edges", &edges_of, "Pairs of steps, the second of which waits for the first.")
+      .def("unordered", &unordered_of, "edges"_a,
+           "Pairs of steps that touch the same bytes and that `edges` leave unordered.")
       .def_ro("arena_bytes", &CompiledProgram::arena_bytes)
       .def_prop_ro("steps", [](const CompiledProgram& p) { return p.steps.size(); });
   m.def(

@@ -165,6 +165,13 @@ void bind_cuda(nb::module_& m) {
   m.def("nvtx_push", &cuda::nvtx_push, "name"_a);
   m.def("nvtx_pop", &cuda::nvtx_pop);
   m.def("nvtx_mark", &cuda::nvtx_mark, "name"_a);
+  m.def(
+      "cuda_capability",
+      [](nb::handle device) {
+        const cuda::Properties& p = cuda::properties(device_from(device.ptr()).index);
+        return 10 * p.major + p.minor;
+      },
+      "device"_a, "The compute capability: 90 is 9.0.");
 }
 
 }  // namespace ostinato::python

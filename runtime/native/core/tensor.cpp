@@ -4,6 +4,7 @@
 #include <new>
 
 #include "core/allocator.hpp"
+#include "core/scratch.hpp"
 #include "cuda/copy.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/pinned.hpp"
@@ -79,6 +80,11 @@ To element(DType dtype, const std::byte* p) {
 }  // namespace
 
 Ref<Storage> Storage::allocate(size_t bytes, Device device) {
+  Scratch* const scratch = device.is_cuda() ? Scratch::active() : nullptr;
+  return scratch ? scratch->take(bytes, device) : allocate_outside(bytes, device);
+}
+
+Ref<Storage> Storage::allocate_outside(size_t bytes, Device device) {
   if (device.is_cuda()) {
     cuda::Block* block = cuda::allocate_block(device.index, bytes);
     Ref<Storage> s = borrow(cuda::data_of(block), bytes, device, {});

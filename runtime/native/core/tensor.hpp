@@ -22,6 +22,8 @@ class Storage : public RefCounted {
  public:
   // Memory from the caching allocator of the device, 64-byte aligned.
   static Ref<Storage> allocate(size_t bytes, Device device = kCpu);
+  // The same where a scope of scratch memory is open (core/scratch.hpp), which this ignores.
+  static Ref<Storage> allocate_outside(size_t bytes, Device device);
   // Pinned memory of the host.
   static Ref<Storage> allocate_pinned(size_t bytes);
   // No memory: stands for the value of a tensor in a running capture (trace/tracer.hpp).

@@ -7,9 +7,13 @@
 #include "core/parallel.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
+#include "program/cuda_program.hpp"
 
 namespace ostinato {
 namespace {
+
+// What kernels for CUDA devices are specialised on.
+constexpr uintptr_t kAlignment = 16;
 
 template <class T>
 void set(std::byte* place, T value) {
@@ -25,21 +29,15 @@ void set(std::byte* place, T value) {
                                     std::string(name_of(want.dtype)));
 }
 
-void call(const CompiledStep& step, std::span<const Tensor> operands, std::span<Tensor> results) {
-  OpCall call{step.op, operands, step.attrs};
-  if (step.op->kind == OpKind::pointwise) return run_pointwise_op(call, results);
-  if (step.op->kernel) return step.op->kernel(call, results);
-  Tensor made[kMaxResults];
-  run_op(*step.op, operands, step.attrs, made);
-  for (size_t i = 0; i < results.size(); ++i) copy_into(results[i], made[i]);
-}
-
 void launch(const CompiledStep& step, void* const* pointers) {
   parallel_for(step.extent, step.grain,
                [&](int64_t begin, int64_t end) { step.kernel(pointers, begin, end); });
 }
 
 }  // namespace
+
+CompiledProgram::CompiledProgram() = default;
+CompiledProgram::~CompiledProgram() = default;
 
 Given Given::number(int input, const Tensor& value) {
   Given g{input};
@@ -107,7 +105,8 @@ void CompiledProgram::prepare() {
     else if (outputs[i].input < 0)
       made_.push_back(static_cast<int>(i));
   }
-  memory_.emplace(*this, empty(Sizes{static_cast<int64_t>(arena_bytes)}, DType::uint8_));
+  memory_.emplace(*this);
+  if (device.is_cuda()) cuda_ = std::make_unique<CudaProgram>(*this, *memory_, counters_);
 }
 
 void CompiledProgram::bind(std::span<const Given> given) {
@@ -134,14 +133,37 @@ void CompiledProgram::bind_kept() {
 void CompiledProgram::bind_tensor(int input, TensorImpl* t) {
   const ProgramInput& want = inputs[input];
   if (!t || t->dtype != want.dtype || t->sizes != want.sizes) refuse(input, t, want);
+  check_device(input, t);
   Bound& b = bound_[input];
   b.tensor = t;
   b.data = t->data();
-  if (!t->contiguous) {
-    b.gathered = contiguous(Tensor(t));
+  if (!lies_as_needed(want, t)) {
+    b.gathered = gathered(want, t);
     passing_.push_back(input);
+    ++counters_.copies;
   }
   memory_->move_input(input, b.gathered ? b.gathered.bytes() : b.data);
+}
+
+void CompiledProgram::check_device(int input, TensorImpl* t) const {
+  const Device wanted = inputs[input].host ? kCpu : device;
+  const Device came = t->storage ? t->storage->device() : kCpu;
+  if (came == wanted) return;
+  throw Error(ErrorKind::value, "compiled: input " + std::to_string(input) + " lies on " +
+                                    show(came) + "; captured was one on " + show(wanted) +
+                                    "; move it there with .to(...)");
+}
+
+bool CompiledProgram::lies_as_needed(const ProgramInput& want, TensorImpl* t) const {
+  if (!t->contiguous) return false;
+  const bool aligned = reinterpret_cast<uintptr_t>(t->data()) % kAlignment == 0;
+  return aligned || want.host || device.is_cpu();
+}
+
+Tensor CompiledProgram::gathered(const ProgramInput& want, TensorImpl* t) const {
+  Tensor copy = empty(want.sizes, want.dtype, want.host ? kCpu : device);
+  copy_into(copy, Tensor(t));
+  return copy;
 }
 
 void CompiledProgram::bind_number(const Given& given) {
@@ -159,18 +181,19 @@ void CompiledProgram::bind_number(const Given& given) {
 
 void CompiledProgram::allocate_outputs() {
   for (int o : made_) {
-    fresh_[o] = empty(outputs[o].sizes, outputs[o].dtype);
+    fresh_[o] = empty(outputs[o].sizes, outputs[o].dtype, outputs[o].host ? kCpu : device);
     memory_->move_output(o, fresh_[o].bytes());
   }
 }
 
 void CompiledProgram::run_steps(double* seconds) {
+  if (cuda_) return cuda_->run(seconds);
   for (size_t s = 0; s < steps.size(); ++s) {
     const auto started = std::chrono::steady_clock::now();
     if (steps[s].kernel)
       launch(steps[s], memory_->pointers(s));
     else
-      call(steps[s], memory_->operands(s), memory_->results(s));
+      run_call(steps[s], memory_->operands(s), memory_->results(s), kCpu);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     if (seconds) *seconds++ = took.count();
   }

@@ -12,9 +12,10 @@
 
 namespace ostinato {
 
-enum class Space : uint8_t { input, output, arena, constant };
+enum class Space : uint8_t { input, output, arena, constant, host };
 
-// Where a tensor of the Program lies; `place` is an index, or a byte offset of the arena.
+// Where a tensor of the Program lies; `place` is an index, or a byte offset of the arena or of the
+// Program's memory on the host.
 struct Placed {
   Space space;
   int64_t place;
@@ -28,6 +29,7 @@ struct ProgramInput {
   DType dtype;
   Sizes sizes;
   bool number;
+  bool host = false;  // in the CPU's memory, of a Program for another device
 };
 
 struct ProgramOutput {
@@ -35,20 +37,36 @@ struct ProgramOutput {
   Sizes sizes;
   int writes = -1;  // the input whose storage holds it
   int input = -1;   // it is this input, unchanged
+  bool host = false;
 };
 
 using CompiledKernel = void (*)(void* const* buffers, int64_t begin, int64_t end);
 
+enum class StepKind : uint8_t { launch, call, upload };
+
 struct CompiledStep {
-  CompiledKernel kernel = nullptr;  // a launch; else `op` is called
-  std::vector<int> tensors;         // of a launch: buffers; of a call: operands (-1: absent)
+  StepKind kind = StepKind::launch;
+  std::vector<int> tensors;  // of a launch: buffers; of others: operands (-1: absent)
+  int writes = 0;            // of a launch: how many of the last buffers are results
+  CompiledKernel kernel = nullptr;
   int64_t extent = 0;
   int64_t grain = 1;
+  int cubin = -1;  // of a launch on a CUDA device, which has no `kernel`
   const OpInfo* op = nullptr;
   std::vector<Attr> attrs;
   std::vector<int> results;
+  bool host = false;  // a call that the CPU runs before the device starts
   std::string name;
   std::string location;
+};
+
+// A kernel of a Program for a CUDA device; its cubin is a part of `CompiledProgram::code`.
+struct CubinKernel {
+  std::string symbol;
+  uint32_t grid[3];
+  uint32_t threads;
+  uint32_t shared;
+  size_t offset;
 };
 
 // What a run gets for one input: a tensor that lives until the run ends, or a number.
@@ -63,15 +81,33 @@ struct Given {
   Tensor as_tensor() const;
 };
 
+// How often a Program for a CUDA device did what costs time.
+struct ProgramCounters {
+  int64_t builds = 0;      // of its graph
+  int64_t replays = 0;     // of that
+  int64_t patches = 0;     // of the parameters of a kernel
+  int64_t recaptures = 0;  // of a library call
+  int64_t copies = 0;      // of an input that did not lie as the kernels need it
+};
+
+class CudaProgram;  // program/cuda_program.hpp
+
 class CompiledProgram {
  public:
+  CompiledProgram();
+  ~CompiledProgram();
+
   std::vector<ProgramInput> inputs;
   std::vector<ProgramOutput> outputs;
   std::vector<Tensor> constants;
   std::vector<Placed> tensors;
   std::vector<CompiledStep> steps;
   size_t arena_bytes = 0;
-  std::unique_ptr<LoadedObject> object;
+  size_t host_bytes = 0;
+  Device device;
+  std::unique_ptr<LoadedObject> object;  // of kernels for the CPU
+  std::string code;                      // of kernels for a CUDA device
+  std::vector<CubinKernel> cubins;
 
   // Input `i` is `t` in every run that does not give it.
   void keep(int i, Tensor t);
@@ -82,6 +118,7 @@ class CompiledProgram {
            double* seconds = nullptr);
   // All results, of all inputs.
   std::vector<Tensor> run(std::span<const Tensor> given, double* seconds = nullptr);
+  ProgramCounters counters() const { return counters_; }
 
  private:
   // What an input is in this run; `gathered` are its elements where they did not lie contiguous.
@@ -103,6 +140,9 @@ class CompiledProgram {
   void allocate_outputs();
   void run_steps(double* seconds);
   void write_back();
+  void check_device(int input, TensorImpl* t) const;
+  bool lies_as_needed(const ProgramInput& want, TensorImpl* t) const;
+  Tensor gathered(const ProgramInput& want, TensorImpl* t) const;
   Tensor elements_of(int input) const;
   Tensor result(int output) const;
   void release();
@@ -110,6 +150,8 @@ class CompiledProgram {
   std::mutex mutex_;
   std::vector<Kept> kept_;
   std::optional<Memory> memory_;
+  std::unique_ptr<CudaProgram> cuda_;
+  ProgramCounters counters_;
   std::vector<Bound> bound_;   // by input
   std::vector<Tensor> fresh_;  // by output
   std::vector<int> made_;      // outputs in fresh memory

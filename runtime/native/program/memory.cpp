@@ -1,5 +1,6 @@
 #include "program/memory.hpp"
 
+#include "cuda/memory.hpp"
 #include "program/compiled.hpp"
 
 namespace ostinato {
@@ -12,22 +13,31 @@ Tensor number_of(DType dtype) {
 }
 
 // Contiguous, on memory that is somebody else's and is not known yet.
-Tensor window(DType dtype, const Sizes& sizes) {
+Tensor window(DType dtype, const Sizes& sizes, Device device) {
   Tensor t = shape_only(sizes, dtype);
   const size_t bytes = static_cast<size_t>(t.numel()) * size_of(dtype);
-  t->storage = Storage::borrow(nullptr, bytes, kCpu, {});
+  t->storage = Storage::borrow(nullptr, bytes, device, {});
   return t;
+}
+
+Tensor bytes_on(size_t bytes, Device device) {
+  return empty(Sizes{static_cast<int64_t>(bytes)}, DType::uint8_, device);
 }
 
 }  // namespace
 
-Memory::Memory(const CompiledProgram& program, Tensor arena)
-    : arena_(std::move(arena)), constants_(program.constants) {
+Memory::Memory(const CompiledProgram& program)
+    : arena_(bytes_on(program.arena_bytes, program.device)),
+      host_(bytes_on(program.host_bytes, kCpu)),
+      constants_(program.constants) {
   for (const ProgramInput& i : program.inputs) {
-    inputs_.push_back({nullptr, i.number ? number_of(i.dtype) : window(i.dtype, i.sizes), {}});
+    const Device device = i.host ? kCpu : program.device;
+    Tensor whole = i.number ? number_of(i.dtype) : window(i.dtype, i.sizes, device);
+    inputs_.push_back({nullptr, std::move(whole), {}});
   }
   for (const ProgramOutput& o : program.outputs) {
-    outputs_.push_back({nullptr, window(o.dtype, o.sizes), {}});
+    const Device device = o.host ? kCpu : program.device;
+    outputs_.push_back({nullptr, window(o.dtype, o.sizes, device), {}});
   }
   for (const Placed& p : program.tensors) views_.push_back(view_of(p));
   size_t count = 0;
@@ -45,7 +55,7 @@ void Memory::add_step(const CompiledProgram& program, int s) {
     if (Movable* m = movable(p)) m->uses.push_back({s, pointer, offset});
   };
   Step& made = steps_[s];
-  if (step.op) {
+  if (step.kind != StepKind::launch) {
     for (int t : step.tensors) {
       made.operands.push_back(t < 0 ? Tensor() : views_[t]);
       if (t >= 0) use(t, -1);
@@ -65,9 +75,9 @@ void Memory::add_step(const CompiledProgram& program, int s) {
 
 Tensor Memory::view_of(const Placed& p) const {
   if (p.space == Space::constant) return constants_[p.place];
-  if (p.space == Space::arena) {
+  if (p.space == Space::arena || p.space == Space::host) {
     Tensor typed = shape_only(p.sizes, p.dtype);
-    typed->storage = arena_->storage;
+    typed->storage = (p.space == Space::arena ? arena_ : host_)->storage;
     const int64_t first = p.place / static_cast<int64_t>(size_of(p.dtype));
     return as_view(typed, p.sizes, p.strides, first + p.start);
   }
@@ -90,6 +100,10 @@ void Memory::move(Movable& m, std::byte* data) {
     if (std::exchange(steps_[u.step].moved, true)) continue;
     moved_.push_back(u.step);
   }
+}
+
+void Memory::record_stream(const cuda::Stream& stream) const {
+  cuda::record_stream(arena_, stream);
 }
 
 void Memory::settle() {

@@ -7,13 +7,16 @@
 
 namespace ostinato {
 
+namespace cuda {
+class Stream;
+}
 class CompiledProgram;
 struct Placed;
 
 // Pointers and views are made once; `move_input` and `move_output` change those that follow.
 class Memory {
  public:
-  Memory(const CompiledProgram& program, Tensor arena);
+  explicit Memory(const CompiledProgram& program);
 
   // Input or output `i` has its first element at `data` from now on.
   void move_input(size_t i, std::byte* data) { move(inputs_[i], data); }
@@ -21,14 +24,16 @@ class Memory {
   // The input that is a number, whose value may be set.
   const Tensor& number(size_t input) const { return inputs_[input].whole; }
 
-  // The parameters of step `s`, a launch.
-  void* const* pointers(size_t s) const { return pointers_.data() + steps_[s].first; }
+  // The parameters of step `s`, a launch; they lie there as long as this does.
+  void** pointers(size_t s) { return pointers_.data() + steps_[s].first; }
   // Of a call: operands (null where absent) and results. They hold no memory of inputs and outputs.
   std::span<const Tensor> operands(size_t s) const { return steps_[s].operands; }
   std::span<Tensor> results(size_t s) { return steps_[s].results; }
   // The steps that a moved input or output is used in, since `settle`.
   std::span<const int> moved() const { return moved_; }
   void settle();
+  // The arena is also used on `stream` from now on.
+  void record_stream(const cuda::Stream& stream) const;
 
  private:
   struct Use {
@@ -52,7 +57,7 @@ class Memory {
   Movable* movable(const Placed& p);
   void move(Movable& m, std::byte* data);
 
-  Tensor arena_;
+  Tensor arena_, host_;
   std::vector<Tensor> constants_;
   std::vector<Movable> inputs_, outputs_;
   std::vector<Tensor> views_;  // of all tensors of the Program

@@ -10,7 +10,8 @@ namespace {
 class Ancestors {
  public:
   explicit Ancestors(int steps)
-      : words_((static_cast<size_t>(steps) + 63) / 64), bits_(words_ * static_cast<size_t>(steps)) {}
+      : words_((static_cast<size_t>(steps) + 63) / 64),
+        bits_(words_ * static_cast<size_t>(steps)) {}
 
   bool has(int step, int before) const { return row(step)[before / 64] >> (before % 64) & 1; }
   // `before` and all its own ancestors come before `step`.

@@ -1,0 +1,58 @@
+// A compiled Program as one CUDA graph: built node by node, replayed with patches.
+#pragma once
+#include <cuda.h>
+
+#include <memory>
+#include <vector>
+
+#include "core/scratch.hpp"
+#include "cuda/stream.hpp"
+#include "program/cuda_steps.hpp"
+#include "program/step_order.hpp"
+
+namespace ostinato {
+
+// What the steps of a Program on its device read and write, sorted by step.
+std::vector<Access> accesses_of(const CompiledProgram& program);
+
+class CudaGraph {
+ public:
+  // Builds the graph of the steps as they are now; `counters` count what replays do.
+  CudaGraph(const CompiledProgram& program, Memory& memory, CudaSteps& steps,
+            ProgramCounters& counters);
+  ~CudaGraph();
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+
+  // Gives nodes what moved since, and queues the graph on the current stream.
+  void replay();
+
+ private:
+  struct DestroyGraph {
+    void operator()(CUgraph graph) const;
+  };
+  using GraphHandle = std::unique_ptr<std::remove_pointer_t<CUgraph>, DestroyGraph>;
+  struct Captured {
+    GraphHandle graph;
+    bool uses_scratch = false;
+  };
+
+  void build();
+  void check(std::span<const Access> accesses, std::span<const StepEdge> edges) const;
+  void add(size_t s, const std::vector<int>& after, CUgraph call);
+  Captured capture(size_t s);
+  void patch(size_t s);
+
+  const CompiledProgram& program_;
+  Memory& memory_;
+  CudaSteps& steps_;
+  ProgramCounters& counters_;
+  Ref<cuda::Stream> capturing_;
+  Scratch scratch_;  // of library calls
+  GraphHandle graph_;
+  CUgraphExec exec_ = nullptr;
+  std::vector<std::vector<CUgraphNode>> nodes_;  // by step; several of a long upload
+  std::vector<size_t> watched_;                  // steps that read values of the host
+};
+
+}  // namespace ostinato

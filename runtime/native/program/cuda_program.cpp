@@ -1,0 +1,65 @@
+#include "program/cuda_program.hpp"
+
+#include <cstdlib>
+#include <string_view>
+
+#include "cuda/context.hpp"
+
+namespace ostinato {
+namespace {
+
+// Steps run one by one, each waited for, so that an error names its step.
+bool is_stepwise() {
+  static const bool asked = [] {
+    const char* given = std::getenv("OSTINATO_GRAPH");
+    return given && std::string_view(given) == "0";
+  }();
+  return asked;
+}
+
+}  // namespace
+
+CudaProgram::CudaProgram(const CompiledProgram& program, Memory& memory, ProgramCounters& counters)
+    : program_(program), memory_(memory), counters_(counters), steps_(program, memory) {}
+
+void CudaProgram::run(double* seconds) {
+  cuda::use_device(program_.device.index);
+  follow_last_run();
+  steps_.run_host();
+  if (seconds || is_stepwise()) return run_steps(seconds);
+  if (!graph_) graph_.emplace(program_, memory_, steps_, counters_);
+  graph_->replay();
+}
+
+// Runs share an arena, so that one on another stream waits for the last.
+void CudaProgram::follow_last_run() {
+  const int device = program_.device.index;
+  if (last_ && last_->handle() == cuda::current_handle(device)) return;
+  Ref<cuda::Stream> now = cuda::current_stream(device);
+  if (last_) {
+    cuda::Event ended(device, false);
+    ended.record(*last_);
+    ended.wait(*now);
+    memory_.record_stream(*now);
+  }
+  last_ = std::move(now);
+}
+
+void CudaProgram::run_steps(double* seconds) {
+  const int device = program_.device.index;
+  const Ref<cuda::Stream> stream = cuda::current_stream(device);
+  cuda::Event before(device, true), after(device, true);
+  for (size_t s = 0; s < program_.steps.size(); ++s) {
+    before.record(*stream);
+    steps_.run(s);
+    after.record(*stream);
+    try {
+      after.synchronize();
+    } catch (const Error& error) {
+      throw Error(error.kind(), std::string(error.what()) + " in " + steps_.described(s));
+    }
+    if (seconds) seconds[s] = before.elapsed(after) * 1e-3;
+  }
+}
+
+}  // namespace ostinato

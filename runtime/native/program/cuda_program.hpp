@@ -1,0 +1,29 @@
+// A compiled Program on a CUDA device: the host's part, then one graph.
+#pragma once
+#include <optional>
+
+#include "program/cuda_graph.hpp"
+
+namespace ostinato {
+
+class CudaProgram {
+ public:
+  CudaProgram(const CompiledProgram& program, Memory& memory, ProgramCounters& counters);
+
+  // Queues one run on the current stream of the device. With `seconds` the steps run one by one,
+  // and what each took is waited for.
+  void run(double* seconds);
+
+ private:
+  void follow_last_run();
+  void run_steps(double* seconds);
+
+  const CompiledProgram& program_;
+  Memory& memory_;
+  ProgramCounters& counters_;
+  CudaSteps steps_;
+  std::optional<CudaGraph> graph_;
+  Ref<cuda::Stream> last_;
+};
+
+}  // namespace ostinato
