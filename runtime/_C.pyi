@@ -521,7 +521,19 @@ class Tensor:
 class CompiledProgram:
     """Kernel launches and op calls over planned memory."""
 
-    def __init__(self, spec: dict[str, Any], object: bytes) -> None: ...
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        object: bytes,
+        device: Any = "cpu",
+        cubins: list[dict[str, Any]] = ...,
+    ) -> None: ...
+    def counters(self) -> dict[str, _int]:
+        """How often: builds of the graph, replays, patches, recaptures, copies of inputs."""
+    def edges(self) -> list[tuple[_int, _int]]:
+        """Pairs of steps, the second of which waits for the first."""
+    def unordered(self, edges: Sequence[tuple[_int, _int]]) -> list[tuple[_int, _int]]:
+        """Pairs of steps that touch the same bytes and that `edges` leave unordered."""
     def run(self, inputs: Sequence[Tensor | None]) -> list[Tensor]:
         """The results, in order."""
     def profile(self, inputs: Sequence[Tensor | None]) -> list[tuple[str, bool, str, float]]:
@@ -599,6 +611,8 @@ class Generator:
 class Tracer:
     """Records what the dispatcher is asked to do."""
 
+    def device(self) -> Any:
+        """Where the region runs."""
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def nodes(
@@ -703,6 +717,9 @@ def cuda_current_device() -> int: ...
 def cuda_set_device(device: Any) -> None: ...
 def cuda_index(device: Any) -> int:
     """The number of a CUDA device given as a number, a text, an object or None."""
+
+def cuda_capability(device: Any) -> int:
+    """The compute capability: 90 is 9.0."""
 
 def cuda_synchronize(device: Any) -> None: ...
 def cuda_reaches(device: int, peer: int) -> bool: ...

@@ -318,9 +318,9 @@ def test_serialised_program() -> None:
     assert spec["format"] == 2
     assert spec["arena"] == arena_bytes(module) == 128
     assert spec["inputs"] == [
-        {"dtype": "float32", "sizes": [4, 6], "strides": [6, 1], "number": False},
-        {"dtype": "float32", "sizes": [5, 6], "strides": [6, 1], "number": False},
-        {"dtype": "float64", "sizes": [], "strides": [], "number": True},
+        {"dtype": "float32", "sizes": [4, 6], "strides": [6, 1], "number": False, "host": False},
+        {"dtype": "float32", "sizes": [5, 6], "strides": [6, 1], "number": False, "host": False},
+        {"dtype": "float64", "sizes": [], "strides": [], "number": True, "host": False},
     ]
     assert [(o["dtype"], o["sizes"], o["writes"], o["input"]) for o in spec["outputs"]] == [
         ("float32", [4, 5], None, None),

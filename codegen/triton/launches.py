@@ -41,7 +41,7 @@ class _Launching:
         for step in self.spec["instructions"]:
             if step["kind"] == "launch":
                 made.append(self._fused(step))
-            elif step["op"] in TEMPLATES:
+            elif step["kind"] == "call" and step["op"] in TEMPLATES and not step["host"]:
                 made += self._template(step)
             else:
                 made.append(step)

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +127,9 @@ def lower(region: Region, dump: Dump | None = None) -> Lowered:
     from ..ir.text import print_module
     from ..passes.pipeline import Options, run_passes
     from ..passes.split import split
-    from ..passes.target import CPU, CUDA
 
     started = time.perf_counter()
-    options = Options(CPU if region.device == "cpu" else CUDA)
+    options = Options(_target(region.device))
     module = to_module(region)
     seconds = {"capture": time.perf_counter() - started}
     if dump is not None:
@@ -172,29 +171,41 @@ def _serialized(
     module: Any, device: str, seconds: dict[str, float]
 ) -> tuple[dict[str, Any], bytes]:
     """A module at stage `planned` as data, and the machine code of its kernels."""
-    from ..codegen.program import serialize
-    from ..ir.dialects.kernel import FuncOp
-
     started = time.perf_counter()
-    spec = serialize(module)
-    wanted = set(spec["kernels"])
-    kernels = [k for k in module.ops if isinstance(k, FuncOp) and k.sym_name.data in wanted]
-    code = _machine_code(kernels, device) if kernels else b""
+    spec, code = _cpu_program(module) if device == "cpu" else _gpu_program(module, device)
     _add_seconds(seconds, {"codegen": time.perf_counter() - started})
     return spec, code
 
 
-def _machine_code(kernels: list[Any], device: str) -> bytes:
+def _cpu_program(module: Any) -> tuple[dict[str, Any], bytes]:
+    from ..codegen.llvm.backend import LLVMBackend
+    from ..codegen.program import serialize
+    from ..ir.dialects.kernel import FuncOp
+
+    spec = serialize(module)
+    wanted = set(spec["kernels"])
+    kernels = [k for k in module.ops if isinstance(k, FuncOp) and k.sym_name.data in wanted]
+    return spec, LLVMBackend().build(kernels).data if kernels else b""
+
+
+def _gpu_program(module: Any, device: str) -> tuple[dict[str, Any], bytes]:
+    from ..codegen.triton.program import gpu_program
+    from ..codegen.triton.templates.call import Settings
+
+    settings = Settings(_C.cuda_capability(device), _C.cuda_float32_precision())
+    spec, code, _ = gpu_program(module, settings)
+    return spec, code
+
+
+def _target(device: str) -> Any:
+    from ..passes.target import CPU, CUDA, Kernels
+
     if device == "cpu":
-        from ..codegen.llvm.backend import LLVMBackend
+        return CPU
+    from ..codegen.triton.templates import TEMPLATES
 
-        return LLVMBackend().build(kernels).data
-    from ..codegen.triton.build import build
-    from ..codegen.triton.container import pack
-    from ..codegen.triton.emit import emit
-
-    capability = _C.cuda_capability(device)
-    return pack(build([emit(k) for k in kernels], capability), f"sm_{capability}")
+    known = {name: Kernels(t.take, t.scratch) for name, t in TEMPLATES.items()}
+    return replace(CUDA, kernels=known)
 
 
 def stages(region: Region) -> dict[str, str]:
@@ -212,7 +223,9 @@ def describe(region: Region) -> str:
     ]
     nodes = [(n.name, n.operands, n.results, n.attrs, n.line, n.no_grad) for n in region.nodes]
     ties = (region.ties.results, region.ties.wanted, region.assigned)
-    place = ("cpu",) if region.device == "cpu" else (_C.cuda_capability(region.device),)
+    place: tuple[Any, ...] = ("cpu",)
+    if region.device != "cpu":
+        place = (_C.cuda_capability(region.device), _C.cuda_float32_precision())
     everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
                   place, region.on_host)  # fmt: skip
     return json.dumps(everything, default=repr)

@@ -39,13 +39,15 @@ Placed placed_from(nb::handle row) {
 }
 
 // Kernels of the CPU are found in the Program's object, those of a GPU among its cubins.
-void find_kernel(CompiledProgram* p, CompiledStep& step, nb::dict numbers) {
+void find_kernel(CompiledProgram* p, CompiledStep& step, nb::handle row, nb::dict numbers) {
   if (p->device.is_cuda()) {
     step.cubin = nb::cast<int>(numbers[step.name.c_str()]);
     return;
   }
   if (!p->object) throw Error(ErrorKind::compile, "a Program launches kernels and has no object");
   step.kernel = reinterpret_cast<CompiledKernel>(p->object->function(step.name));
+  step.extent = nb::cast<int64_t>(row["extent"]);
+  step.grain = nb::cast<int64_t>(row["grain"]);
 }
 
 CompiledStep step_from(CompiledProgram* p, nb::handle row, nb::dict numbers) {
@@ -56,9 +58,7 @@ CompiledStep step_from(CompiledProgram* p, nb::handle row, nb::dict numbers) {
     step.name = nb::cast<std::string>(row["kernel"]);
     step.tensors = nb::cast<std::vector<int>>(row["tensors"]);
     step.writes = nb::cast<int>(row["writes"]);
-    step.extent = nb::cast<int64_t>(row["extent"]);
-    step.grain = nb::cast<int64_t>(row["grain"]);
-    find_kernel(p, step, numbers);
+    find_kernel(p, step, row, numbers);
     return step;
   }
   step.tensors = nb::cast<std::vector<int>>(row["operands"]);

@@ -47,7 +47,8 @@ nb::list values_of(const Tracer& t) {
   return out;
 }
 
-// Whether a tensor on the CPU has a place in a region for another device: numbers and random states.
+// Whether a tensor on the CPU has a place in a region for another device: numbers and random
+// states.
 bool goes_along(const TensorMeta& meta) {
   return meta.sizes.empty() || (meta.dtype == DType::int64_ && meta.sizes == Sizes{2});
 }
@@ -61,9 +62,9 @@ nb::object device_of_region(const Tracer& t) {
   for (const TraceValue& v : t.values()) {
     const Device d = v.meta.device;
     if (d == found || (d.is_cpu() && goes_along(v.meta))) continue;
-    throw Error(ErrorKind::capture,
-                "capture: tensors of one region lie on " + show(found) + " and " + show(d) +
-                    "; move them to one device, or compile two functions");
+    throw Error(ErrorKind::capture, "capture: tensors of one region lie on " + show(found) +
+                                        " and " + show(d) +
+                                        "; move them to one device, or compile two functions");
   }
   PyObject* made = device_object(found);
   if (made == nullptr) throw nb::python_error();

@@ -1,0 +1,127 @@
+"""The order that steps of a Program keep when independent ones run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any
+
+import networkx as nx
+import pytest
+
+import ostinato as ot
+import ostinato.nn.functional as F
+from ostinato import nn, optim
+from ostinato.ir.dtypes import BY_NAME
+
+
+def mlp_step() -> tuple[Any, list[Any]]:
+    """A whole training step."""
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    opt = optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step(x: Any, y: Any) -> Any:
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        return loss.detach()
+
+    return step, [ot.ones(4, 6), ot.zeros(4, dtype=ot.int64)]
+
+
+def branches() -> tuple[Any, list[Any]]:
+    """Two chains of products that have nothing in common but what they start from and end in."""
+
+    def fn(x: Any, a: Any, b: Any) -> Any:
+        left, right = x @ a, x @ b
+        for _ in range(3):
+            left, right = left @ a, right @ b
+        return left + right
+
+    return fn, [ot.ones(4, 4), ot.ones(4, 4), ot.ones(4, 4)]
+
+
+def in_place() -> tuple[Any, list[Any]]:
+    """A buffer that is read, then changed."""
+    state = ot.ones(5, 5)
+
+    def fn(x: Any) -> Any:
+        y = state @ x
+        state.add_(x.sum(0))
+        return y
+
+    return fn, [ot.ones(5, 5)]
+
+
+CASES: dict[str, Callable[[], tuple[Any, list[Any]]]] = {
+    "training step": mlp_step, "branches": branches, "in place": in_place,
+}  # fmt: skip
+
+
+def compiled(name: str) -> tuple[Any, dict[str, Any]]:
+    """The Program of a case, and its specification."""
+    fn, inputs = CASES[name]()
+    step = ot.compile(fn)
+    step(*inputs)
+    (variants,) = step.variants.values()
+    return variants[0].built.program, variants[0].built.spec
+
+
+def touched(spec: dict[str, Any], step: dict[str, Any]) -> Iterator[tuple[Any, int, int, bool]]:
+    """(memory, first byte, last byte, whether it is written) for each tensor of a step."""
+    if step["kind"] == "launch":
+        reads = len(step["tensors"]) - step["writes"]
+        used = [(t, i >= reads) for i, t in enumerate(step["tensors"])]
+    else:
+        used = [(t, False) for t in step["operands"]]
+        used += [(t, True) for t in (*step["results"], *step["scratch"])]
+    for number, writes in used:
+        if number < 0 or spec["tensors"][number]["space"] == "constant":
+            continue
+        t = spec["tensors"][number]
+        item = BY_NAME[t["dtype"]].itemsize
+        ends = [s * (n - 1) for s, n in zip(t["strides"], t["sizes"], strict=True)]
+        low = t["start"] + sum(e for e in ends if e < 0)
+        high = t["start"] + sum(e for e in ends if e > 0) + 1
+        yield (t["space"], t["index"]), t["offset"] + low * item, t["offset"] + high * item, writes
+
+
+def conflicts(spec: dict[str, Any]) -> set[tuple[int, int]]:
+    """Pairs of steps that meet in some byte, one of them writing, by comparing all with all."""
+    everything = [
+        (i, *t) for i, step in enumerate(spec["instructions"]) for t in touched(spec, step)
+    ]
+    return {
+        (a[0], b[0])
+        for a, b in combinations(everything, 2)
+        if a[0] != b[0] and a[1] == b[1] and a[2] < b[3] and b[2] < a[3] and (a[4] or b[4])
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_edges_are_the_fewest_that_order_what_meets(name: str) -> None:
+    program, spec = compiled(name)
+    wanted = nx.DiGraph(list(conflicts(spec)))
+    assert set(program.edges()) == set(nx.transitive_reduction(wanted).edges)
+    assert program.unordered(program.edges()) == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_missing_edge_is_reported(name: str) -> None:
+    program, _ = compiled(name)
+    edges = program.edges()
+    assert edges
+    for missing in edges:
+        assert missing in program.unordered([e for e in edges if e != missing])
+
+
+def test_branches_are_not_ordered() -> None:
+    program, spec = compiled("branches")
+    order = nx.transitive_closure(nx.DiGraph(program.edges()))
+    free = [
+        (a, b)
+        for a, b in combinations(range(len(spec["instructions"])), 2)
+        if not order.has_edge(a, b) and not order.has_edge(b, a)
+    ]
+    assert free
