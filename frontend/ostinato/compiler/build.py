@@ -192,8 +192,8 @@ def _gpu_program(module: Any, device: str) -> tuple[dict[str, Any], bytes]:
     from ..codegen.triton.program import gpu_program
     from ..codegen.triton.templates.call import Settings
 
-    settings = Settings(_C.cuda_capability(device), _C.cuda_float32_precision())
-    spec, code, _ = gpu_program(module, settings)
+    precision = "tf32" if _C.float32_matmul_precision() else "ieee"
+    spec, code, _ = gpu_program(module, Settings(_C.cuda_capability(device), precision))
     return spec, code
 
 
@@ -225,7 +225,7 @@ def describe(region: Region) -> str:
     ties = (region.ties.results, region.ties.wanted, region.assigned)
     place: tuple[Any, ...] = ("cpu",)
     if region.device != "cpu":
-        place = (_C.cuda_capability(region.device), _C.cuda_float32_precision())
+        place = (_C.cuda_capability(region.device), _C.float32_matmul_precision())
     everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
                   place, region.on_host)  # fmt: skip
     return json.dumps(everything, default=repr)
