@@ -48,32 +48,31 @@ class _Batching:
         self.main = main_of(module)
         self.ops = list(self.main.body.block.ops)
         self.kernels = {k.sym_name.data: k for k in module.ops if isinstance(k, FuncOp)}
-        self.late: set[Operation] = set()
-        self.depths: dict[Operation, int] = {}
+        self.heights: dict[Operation, int] = {}
         self.names: dict[str, int] = {}
 
     def run(self) -> None:
         self._find_late()
         groups: dict[Hashable, list[LaunchOp]] = {}
         for op in self.ops:
-            if isinstance(op, LaunchOp) and op in self.late:
-                sources = [v.owner for v in op.arguments if isinstance(v.owner, LaunchOp)]
-                depth = 1 + max((self.depths.get(s, 0) for s in sources), default=0)
-                self.depths[op] = depth
-                key = depth, structure_of(self.kernels[op.kernel_name])
+            if isinstance(op, LaunchOp) and op in self.heights:
+                key = self.heights[op], structure_of(self.kernels[op.kernel_name])
                 groups.setdefault(key, []).append(op)
         batches = [part for g in groups.values() for part in self._parts(g) if len(part) > 1]
         if batches:
             self._rebuild(batches)
 
     def _find_late(self) -> None:
-        """Launches that no call waits for, nor any launch that stays where it is."""
+        """Finds launches that no call waits for, nor any launch that stays where it is, and the
+        most launches on a way from each to a result: those of one height do not need each other."""
         for op in reversed(self.ops):
             if isinstance(op, (LaunchOp, ViewOp)):
                 users = [use.operation for r in op.results for use in r.uses]
-                waited = all(isinstance(u, ReturnOp) or u in self.late for u in users)
+                users = [u for u in users if not isinstance(u, ReturnOp)]
+                waited = all(u in self.heights for u in users)
                 if waited and not (isinstance(op, LaunchOp) and self._is_large(op)):
-                    self.late.add(op)
+                    above = max((self.heights[u] for u in users), default=0)
+                    self.heights[op] = above + isinstance(op, LaunchOp)
 
     def _is_large(self, op: LaunchOp) -> bool:
         made = [v for v in op.arguments if not isinstance(v, BlockArgument)]
@@ -161,9 +160,15 @@ def _ordered(units: Sequence[_Unit]) -> Iterator[_Unit]:
                 heapq.heappush(ready, (f.position, id(f), f))
 
 
+_VECTOR = 16
+
+
 def structure_of(kernel: FuncOp) -> Hashable:
-    """Equal for kernels of the same ops, whatever their sizes."""
+    """Equal for kernels of the same ops, whatever their sizes. Those whose flat axis is no whole
+    number of vectors are kept apart: with one of them no member could use wide accesses."""
+    flat = kernel.vector is not None
+    whole = flat and kernel.extent.value.data % _VECTOR == 0
     return (
-        tuple(b.type for b in kernel.buffers), kernel.vector is not None,
+        tuple(b.type for b in kernel.buffers), flat, whole,
         tuple((op.name, tuple(r.type for r in op.results)) for op in kernel.walk()),
     )  # fmt: skip

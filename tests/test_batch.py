@@ -156,3 +156,12 @@ def test_a_plan_in_which_kernels_of_a_batch_meet_is_found() -> None:
     with pytest.raises(IRError, match="overlap"):
         check_plan(before, g.module)
     assert np.all(np.isfinite(g.run()[0]))
+
+
+def test_sizes_that_are_no_whole_vectors_do_not_slow_down_the_others() -> None:
+    sizes = (16, 10, 32, 11)
+    parameters = [floats(n, seed=n) for n in sizes]
+    g = batched(prepared(graph(lambda *x: [op("exp", p) for p in x], *parameters)))
+    kernels = {k.sym_name.data: k for k in g.module.ops if isinstance(k, FuncOp)}
+    found = [[kernels[m.kernel].extent.value.data for m in b.members] for b in batches(g)]
+    assert sorted(map(sorted, found)) == [[10, 11], [16, 32]]

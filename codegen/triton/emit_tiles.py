@@ -62,13 +62,14 @@ class Tile:
     steps: int = 1
 
 
-def tile_of(func: FuncOp, tuning: Tuning | None = None) -> Tile:
-    """The tile for a kernel."""
+def tile_of(func: FuncOp, tuning: Tuning | None = None, total: int | None = None) -> Tile:
+    """The tile for a kernel; `total` is the length of all flat axes that are done by it at once,
+    where there are several."""
     given = tuning or Tuning()
     extent = func.extent.value.data
     streamed = streams_of(func, LONGEST)
     if func.vector is not None:
-        return _flat(func, extent, streamed, given)
+        return _flat(func, extent, streamed, given, total or extent)
     counts = {op.trip_count for op in loops_of(func) if op.vector is not None}
     passes = [op for op in loops_of(func) if op.vector is not None]
     longest = LONGEST if len(passes) > 1 or isinstance(passes[0], ReduceOp) else _ONE_PASS
@@ -87,7 +88,8 @@ def tile_of(func: FuncOp, tuning: Tuning | None = None) -> Tile:
     return Tile(rows, blocks, warps, -(-extent // rows))
 
 
-def _flat(func: FuncOp, extent: int, streamed: frozenset[Loop], given: Tuning) -> Tile:
+def _flat(func: FuncOp, extent: int, streamed: frozenset[Loop], given: Tuning,
+          total: int) -> Tile:  # fmt: skip
     """The parallel axis is the vector axis: programs take blocks of it."""
     if streamed:
         longest = max(op.trip_count for op in streamed)
@@ -101,7 +103,7 @@ def _flat(func: FuncOp, extent: int, streamed: frozenset[Loop], given: Tuning) -
     steps = _STEPS if not given.block and uniform_ops(func) > _WORTH_STEPS else 1
     per_thread = _PER_THREAD if len(func.buffers) <= 8 or steps > 1 else 4
     block = 32 * per_thread
-    while block < 128 * per_thread and extent >= 2 * block * steps * PROGRAMS:
+    while block < 128 * per_thread and total >= 2 * block * steps * PROGRAMS:
         block *= 2
     block = given.block or min(block, power_above(extent))
     steps = 1 if extent <= block else steps
