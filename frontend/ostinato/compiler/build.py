@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ..codegen import cache
-from ..ir.errors import CompileError
 from ..runtime import _C
 from .region import Region, to_module
 
@@ -48,7 +47,6 @@ Dump = Callable[[str, str], object]
 def build(region: Region, name: str) -> Built:
     """Compile `region`, or load it from the cache where the same was compiled before."""
     started = time.perf_counter()
-    _check_devices(region, name)
     key = cache.key_of(describe(region))
     dumping = os.environ.get(DUMP)
     if not dumping and (found := _load(key, region, name)) is not None:
@@ -64,16 +62,6 @@ def build(region: Region, name: str) -> Built:
     built = _built(region, name, [spec for spec, _ in lowered.programs], programs)
     built.seconds, built.dumps = lowered.seconds, dumps
     return built
-
-
-def _check_devices(region: Region, name: str) -> None:
-    """CompileError for a region with tensors on a GPU, which Programs do not run on yet."""
-    for tensor in (region.values[v][4] for v in region.inputs):
-        if tensor.is_cuda:
-            raise CompileError(
-                f"compile: a tensor of {name} lies on {tensor.device}; compiled regions run on the "
-                "CPU so far: call the function without compile, or move its tensors to 'cpu'"
-            )
 
 
 def _entries(key: str, region: Region) -> list[str]:
