@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from fusion_cases import SMALL, TARGETS, floats, op, prepared, random_region, transformer_step
 from graph_cases import Graph, random_graph
-from kernel_cases import CASES, Case, bf16, compute, f32, f64, start
+from kernel_cases import CASES
+from kernel_table import Case, bf16, compute, f32, f64, start
 from ostinato.codegen.triton.emit import emit
 from ostinato.codegen.triton.emit_batch import emit_batch
 from ostinato.codegen.triton.emit_tiles import Tuning
