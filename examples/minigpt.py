@@ -69,7 +69,7 @@ class Run:
         console.print(f"checkpoint   {path}")
 
     @classmethod
-    def load(cls, path: Path, device: str) -> Run:
+    def load(cls, path: Path, device: str = "cpu") -> Run:
         """The run of a checkpoint, on `device`."""
         if not path.exists():
             raise click.ClickException(f"{path} is not there; train first, or name another --out")

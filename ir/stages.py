@@ -126,8 +126,9 @@ def _differentiated(op: Operation, claims: frozenset[str]) -> str | None:
 
 
 def _decomposed(op: Operation, claims: frozenset[str]) -> str | None:
-    composite = isinstance(op, TableOp) and op.SCHEMA.kind == "composite"
-    if composite and not op.SCHEMA.elementwise and op.SCHEMA.name not in claims:
+    schema = op.SCHEMA if isinstance(op, TableOp) else None
+    composite = schema is not None and schema.kind == "composite" and not schema.elementwise
+    if composite and schema.name not in claims:
         return f"{op.name} is a composite that nothing claims; run the pass 'decompose'"
     return _differentiated(op, claims)
 

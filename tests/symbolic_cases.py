@@ -62,7 +62,7 @@ def gradients_by_symbols(
             values[symbol] = array
             sizes.update(zip(symbol.shape, array.shape, strict=True))
     for p in case.op.attrs:
-        sizes.update(_attribute_sizes(call.attrs[p.name], case.attrs[p.name]))
+        sizes.update(_attribute_sizes(call.applied.attrs[p.name], case.attrs[p.name]))
     with building(trace):
         seeds = [
             None if g is None else trace.value(r) for g, r in zip(given, call.results, strict=True)

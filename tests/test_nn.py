@@ -345,7 +345,7 @@ ATTENTION_REFUSED = [
 def test_attention_refuses_shapes_that_do_not_fit(
     q: Any, k: Any, v: Any, mask: Any, text: str
 ) -> None:
-    given = [None if shape is None else ot.zeros(shape) for shape in (q, k, v, mask)]
+    given: list[Any] = [None if s is None else ot.zeros(s) for s in (q, k, v, mask)]
     with pytest.raises(ot.ShapeError) as refusal:
         F.scaled_dot_product_attention(*given)
     assert str(refusal.value) == f"scaled_dot_product_attention: {text}"

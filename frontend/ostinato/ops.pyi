@@ -4,6 +4,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
+from .device import device
 from .ir.dtypes import DType
 from .ir.op import Op
 from .runtime._C import Generator, Tensor

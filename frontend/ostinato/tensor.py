@@ -150,14 +150,15 @@ def to(
             non_blocking = a
         else:
             device = a
-    changes = dtype is not None and dtype is not self.dtype
+    wanted = self.dtype if dtype is None else dtype
+    changes = wanted is not self.dtype
     if device is None or (there := _C.device_of(device)) is self.device:
-        return functions.to(self, dtype) if changes else self
+        return functions.to(self, wanted) if changes else self
     # The smaller of the two forms travels.
-    first = changes and dtype.itemsize <= self.dtype.itemsize
-    source = functions.to(self, dtype) if first else self
+    first = changes and wanted.itemsize <= self.dtype.itemsize
+    source = functions.to(self, wanted) if first else self
     moved = functions.to_device(source, there, self.device, non_blocking)
-    return functions.to(moved, dtype) if changes and not first else moved
+    return functions.to(moved, wanted) if changes and not first else moved
 
 
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Any:

@@ -1,6 +1,6 @@
 """The time of one call on 8-element tensors, which is the host's, beside PyTorch's.
 
-On a GPU both are counted above the time of a bare kernel launch, which no library goes below.
+On a GPU the times hold that of a kernel launch, which no library goes below.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -43,10 +43,8 @@ def names(library: Any) -> dict[str, Any]:
     return {"x": x, "y": y, "z": z, "p": p, "a": library.ones(8, 8), "b": library.ones(8, 8)}
 
 
-def on_gpu(rounds: int) -> tuple[dict[str, dict[str, float]], float]:
-    """The same for calls on a GPU, and the seconds of a bare launch."""
-    from ostinato.runtime import _C
-
+def on_gpu(rounds: int) -> dict[str, dict[str, float]]:
+    """The same for calls on a GPU."""
     x, y, a = torch.ones(8, device="cuda"), torch.ones(8, device="cuda"), torch.ones(8, 8).cuda()
     theirs = {"x": x, "y": y, "a": a, "b": a}
     ours = {name: ot.ones(t.shape, device="cuda") for name, t in theirs.items()}
@@ -54,7 +52,6 @@ def on_gpu(rounds: int) -> tuple[dict[str, dict[str, float]], float]:
         "ostinato": (ours, ot.cuda.synchronize), "torch": (theirs, torch.cuda.synchronize),
     }  # fmt: skip
     times = {call: {side: list[float]() for side in sides} for call in GPU_CALLS}
-    bare: list[float] = []
     for _ in range(rounds):
         for call, statement in GPU_CALLS.items():
             for side, (scope, wait) in sides.items():
@@ -63,10 +60,7 @@ def on_gpu(rounds: int) -> tuple[dict[str, dict[str, float]], float]:
                 wait()
                 times[call][side].append(timer.timeit(LAUNCHES) / LAUNCHES)
                 wait()
-        bare.append(_C.cuda_launch_seconds(LAUNCHES))
-    return {c: {s: median(t) for s, t in by_side.items()} for c, by_side in times.items()}, median(
-        bare
-    )
+    return {c: {s: median(t) for s, t in by_side.items()} for c, by_side in times.items()}
 
 
 def measured(rounds: int, calls: int) -> dict[str, dict[str, float]]:
@@ -88,13 +82,8 @@ def measured(rounds: int, calls: int) -> dict[str, dict[str, float]]:
 @click.option("--calls", default=5000, show_default=True)
 def main(device: str, rounds: int, calls: int, **given: Any) -> None:
     use_threads()
-    figures, bare = on_gpu(rounds) if device == "cuda" else (measured(rounds, calls), 0.0)
-    # A view launches nothing, so nothing is taken off.
-    floor = {call: 0.0 if call == "view" else bare for call in figures}
-    ratios = {
-        call: (t["ostinato"] - floor[call]) / (t["torch"] - floor[call])
-        for call, t in figures.items()
-    }
+    figures = on_gpu(rounds) if device == "cuda" else measured(rounds, calls)
+    ratios = {call: t["ostinato"] / t["torch"] for call, t in figures.items()}
     rows = [
         [call, f"{t['ostinato'] * 1e6:.3f}", f"{t['torch'] * 1e6:.3f}", f"{ratios[call]:.2f}"]
         for call, t in figures.items()
@@ -102,8 +91,7 @@ def main(device: str, rounds: int, calls: int, **given: Any) -> None:
     limit = GPU_LIMIT if device == "cuda" else LIMIT
     bars = [Bar(call, ratio, limit) for call, ratio in ratios.items()]
     columns = ["call", "ostinato, µs", "torch, µs", "ratio"]
-    title = f"host time of one call on {device}, bare launch {bare * 1e6:.2f} µs"
-    report(title, columns, rows, bars, figures, **given)
+    report(f"host time of one call on {device}", columns, rows, bars, figures, **given)
 
 
 if __name__ == "__main__":

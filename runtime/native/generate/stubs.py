@@ -150,7 +150,7 @@ def ops_stub() -> str:
     imports = (
         "from collections.abc import Callable, Sequence\n"
         "from typing import Any, Literal, overload\n\n"
-        "from .ir.dtypes import DType\nfrom .ir.op import Op\n"
+        "from .device import device\nfrom .ir.dtypes import DType\nfrom .ir.op import Op\n"
         "from .runtime._C import Generator, Tensor\n"
     )
     return (
