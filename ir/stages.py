@@ -127,10 +127,9 @@ def _differentiated(op: Operation, claims: frozenset[str]) -> str | None:
 
 def _decomposed(op: Operation, claims: frozenset[str]) -> str | None:
     schema = op.SCHEMA if isinstance(op, TableOp) else None
-    composite = schema is not None and schema.kind == "composite" and not schema.elementwise
-    if composite and schema.name not in claims:
-        return f"{op.name} is a composite that nothing claims; run the pass 'decompose'"
-    return _differentiated(op, claims)
+    if schema is None or schema.kind != "composite" or schema.elementwise or schema.name in claims:
+        return _differentiated(op, claims)
+    return f"{op.name} is a composite that nothing claims; run the pass 'decompose'"
 
 
 def _simplified(op: Operation, claims: frozenset[str]) -> str | None:
