@@ -103,6 +103,6 @@ CUDA = Target(
     lanes=8,
     tiles=True,
     programs=264,
-    most_batched=2000,
+    most_batched=480,  # pointers: more than 4 KB of parameters are another ABI
 )
 """An H100 or H200: 3.3 TB/s, about 50 TFLOP/s in float32, 132 multiprocessors."""
