@@ -61,6 +61,13 @@ CALLS: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
     "cumsum of columns": ("cumsum", [floats(300, 70), 0], {}),
     "embedding gradient": ("index_select_backward", [floats(N, 24), ints(3000, N)],
                            {"dim": 0, "size": (3000, 24)}),
+    **{
+        f"gradient of {rows} rows of {inner}": (
+            "index_select_backward", [np.round(floats(N, inner) * 8), ints(rows, N)],
+            {"dim": 0, "size": (rows, inner)},
+        )
+        for rows, inner in ((1, 8), (3, 5), (40, 132))
+    },
     "index_add": ("index_add", [floats(4, 300, 3), 1, ints(300, N), floats(4, N, 3)], {}),
     "scatter_add": ("scatter_add", [floats(70, 400), 1, ints(400, 60, 50), floats(60, 50)], {}),
     "gather": ("gather", [floats(70, 400), 1, ints(400, 60, 50)], {}),

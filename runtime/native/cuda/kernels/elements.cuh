@@ -19,9 +19,21 @@ inline constexpr DType dtype_of = std::is_same_v<T, bool>      ? DType::bool_
                                   : std::is_same_v<T, int16_t> ? DType::int16_
                                                                : DType::uint8_;
 
-__device__ __forceinline__ int64_t item_of(DType dtype) {
-  return static_cast<int64_t>(size_of(dtype));
+// size_of without its table, which a thread would write to its stack first: the logarithms of the
+// sizes are the digits of a number.
+constexpr uint32_t log_item_of(DType dtype) {
+  return static_cast<uint32_t>(uint64_t{0x3211321000} >> 4 * static_cast<int>(dtype)) & 3;
 }
+constexpr bool has_all_sizes() {
+  bool same = true;
+  for (int t = 0; t <= static_cast<int>(DType::float64_); ++t) {
+    same &= size_t{1} << log_item_of(static_cast<DType>(t)) == size_of(static_cast<DType>(t));
+  }
+  return same;
+}
+static_assert(has_all_sizes());
+
+__device__ __forceinline__ int64_t item_of(DType dtype) { return int64_t{1} << log_item_of(dtype); }
 
 // As the converters of cpu/simd/convert.cpp.
 template <class To, class From>

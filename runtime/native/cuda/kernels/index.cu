@@ -50,27 +50,6 @@ __device__ __forceinline__ void gather(const GatherParams& p) {
   });
 }
 
-// The first of equal places adds all that belong there.
-template <class T>
-__device__ __forceinline__ void add_sorted(const AddParams& p) {
-  using Sum = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
-  const int64_t from_item = item_of(p.from_dtype);
-  for_each(p.count, [&](uint32_t i) {
-    const uint32_t at = i % p.inner, k = i / p.inner % p.m, outer = i / p.inner / p.m;
-    const uint32_t place = p.places[k];
-    if (place >= p.n || (k > 0 && p.places[k - 1] == place)) return;
-    const size_t to_at = (static_cast<size_t>(outer) * p.n + place) * p.inner + at;
-    char* to = p.to + to_at * item_of(p.to_dtype);
-    const char* from = p.from + (static_cast<size_t>(outer) * p.m * p.inner + at) * from_item;
-    Sum sum = static_cast<Sum>(load<T>(to, p.to_dtype));
-    for (uint32_t next = k; next < p.m && p.places[next] == place; ++next) {
-      const size_t offset = static_cast<size_t>(p.numbers[next]) * p.inner;
-      sum += static_cast<Sum>(load<T>(from + offset * from_item, p.from_dtype));
-    }
-    store(to, p.to_dtype, static_cast<T>(sum));
-  });
-}
-
 }  // namespace
 
 #define OSTINATO_MOVES(SIZE, TYPE)                                              \
@@ -81,12 +60,6 @@ OSTINATO_MOVES(2, uint16_t)
 OSTINATO_MOVES(4, uint32_t)
 OSTINATO_MOVES(8, uint64_t)
 OSTINATO_MOVES(16, Word16)
-
-#define OSTINATO_ADDS(NAME, TYPE) \
-  OSTINATO_GLOBAL(add_sorted_##NAME, AddParams) { add_sorted<TYPE>(p); }
-OSTINATO_ADDS(float32, float)
-OSTINATO_ADDS(float64, double)
-OSTINATO_ADDS(int64, int64_t)
 
 OSTINATO_GLOBAL(find_places, PlacesParams) {
   for_each(p.count, [&](uint32_t i) {

@@ -46,15 +46,25 @@ struct PlacesParams {
   IndexCheck check;
 };
 
+inline constexpr uint32_t kAddChunk = 16;    // sorted places that a thread adds up
+inline constexpr uint32_t kAddColumns = 32;  // of a block that joins chunks
+inline constexpr uint32_t kAddRows = kThreads / kAddColumns;
+
 // Elements `numbers` of `from`, (outer, m, inner), are added to y (outer, n, inner) at the places
-// that are sorted, equal ones in the order of their elements.
+// that are sorted, equal ones in the order of their elements. A run of equal places that is cut by
+// the ends of chunks leaves a sum in each chunk: in `tails` where it begins, in `heads` where it
+// came from the chunk before; both are (outer, chunks, inner) of the type that is summed in.
+// Where `is_vectorised`, kVector elements of `inner` go together.
 struct AddParams {
   const uint32_t* places;
   const uint32_t* numbers;
   const char* from;
   char* to;
+  char* heads;
+  char* tails;
   DType from_dtype, to_dtype;
-  uint32_t count, m, n, inner;
+  bool is_vectorised;
+  uint32_t outer, chunks, m, n, inner;
 };
 
 }  // namespace ostinato::cuda

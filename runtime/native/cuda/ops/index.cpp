@@ -20,9 +20,12 @@ KernelName selects[] = {{"index", "index_select_1"},
                         {"index", "index_select_16"}};
 KernelName gathers[] = {
     {"index", "gather_1"}, {"index", "gather_2"}, {"index", "gather_4"}, {"index", "gather_8"}};
-KernelName adds[] = {{"index", "add_sorted_float32"},
-                     {"index", "add_sorted_float64"},
-                     {"index", "add_sorted_int64"}};
+KernelName chunk_adds[] = {{"index_add", "add_chunks_float32"},
+                           {"index_add", "add_chunks_float64"},
+                           {"index_add", "add_chunks_int64"}};
+KernelName chunk_joins[] = {{"index_add", "join_chunks_float32"},
+                            {"index_add", "join_chunks_float64"},
+                            {"index_add", "join_chunks_int64"}};
 KernelName find_places_kernel{"index", "find_places"};
 
 // A contiguous tensor as (outer, n, inner) around one axis.
@@ -116,22 +119,46 @@ int bits_for(int64_t places) {
   return bits;
 }
 
+// Whether rows of `inner` elements of `t` move in vectors, where they are summed in `compute`.
+bool has_vectors(const Tensor& t, int64_t inner, DType compute) {
+  const uint64_t item = size_of(t.dtype());
+  const bool known =
+      t.dtype() == compute || (compute == DType::float32_ && is_float(t.dtype()) && item == 2);
+  const uint64_t together = std::min<uint64_t>(16, item * kVector);
+  return known && inner % kVector == 0 && reinterpret_cast<uint64_t>(t.bytes()) % together == 0;
+}
+
 // Adds `source` (outer, m, inner) to dense y (outer, n, inner) at m places, one for each row.
 void add_at(const Tensor& places, const Around& at, const Tensor& source, const Tensor& y) {
   const Sorted sorted = sort(places, bits_for(at.n));
   const Tensor dense = contiguous(source);
-  const int device = y.device().index;
+  constexpr DType kComputes[] = {DType::float32_, DType::float64_, DType::int64_};
+  const int kind = kind_of(y.dtype()), device = y.device().index;
+  const DType compute = kComputes[kind];
+  const int64_t chunks = (places.numel() + kAddChunk - 1) / kAddChunk;
+  const Tensor sums = empty({2, at.outer * chunks * at.inner}, compute, y.device());
+  const bool is_vectorised =
+      has_vectors(dense, at.inner, compute) && has_vectors(y, at.inner, compute);
   const AddParams p{reinterpret_cast<const uint32_t*>(sorted.keys.bytes()),
                     reinterpret_cast<const uint32_t*>(sorted.numbers.bytes()),
                     memory_of(dense),
                     memory_of(y),
+                    memory_of(sums),
+                    memory_of(sums) + sums.numel() / 2 * static_cast<int64_t>(size_of(compute)),
                     dense.dtype(),
                     y.dtype(),
-                    static_cast<uint32_t>(dense.numel()),
+                    is_vectorised,
+                    static_cast<uint32_t>(at.outer),
+                    static_cast<uint32_t>(chunks),
                     static_cast<uint32_t>(places.numel()),
                     static_cast<uint32_t>(at.n),
                     static_cast<uint32_t>(at.inner)};
-  launch(adds[kind_of(y.dtype())], device, grid_for(p.count, device), kThreads, 0, p);
+  const int64_t threads = at.outer * chunks * at.inner / (is_vectorised ? kVector : 1);
+  launch(chunk_adds[kind], device, grid_for(threads, device), kThreads, 0, p);
+  void* arguments[] = {const_cast<AddParams*>(&p)};
+  const int64_t across = (threads + kAddColumns - 1) / kAddColumns;
+  launch(chunk_joins[kind].on(device), device, {static_cast<uint32_t>(across)},
+         {kAddColumns, kAddRows}, 0, arguments);
 }
 
 // The place of each element of the index: where the other axes put it, and `step` times the index
