@@ -70,6 +70,11 @@ def derivation_key(description: str) -> str:
     return hashlib.sha256(f"{_sources('ir')}\n{description}".encode()).hexdigest()
 
 
+def measurement_key(description: str) -> str:
+    """The name of the entry for what was measured; no source of ours decides it."""
+    return hashlib.sha256(f"measured\n{description}".encode()).hexdigest()
+
+
 def load(key: str) -> tuple[dict[str, Any], bytes] | None:
     """The Program of an entry and its machine code; None where there is none or it is damaged."""
     folder = directory()

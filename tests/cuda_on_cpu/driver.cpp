@@ -9,6 +9,7 @@
 #include <string>
 
 #include "block.hpp"
+#include "clock.hpp"
 
 namespace {
 
@@ -178,15 +179,22 @@ CUresult cuStreamIsCapturing(CUstream, CUstreamCaptureStatus* status) {
   return CUDA_SUCCESS;
 }
 CUresult cuEventCreate(CUevent* made, unsigned) {
-  *made = some_handle<CUevent>();
+  *made = reinterpret_cast<CUevent>(new double(0));
   return CUDA_SUCCESS;
 }
-CUresult cuEventDestroy(CUevent) { return CUDA_SUCCESS; }
-CUresult cuEventRecord(CUevent, CUstream) { return CUDA_SUCCESS; }
+CUresult cuEventDestroy(CUevent e) {
+  delete reinterpret_cast<double*>(e);
+  return CUDA_SUCCESS;
+}
+CUresult cuEventRecord(CUevent e, CUstream) {
+  *reinterpret_cast<double*>(e) = milliseconds_worked;
+  return CUDA_SUCCESS;
+}
 CUresult cuEventQuery(CUevent) { return CUDA_SUCCESS; }
 CUresult cuEventSynchronize(CUevent) { return CUDA_SUCCESS; }
-CUresult cuEventElapsedTime(float* milliseconds, CUevent, CUevent) {
-  *milliseconds = 0;
+CUresult cuEventElapsedTime(float* milliseconds, CUevent first, CUevent last) {
+  const auto at = [](CUevent e) { return *reinterpret_cast<double*>(e); };
+  *milliseconds = static_cast<float>(at(last) - at(first));
   return CUDA_SUCCESS;
 }
 

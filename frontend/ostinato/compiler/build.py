@@ -88,11 +88,14 @@ def _load(key: str, region: Region, name: str) -> Built | None:
 
 
 def _program(spec: dict[str, Any], code: bytes, device: str) -> Any:
-    if device == "cpu" or not code:
+    if device == "cpu":
         return _C.CompiledProgram(spec, code, device)
+    from ..codegen.products import choose_products
     from ..codegen.triton.container import records
 
-    return _C.CompiledProgram(spec, code, device, records(code))
+    program = _C.CompiledProgram(spec, code, device, records(code) if code else [])
+    choose_products(program, device)
+    return program
 
 
 def _built(region: Region, name: str, specs: list[dict[str, Any]], programs: list[Any]) -> Built:

@@ -7,9 +7,12 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstring>
+
 #include "autograd/region.hpp"
 #include "bindings/spec.hpp"
 #include "program/cuda_graph.hpp"
+#include "program/products.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -145,6 +148,39 @@ void bind_region(nb::module_& m) {
           "inputs"_a, "The results, in order, tied to the tape.");
 }
 
+// Keeps choices through two Python functions; a choice is (bytes, workspace, seconds, seconds of
+// the library's first proposal).
+class PythonKeeper : public cuda::blas::ChoiceKeeper {
+ public:
+  PythonKeeper(nb::object recall, nb::object keep)
+      : recall_(std::move(recall)), keep_(std::move(keep)) {}
+
+  bool recall(const std::string& product, cuda::blas::Choice& found) override {
+    const nb::object kept = recall_(product);
+    if (kept.is_none()) return false;
+    const auto algorithm = nb::cast<nb::bytes>(kept[0]);
+    if (algorithm.size() != sizeof found.algorithm) return false;
+    std::memcpy(&found.algorithm, algorithm.c_str(), sizeof found.algorithm);
+    found.workspace = nb::cast<size_t>(kept[1]);
+    found.seconds = nb::cast<double>(kept[2]);
+    found.first_seconds = nb::cast<double>(kept[3]);
+    return true;
+  }
+
+  void keep(const std::string& product, const cuda::blas::Choice& made) override {
+    const nb::bytes algorithm(&made.algorithm, sizeof made.algorithm);
+    keep_(product, nb::make_tuple(algorithm, made.workspace, made.seconds, made.first_seconds));
+  }
+
+ private:
+  nb::object recall_, keep_;
+};
+
+void choose_products_of(const CompiledProgram& p, nb::object recall, nb::object keep) {
+  PythonKeeper keeper(std::move(recall), std::move(keep));
+  choose_products(p, keeper);
+}
+
 nb::dict counters_of(const CompiledProgram& p) {
   const ProgramCounters c = p.counters();
   nb::dict out;
@@ -196,6 +232,8 @@ void bind_compiled(nb::module_& m) {
            "Runs once: (name, is a kernel, source line, seconds) of each step.")
       .def("counters", &counters_of,
            "How often: builds of the graph, replays, patches, recaptures, copies of inputs.")
+      .def("choose_products", &choose_products_of, "recall"_a, "keep"_a,
+           "Measures which algorithm each matrix product is to run by, unless `recall` knows.")
       .def("edges", &edges_of, "Pairs of steps, the second of which waits for the first.")
       .def("unordered", &unordered_of, "edges"_a,
            "Pairs of steps that touch the same bytes and that `edges` leave unordered.")

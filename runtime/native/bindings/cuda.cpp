@@ -150,6 +150,7 @@ void bind_cuda(nb::module_& m) {
   m.def(
       "set_cublaslt_places",
       [](std::vector<std::string> paths) { cuda::lt::set_places(std::move(paths)); }, "paths"_a);
+  m.def("cublaslt_version", [] { return cuda::lt::library().cublasLtGetVersion_(); });
   m.def("float32_matmul_precision",
         [] { return static_cast<int>(cuda::blas::float32_precision()); });
   m.def(

@@ -63,6 +63,8 @@ struct Heuristic {
     int (*)(Preference, PreferenceAttribute, const void*, size_t))                                 \
   X(cublasLtMatmulAlgoGetHeuristic, int (*)(Handle, Descriptor, Layout, Layout, Layout, Layout,    \
                                             Preference, int, Heuristic*, int*))                    \
+  X(cublasLtMatmulAlgoCheck,                                                                       \
+    int (*)(Handle, Descriptor, Layout, Layout, Layout, Layout, const Algorithm*, Heuristic*))     \
   X(cublasLtMatmul, int (*)(Handle, Descriptor, const void*, const void*, Layout, const void*,     \
                             Layout, const void*, const void*, Layout, void*, Layout,               \
                             const Algorithm*, void*, size_t, CUstream))

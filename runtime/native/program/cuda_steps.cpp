@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "cuda/choices.hpp"
 #include "cuda/context.hpp"
 #include "cuda/driver.hpp"
 #include "cuda/launch.hpp"
@@ -129,6 +130,7 @@ void CudaSteps::run(size_t s) {
   const CompiledStep& step = program_.steps[s];
   if (step.host) return;
   if (step.kind == StepKind::call) {
+    const cuda::blas::ChoiceScope choices;
     return run_call(step, memory_.operands(s), memory_.results(s), program_.device);
   }
   for (Kernel& k : kernels_[s]) {
