@@ -57,7 +57,7 @@ class _Sweep:
         self.block, self.fast_math = block, fast_math
         self.known: dict[Any, Operation] = {}
         self.builder = _Builder(block, self.known)
-        self.keeps_detach = any(isinstance(op, GradientOp) for op in block.ops)
+        self.has_gradients = any(isinstance(op, GradientOp) for op in block.ops)
 
     def run(self) -> None:
         """Visits every op of the block, and what rewrites put there."""
@@ -88,8 +88,8 @@ class _Sweep:
             return None
         name = op.SCHEMA.name
         stand_before(self.builder, op)
-        if name == "detach" and not self.keeps_detach:
-            return views.unchanged(op, self.builder)
+        if name in _FOR_GRADIENTS and not self.has_gradients:
+            return _FOR_GRADIENTS[name](op, self.builder)
         for rewrite in _code_rewrites().get(name, ()):
             stand_before(self.builder, op, _with_sources(op))
             if (value := rewrite(op, self.builder)) is not None:
@@ -101,6 +101,10 @@ class _Sweep:
             if (value := _by_pair(pair, op, self.builder)) is not None:
                 return value
         return None
+
+
+_FOR_GRADIENTS = {"detach": views.unchanged, "changed": views.changed_value}
+"""What is left of ops that tell gradients where to go, once these are expanded."""
 
 
 @cache

@@ -26,6 +26,12 @@ def unchanged(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
     return builder.wrap(source) if source.type == op.results[0].type else None
 
 
+def changed_value(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
+    """changed(x, value) -> value; only its gradient knows of x."""
+    value = op.operands[1]
+    return builder.wrap(value) if value.type == op.results[0].type else None
+
+
 def merge_reshapes(op: TableOp, builder: GraphBuilder) -> GraphTensor | None:
     """reshape(squeeze(x)) -> reshape(x), for every pair of reshape, view, squeeze, unsqueeze."""
     inner = made_by(op.operands[0], _RESHAPES)

@@ -629,7 +629,8 @@ class Tracer:
         """(kind, dtype, shape, is a number, tensor of an input or number, requires grad) of each
         value."""
     def inputs(self) -> list[int]: ...
-    def writes(self) -> list[tuple[int, int]]: ...
+    def writes(self) -> list[tuple[int, int, bool]]:
+        """(input, value, whether gradients are recorded of a change) of each changed input."""
     def grad_changes(self) -> list[tuple[Tensor, Tensor | None, int, bool]]: ...
     def path_of(self, roots: Sequence[int]) -> tuple[list[int], bool]:
         """The inputs that gradients of some values go to; whether a backward released a node on

@@ -106,6 +106,35 @@ def test_gradients_accumulate_over_replays_as_eagerly() -> None:
         same(w.grad, w2.grad)
 
 
+def test_two_training_steps_are_one_region() -> None:
+    def make() -> tuple[Any, Callable[..., Any]]:
+        w = values(3, 5, seed=5).requires_grad_()
+
+        def steps(x: Any) -> Any:
+            for _ in range(2):
+                w.grad = None
+                ((x @ w.t()).tanh() ** 2).mean().backward()
+                with ot.no_grad():
+                    w.sub_(w.grad)
+            return (w * w).sum()
+
+        return w, steps
+
+    w, eager = make()
+    w2, plain = make()
+    compiled = ot.compile(plain)
+    for seed in range(3):
+        x = values(7, 5, seed=seed)
+        want, got = eager(x), compiled(x)
+        same(want, got)
+        same(w, w2)
+        same(w.grad, w2.grad)
+        for loss, leaf in ((want, w), (got, w2)):
+            leaf.grad = None
+            loss.backward()
+        same(w.grad, w2.grad)
+
+
 def test_numbers_stay_live() -> None:
     @ot.compile
     def decayed(x: Any, lr: float, t: int) -> Any:

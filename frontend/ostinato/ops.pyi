@@ -84,6 +84,10 @@ class functions:
     def copy(x: Tensor | float, src: Tensor | float) -> Tensor:
         """`src` converted to the dtype of x; in place, x takes the values of `src`."""
     @staticmethod
+    def changed(x: Tensor | float, value: Tensor | float) -> Tensor:
+        """`value`, converted to the dtype of x: what x is after a change in place that no gradient is
+        recorded of. The gradient goes to x."""
+    @staticmethod
     def fill(x: Tensor | float, value: Tensor | float) -> Tensor:
         """A tensor like x, every element the 0-d `value`."""
     @staticmethod

@@ -132,6 +132,24 @@ def _() -> Iterator[Sample]:
     yield sample(bools(3), floats(3))
 
 
+@pointwise(dtype=Same(), method=False, inplace=False, namespace="internal")
+def changed(x: Tensor, value: Tensor) -> Tensor:
+    """`value`, converted to the dtype of x: what x is after a change in place that no gradient is
+    recorded of. The gradient goes to x."""
+    return value
+
+
+@changed.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, value: Tensor) -> Any:
+    return g, None
+
+
+@changed.sampled
+def _() -> Iterator[Sample]:
+    yield without_gradient(floats(2, 3), floats(2, 3, seed=1))
+    yield without_gradient(ints(3), floats(3))
+
+
 @pointwise(dtype=Same())
 def fill(x: Tensor, value: Tensor) -> Tensor:
     """A tensor like x, every element the 0-d `value`."""

@@ -86,10 +86,10 @@ def finish(
     inputs = list(tracer.inputs())
     values = list(tracer.values())
     position = {v: i for i, v in enumerate(inputs)}
-    ends = [(position[target], value) for target, value in tracer.writes()]
-    assigned = [(results.place(v), i) for i, v in ends if _has_gradient(values[v])]
+    ends = [(position[target], value, recorded) for target, value, recorded in tracer.writes()]
+    assigned = [(results.place(v), i) for i, v, recorded in ends if recorded]
     shown = len(results.values)
-    writes = [(results.add(v), i) for i, v in ends if not _has_gradient(values[v])]
+    writes = [(results.add(v), i) for i, v, recorded in ends if not recorded]
     guards = [(leaf, before is not None) for leaf, before, _, _ in changes]
     before = {id(b): leaf for leaf, b, _, _ in changes if b is not None}
     return Region(

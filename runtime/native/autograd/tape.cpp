@@ -1,5 +1,6 @@
 #include "autograd/tape.hpp"
 
+#include "autograd/view.hpp"
 #include "dispatch/op_table.hpp"
 
 namespace ostinato {
@@ -10,6 +11,7 @@ thread_local bool anomaly_on = false;
 thread_local CallSite current_site;
 thread_local uint64_t clock = 0;
 SiteText site_text = nullptr;
+SiteCopy site_copy = nullptr;
 SiteRelease site_release = nullptr;
 
 // The saved slots of a pointwise op: what its gradient loops read besides g.
@@ -64,11 +66,13 @@ void set_grad_enabled(bool on) { grad_on = on; }
 bool anomaly_enabled() { return anomaly_on; }
 void set_anomaly_enabled(bool on) { anomaly_on = on; }
 CallSite& call_site() { return current_site; }
-void set_site_functions(SiteText text, SiteRelease release) {
+void set_site_functions(SiteText text, SiteCopy copy, SiteRelease release) {
   site_text = text;
+  site_copy = copy;
   site_release = release;
 }
 std::string text_of(const CallSite& site) { return site.code ? site_text(site) : "unknown line"; }
+CallSite copy_of(const CallSite& site) { return site.code ? site_copy(site) : CallSite(); }
 
 void Node::destroy(Node* n) {
   // A long chain of nodes is taken apart here, not by recursion.
@@ -91,7 +95,7 @@ void Node::destroy(Node* n) {
 bool needs_grad(std::span<const Tensor> operands) {
   if (!grad_on) return false;
   for (const Tensor& t : operands) {
-    if (t && t->requires_grad) return true;
+    if (t && (t->requires_grad || follows_base(t))) return true;
   }
   return false;
 }
@@ -102,6 +106,7 @@ AutogradState& autograd_state(const Tensor& t) {
 }
 
 Edge edge_of(const Tensor& t) {
+  if (t && follows_base(t)) refresh(t);
   if (!t || !t->requires_grad) return {};
   AutogradState& state = autograd_state(t);
   if (state.node) return {state.node, state.index, {}};

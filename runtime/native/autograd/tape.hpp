@@ -92,9 +92,11 @@ void set_anomaly_enabled(bool on);
 // Set by the bindings: the innermost user line, and its text "file:line".
 CallSite& call_site();
 using SiteText = std::string (*)(const CallSite& site);
+using SiteCopy = CallSite (*)(const CallSite& site);
 using SiteRelease = void (*)(CallSite& site);
-void set_site_functions(SiteText text, SiteRelease release);
+void set_site_functions(SiteText text, SiteCopy copy, SiteRelease release);
 std::string text_of(const CallSite& site);
+CallSite copy_of(const CallSite& site);
 
 bool needs_grad(std::span<const Tensor> operands);
 AutogradState& autograd_state(const Tensor& t);

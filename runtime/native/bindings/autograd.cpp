@@ -1,6 +1,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
+#include "autograd/view.hpp"
 #include "bindings/casters.hpp"
 #include "dispatch/autocast.hpp"
 #include "ops.hpp"
@@ -34,7 +35,7 @@ Tensor seed_for(const Tensor& root, nb::handle given) {
 }
 
 void check_root(const Tensor& root) {
-  if (!root->requires_grad) {
+  if (!requires_grad(root)) {
     throw Error(ErrorKind::gradient,
                 "backward: the tensor does not require grad, so nothing was recorded; set "
                 "requires_grad on what it was computed from");
@@ -58,6 +59,8 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
   }
   set_grad_enabled(before);
   if (Tracer* tracer = Tracer::active()) return tracer->gradient(root, seed, inputs, retain);
+  refresh(root);
+  for (const Tensor& t : inputs) refresh(t);
   nb::gil_scoped_release unlocked;
   return backward({&root, 1}, {&seed, 1}, inputs, {retain, create});
 }

@@ -27,6 +27,13 @@ std::string site_text(const CallSite& site) {
   return text;
 }
 
+CallSite site_copy(const CallSite& site) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  Py_INCREF(site.code);
+  PyGILState_Release(gil);
+  return site;
+}
+
 void site_release(CallSite& site) {
   if (!site.code) return;
   PyGILState_STATE gil = PyGILState_Ensure();
@@ -57,7 +64,7 @@ CallSite running_site() {
 
 void set_package_prefix(const char* prefix) {
   package_prefix = prefix;
-  set_site_functions(site_text, site_release);
+  set_site_functions(site_text, site_copy, site_release);
 }
 
 void note_call_site(std::span<const Tensor> operands) {

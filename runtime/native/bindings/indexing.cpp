@@ -112,6 +112,11 @@ std::span<PyObject* const> items_of(PyObject** key) {
   return {key, 1};
 }
 
+bool is_same_view(const Tensor& a, const Tensor& b) {
+  return a->storage && a->storage.get() == b->storage.get() && a->offset == b->offset &&
+         a.dtype() == b.dtype() && a.sizes() == b.sizes() && a.strides() == b.strides();
+}
+
 }  // namespace
 
 PyObject* get_item(PyObject* self, PyObject* key) noexcept {
@@ -133,10 +138,6 @@ int set_item(PyObject* self, PyObject* key, PyObject* value) noexcept {
     const Tensor& t = tensor_of(self);
     Tensor source = operand_from(value, "indexing", "the value");
     Tensor both[] = {t, source};
-    if (needs_grad(both)) {
-      throw Error(ErrorKind::gradient,
-                  "indexing: assignment into a tensor is not recorded; use slice_scatter or where");
-    }
     note_call_site(both);
     Tensor target = Indexer(t).run(items_of(&key));
     if (target->storage.get() != t->storage.get()) {
@@ -144,7 +145,9 @@ int set_item(PyObject* self, PyObject* key, PyObject* value) noexcept {
                   "indexing: assignment through an index tensor is not supported; "
                   "use scatter_add or where");
     }
+    if (is_same_view(target, source)) return 0;  // what x[i] += y ends with
     Tensor pair[] = {target, source};
+    note_call_site(pair);
     call_op_inplace(op_info(op::copy), pair, {});
     return 0;
   } catch (...) {

@@ -71,7 +71,7 @@ PyObject* get_is_cuda(PyObject* self, void*) {
 }
 PyObject* get_ndim(PyObject* self, void*) { return PyLong_FromLong(tensor_of(self).ndim()); }
 PyObject* get_requires_grad(PyObject* self, void*) {
-  return PyBool_FromLong(tensor_of(self)->requires_grad);
+  return PyBool_FromLong(requires_grad(tensor_of(self)));
 }
 
 int set_requires_grad(PyObject* self, PyObject* value, void*) {

@@ -82,7 +82,14 @@ void bind_trace(nb::module_& m) {
       .def("values", &values_of)
       .def("inputs", &Tracer::inputs)
       .def("device", &device_of_region, "Where the region runs.")
-      .def("writes", &Tracer::writes)
+      .def("writes",
+           [](const Tracer& t) {
+             nb::list out;
+             for (const TraceWrite& w : t.writes()) {
+               out.append(nb::make_tuple(w.input, w.value, w.recorded));
+             }
+             return out;
+           })
       .def("grad_changes",
            [](Tracer& t) {
              nb::list out;

@@ -82,7 +82,12 @@ class TensorImpl : public RefCounted {
   Ref<Storage> storage;  // empty for numbers, whose bytes are `inline_data`
   alignas(16) std::byte inline_data[16];
   AutogradState* autograd = nullptr;  // owned
-  void* py_object = nullptr;          // the live Python object of this tensor, borrowed
+  // Of a view (autograd/view.hpp): the tensor, itself no view, whose memory it shows; the version
+  // of the storage for which its place on the tape is right; whether it was made under no_grad.
+  Ref<TensorImpl> base;
+  uint32_t seen = 0;
+  bool unrecorded = false;
+  void* py_object = nullptr;  // the live Python object of this tensor, borrowed
 
   std::byte* data() {
     return storage ? storage->data() + offset * static_cast<int64_t>(size_of(dtype)) : inline_data;

@@ -1,4 +1,4 @@
-#include "autograd/tape.hpp"
+#include "autograd/view.hpp"
 #include "cuda/context.hpp"
 #include "cuda/copy.hpp"
 #include "dispatch/autocast.hpp"
@@ -124,11 +124,7 @@ void check_inplace(const OpCall& call, const TensorMeta& meta, bool grad) {
            "the tensor is expanded, so elements share memory; clone() it first");
     }
   }
-  if (grad && self->requires_grad && is_leaf(self)) {
-    fail(op, ErrorKind::gradient,
-         "a leaf that requires grad cannot be changed in place; "
-         "do it under no_grad()");
-  }
+  if (grad) check_recorded_change(op.name, self);
 }
 
 }  // namespace
@@ -200,6 +196,7 @@ void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const
   if (Tracer* tracer = Tracer::active()) return tracer->record(call, metas, results);
   if (recorded && records_parts(op)) return run_body(call, metas, results, true);
   compute(call, metas, results);
+  if (op.view && op.id != op::detach) note_view(results[0], call.operand(0));
   if (recorded) record(call, {results, op.results});
 }
 
@@ -272,23 +269,7 @@ void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
   check_inplace(call, metas[0], grad);
   if (Tracer* tracer = Tracer::active()) return tracer->record_inplace(call, metas[0]);
   if (grad) {
-    // The old value stays what it is for the tape; `self` becomes the result of the new node.
-    Tensor old = detached(self);
-    if (self->requires_grad) {
-      old->requires_grad = true;
-      autograd_state(old) = *self->autograd;
-    }
-    std::vector<Tensor> given(operands.begin(), operands.end());
-    given[0] = old;
-    Tensor result;
-    call_op(op, given, attrs, &result);
-    copy_into(self, result);
-    if (result->requires_grad) {
-      self->requires_grad = true;
-      AutogradState& state = autograd_state(self);
-      state.node = autograd_state(result).node;
-      state.index = autograd_state(result).index;
-    }
+    change_recorded(call);
   } else {
     bool direct = op.kind == OpKind::pointwise;
     for (const Tensor& t : operands.subspan(1)) direct &= !t || !overlaps(self, t);

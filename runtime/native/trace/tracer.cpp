@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/view.hpp"
 #include "dispatch/op_table.hpp"
 #include "ops.hpp"
 
@@ -26,6 +27,11 @@ bool makes_view(const OpCall& call) {
 bool is_on_path(const TraceNode& node, const std::vector<bool>& reached) {
   return !node.no_grad &&
          std::any_of(node.results.begin(), node.results.end(), [&](int r) { return reached[r]; });
+}
+
+// Whether the gradient of `t`, on the storage of `root`, is that of the root's elements.
+bool is_tied(const Tensor& root, const Tensor& t) {
+  return t.same(root) || (t->base && !t->unrecorded);
 }
 
 }  // namespace
@@ -55,13 +61,16 @@ int Tracer::new_value(TraceValue value) {
 }
 
 int Tracer::emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs,
-                 TensorMeta meta) {
-  int id = new_value({TraceValue::Kind::result, std::move(meta)});
-  nodes_.push_back({&op, std::move(operands), {id}, std::move(attrs), {}, !grad_enabled()});
-  for (int o : nodes_.back().operands) {
-    if (o >= 0 && grad_enabled()) values_[id].requires_grad |= values_[o].requires_grad;
-  }
+                 TensorMeta meta, bool no_grad) {
+  bool grad = !no_grad && is_differentiable(op) && has_gradient(operands);
+  int id = new_value({TraceValue::Kind::result, std::move(meta), false, grad});
+  nodes_.push_back({&op, std::move(operands), {id}, std::move(attrs), {}, no_grad, true});
   return id;
+}
+
+bool Tracer::has_gradient(std::span<const int> values) const {
+  return std::any_of(values.begin(), values.end(),
+                     [&](int v) { return v >= 0 && values_[v].requires_grad; });
 }
 
 int Tracer::add_input(const Tensor& t) {
@@ -89,7 +98,7 @@ int Tracer::input_of(const Tensor& t) {
   }
   int id = new_value({TraceValue::Kind::input, meta_of(t), false, t->requires_grad, t});
   inputs_.push_back(id);
-  if (fresh) cell = {t, id, id, 0, false};
+  if (fresh) cell = {t, id, id};
   return id;
 }
 
@@ -132,20 +141,27 @@ int Tracer::value_of(const Tensor& t) {
     keep_.push_back(t);
   }
   Cell& cell = cells_[t->storage.get()];
-  if (id < 0) {
-    id = same_geometry(cell.root, t)
-             ? cell.value
-             : emit(op_info(op::as_strided), {cell.value}, geometry(cell, t), meta_of(t));
-  }
+  if (id < 0) id = shown(cell, t);
   states_[t.get()] = {id, cell.version};
   return id;
 }
 
+// What `t` shows of the value of its storage now.
+int Tracer::shown(const Cell& cell, const Tensor& t) {
+  int id = cell.value;
+  if (!same_geometry(cell.root, t)) {
+    id = emit(op_info(op::as_strided), {id}, geometry(cell, t), meta_of(t));
+  }
+  if (!values_[id].requires_grad || is_tied(cell.root, t)) return id;
+  if (t->unrecorded && grad_enabled()) refuse_unrecorded_view();
+  return emit(op_info(op::detach), {id}, {}, meta_of(t));
+}
+
 void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results) {
   TraceNode node{call.op, {}, {}, {call.attrs.begin(), call.attrs.end()}, {}, !grad_enabled()};
-  bool grad = needs_grad(call.operands) && is_differentiable(*call.op);
   const Device device = device_of(call);
   for (const Tensor& t : call.operands) node.operands.push_back(value_of(t));
+  bool grad = grad_enabled() && is_differentiable(*call.op) && has_gradient(node.operands);
   std::swap(node.site, call_site());
   bool view = makes_view(call);
   for (int i = 0; i < call.op->results; ++i) {
@@ -156,7 +172,8 @@ void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results
         {TraceValue::Kind::result, meta_of(results[i]), false, results[i]->requires_grad});
     node.results.push_back(id);
     Cell& cell = cells_[results[i]->storage.get()];
-    if (!view) cell = {results[i], -1, id, 0, false};
+    if (!view) cell = {results[i], -1, id};
+    if (view && call.op->id != op::detach) note_view(results[i], call.operand(0));
     states_[results[i].get()] = {id, cell.version};
     keep_.push_back(results[i]);
   }
@@ -168,13 +185,12 @@ void Tracer::record_inplace(const OpCall& call, const TensorMeta& meta) {
   Tensor result;
   record(call, &meta, &result);
   write_to(self, result);
-  self->requires_grad |= result->requires_grad;
 }
 
 void Tracer::write_to(const Tensor& target, const Tensor& source) {
   int id = value_of(source);
   if (source.dtype() != target.dtype()) {
-    id = emit(op_info(op::to), {id}, {Attr(target.dtype())}, meta_of(target));
+    id = emit(op_info(op::to), {id}, {Attr(target.dtype())}, meta_of(target), !grad_enabled());
   }
   write(target, id);
 }
@@ -187,16 +203,21 @@ void Tracer::write(const Tensor& target, int value) {
                 "capture: two inputs are different views of one storage that the region changes in "
                 "place; clone() one of them");
   }
-  if (same_geometry(cell.root, target)) {
-    cell.value = value;
-  } else {
-    cell.value = emit(op_info(op::as_strided_scatter), {cell.value, value}, geometry(cell, target),
-                      meta_of(cell.root));
+  const bool whole = same_geometry(cell.root, target);
+  const bool recorded = grad_enabled() && is_tied(cell.root, target);
+  int next = value;
+  if (!whole) {
+    next = emit(op_info(op::as_strided_scatter), {cell.value, value}, geometry(cell, target),
+                meta_of(cell.root), !recorded);
   }
+  // A gradient passes by a change that is not recorded.
+  const bool passes = !recorded && values_[cell.value].requires_grad;
+  if (passes) next = emit(op_info(op::changed), {cell.value, next}, {}, meta_of(cell.root));
+  cell.value = next;
+  cell.recorded |= recorded && values_[next].requires_grad;
   ++cell.version;
-  states_[target.get()] = {value, cell.version};
-  if (!same_geometry(cell.root, target)) return;
-  states_[cell.root.get()] = {value, cell.version};
+  states_[target.get()] = {value, passes ? cell.version - 1 : cell.version};
+  states_[cell.root.get()] = {next, cell.version};
 }
 
 // The values that `roots` depend on through recorded ops.
@@ -243,7 +264,7 @@ std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
     int id = new_value({TraceValue::Kind::result, values_[w].meta});
     node.operands.push_back(w);
     node.results.push_back(id);
-    cells_[g->storage.get()] = {g, -1, id, 0, false};
+    cells_[g->storage.get()] = {g, -1, id};
     states_[g.get()] = {id, 0};
     keep_.push_back(g);
     made.push_back(g);
@@ -255,7 +276,9 @@ std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
 
 void Tracer::release(std::span<const int> roots) {
   std::vector<bool> reached = reached_from(roots);
-  for (TraceNode& node : nodes_) node.released |= node.op && is_on_path(node, reached);
+  for (TraceNode& node : nodes_) {
+    node.released |= node.op && !node.implied && is_on_path(node, reached);
+  }
 }
 
 // Adds gradients into the grads of leaves.
@@ -291,13 +314,13 @@ void Tracer::note_grad(const Tensor& leaf) {
   grads_.push_back({leaf, autograd_state(leaf).grad, -1});
 }
 
-std::vector<std::pair<int, int>> Tracer::writes() const {
-  std::vector<std::pair<int, int>> out;
+std::vector<TraceWrite> Tracer::writes() const {
+  std::vector<TraceWrite> out;
   for (int i : inputs_) {
     const Tensor& t = values_[i].tensor;
     if (!t->storage) continue;
     const Cell& cell = cells_.at(t->storage.get());
-    if (cell.input == i && cell.version > 0) out.emplace_back(i, cell.value);
+    if (cell.input == i && cell.version > 0) out.push_back({i, cell.value, cell.recorded});
   }
   return out;
 }
@@ -320,9 +343,19 @@ std::vector<GradChange> Tracer::grad_changes() {
   return out;
 }
 
+bool Tracer::requires_grad(const Tensor& t) {
+  auto at = t->storage ? cells_.find(t->storage.get()) : cells_.end();
+  if (at == cells_.end() || !at->second.version) return t->requires_grad;
+  return values_[value_of(t)].requires_grad;
+}
+
+bool requires_grad(const Tensor& t) {
+  return current ? current->requires_grad(t) : t->requires_grad || follows_base(t);
+}
+
 bool is_leaf(const Tensor& t) {
-  if (!t->requires_grad) return true;
   if (t->autograd && t->autograd->node) return false;
+  if (!t->requires_grad) return !requires_grad(t);
   return current ? current->is_given(t) : !t.is_traced();
 }
 

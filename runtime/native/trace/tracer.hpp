@@ -25,7 +25,15 @@ struct TraceNode {
   std::vector<Attr> attrs;
   CallSite site;
   bool no_grad = false;
+  bool implied = false;   // no call of user code, but what a change in place means to others
   bool released = false;  // a backward of the region ran over it and did not retain it
+};
+
+// An input that ends with another value; `recorded` where gradients are recorded of a change.
+struct TraceWrite {
+  int input;
+  int value;
+  bool recorded;
 };
 
 // What the gradient of some values leads to.
@@ -76,8 +84,10 @@ class Tracer {
   const std::vector<TraceValue>& values() const { return values_; }
   const std::vector<TraceNode>& nodes() const { return nodes_; }
   const std::vector<int>& inputs() const { return inputs_; }
-  // (input, value) for each input whose storage ends with another value.
-  std::vector<std::pair<int, int>> writes() const;
+  // For each input whose storage ends with another value.
+  std::vector<TraceWrite> writes() const;
+  // Whether `t` has a gradient, by its value now.
+  bool requires_grad(const Tensor& t);
   // Traced tensors that are held by others than the trace.
   std::vector<Tensor> held() const;
   // The grads as they are now, by leaf.
@@ -90,7 +100,8 @@ class Tracer {
     int input = -1;
     int value = -1;
     int version = 0;
-    bool shared = false;  // two inputs are different views of this storage
+    bool shared = false;    // two inputs are different views of this storage
+    bool recorded = false;  // a change of it has a gradient
   };
   struct State {
     int value;
@@ -98,9 +109,12 @@ class Tracer {
   };
 
   int new_value(TraceValue value);
-  int emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs, TensorMeta meta);
+  int emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs, TensorMeta meta,
+           bool no_grad = false);
   int input_of(const Tensor& t);
   void write(const Tensor& target, int value);
+  int shown(const Cell& cell, const Tensor& t);
+  bool has_gradient(std::span<const int> values) const;
   bool covers(const Cell& cell, const Tensor& t) const;
   std::vector<Attr> geometry(const Cell& cell, const Tensor& t) const;
   std::vector<bool> reached_from(std::span<const int> roots) const;
@@ -121,5 +135,7 @@ class Tracer {
 
 // True where no recorded op, of the tape or of a running capture, made `t`.
 bool is_leaf(const Tensor& t);
+// Whether `t` has a gradient, also where a change in place made it so.
+bool requires_grad(const Tensor& t);
 
 }  // namespace ostinato
