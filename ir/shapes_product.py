@@ -8,7 +8,7 @@ from typing import Any
 
 from .dims import is_known
 from .errors import ShapeError
-from .shapes import Shape, broadcast_shapes, show
+from .shapes import Shape, ShapeRule, broadcast_shapes, show
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,20 @@ class MatMul:
 
 @dataclass(frozen=True)
 class Linear:
-    """x (..., k) times weight (n, k) transposed: (..., n)."""
+    """x (..., k) times weight (n, k) transposed: (..., n), as operand 2, a bias (n,), if given."""
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
-        x, w = operands[0].shape, operands[1].shape
+        (x, w), bias = (o.shape for o in operands[:2]), operands[2]
         fits = len(x) >= 1 and len(w) == 2 and (x[-1] == w[1] or not is_known((x[-1], w[1])))
         if not fits:
             raise ShapeError(
                 f"{name}: input {show(x)} does not fit weight {show(w)}; the last size of the "
                 "input must equal the last size of the (out, in) weight"
+            )
+        if bias is not None and not may_equal(bias.shape, w[:1]):
+            raise ShapeError(
+                f"{name}: bias {show(bias.shape)} does not fit weight {show(w)}; give shape "
+                f"{show(w[:1])}"
             )
         return (*x[:-1], w[0])
 
@@ -65,13 +70,18 @@ class Leading:
 
 @dataclass(frozen=True)
 class ProductBatch:
-    """The shape of an attention result: (..., q rows, v columns) of operands 0 and 2, whose leading
-    axes operand 1 has as well; the mask, operand 3, broadcasts to (..., q rows, k rows)."""
+    """The shape of an attention result: (..., q rows, v columns) of the first and third of the
+    operands from `first` on, whose leading axes the second has as well; operand `mask` broadcasts
+    to (..., q rows, k rows)."""
+
+    first: int = 0
+    mask: int = 3
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
-        (q, k, v), mask = (operands[i].shape for i in range(3)), operands[3]
+        q, k, v = (o.shape for o in operands[self.first : self.first + 3])
+        mask = operands[self.mask]
         fits = min(map(len, (q, k, v))) >= 2 and (
-            _may_equal((*q[:-2], q[-1]), (*k[:-2], k[-1])) and _may_equal(k[:-1], v[:-1])
+            may_equal((*q[:-2], q[-1]), (*k[:-2], k[-1])) and may_equal(k[:-1], v[:-1])
         )
         if not fits:
             raise ShapeError(
@@ -83,10 +93,10 @@ class ProductBatch:
         return (*q[:-1], v[-1])
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
-        return "shape_rule::product_batch(call)"
+        return f"shape_rule::product_batch(call, {self.first}, {self.mask})"
 
 
-def _may_equal(a: Shape, b: Shape) -> bool:
+def may_equal(a: Shape, b: Shape) -> bool:
     """False where two sizes that are known differ, or the numbers of axes."""
     return len(a) == len(b) and all(
         x == y or not is_known((x, y)) for x, y in zip(a, b, strict=True)
@@ -95,7 +105,7 @@ def _may_equal(a: Shape, b: Shape) -> bool:
 
 def _check_mask(name: str, mask: Shape, scores: Shape) -> None:
     last = scores[len(scores) - len(mask) :]
-    if not _may_equal(mask, tuple(1 if m == 1 else s for m, s in zip(mask, last, strict=False))):
+    if not may_equal(mask, tuple(1 if m == 1 else s for m, s in zip(mask, last, strict=False))):
         raise ShapeError(
             f"{name}: attn_mask {show(mask)} does not broadcast to {show(scores)}; "
             "give sizes equal or 1, counted from the last"
@@ -104,13 +114,14 @@ def _check_mask(name: str, mask: Shape, scores: Shape) -> None:
 
 @dataclass(frozen=True)
 class Normalized:
-    """Operand 0, whose last sizes are the attribute `normalized_shape`, as are the shapes of the
-    operands `which` that are given."""
+    """Operand `index`, whose last sizes are the attribute `normalized_shape`, as are the shapes of
+    the operands `which` that are given."""
 
     which: tuple[int, ...]
+    index: int = 0
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
-        shape, inner = operands[0].shape, tuple(attrs["normalized_shape"])
+        shape, inner = operands[self.index].shape, tuple(attrs["normalized_shape"])
         given = [operands[i].shape for i in self.which if operands[i] is not None]
         for s in (shape[max(len(shape) - len(inner), 0) :], *given):
             if len(s) != len(inner) or (is_known((*s, *inner)) and s != inner):
@@ -122,7 +133,8 @@ class Normalized:
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
         which = ", ".join(map(str, self.which))
-        return f"shape_rule::normalized(call, {attr_index['normalized_shape']}, {{{which}}})"
+        inner = attr_index["normalized_shape"]
+        return f"shape_rule::normalized(call, {self.index}, {inner}, {{{which}}})"
 
 
 def _is_reduced(name: str, reduction: str) -> bool:
@@ -147,11 +159,13 @@ class Loss:
 
 @dataclass(frozen=True)
 class ClassLoss:
-    """The shape of operand 1 where attribute `reduction` is "none", else (); operand 0 has one
-    axis more, of classes: its axis 1, or its only one."""
+    """The shape of operand `first` + 1 where attribute `reduction` is "none", else (); operand
+    `first` has one axis more, of classes: its axis 1, or its only one."""
+
+    first: int = 0
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
-        shape, target = operands[0].shape, operands[1].shape
+        shape, target = (o.shape for o in operands[self.first : self.first + 2])
         at = 1 if len(shape) > 1 else 0
         rest = (*shape[:at], *shape[at + 1 :])
         if not shape or len(rest) != len(target) or (is_known((*rest, *target)) and rest != target):
@@ -162,4 +176,27 @@ class ClassLoss:
         return () if _is_reduced(name, attrs["reduction"]) else target
 
     def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
-        return f"shape_rule::class_loss(call, {attr_index['reduction']})"
+        return f"shape_rule::class_loss(call, {self.first}, {attr_index['reduction']})"
+
+
+@dataclass(frozen=True)
+class Fits:
+    """What `rule` says; an operand of `needed`, given by index and name, has the shape that another
+    rule says."""
+
+    rule: ShapeRule
+    needed: tuple[tuple[int, str, ShapeRule], ...]
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        for index, what, rule in self.needed:
+            came, wanted = operands[index].shape, rule(name, operands, attrs)
+            if not may_equal(came, wanted):
+                raise ShapeError(f"{name}: {what} has shape {show(came)}; give {show(wanted)}")
+        return self.rule(name, operands, attrs)
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        checks = [
+            f'shape_rule::fits(call, {index}, "{what}", {rule.cpp(operand_index, attr_index)})'
+            for index, what, rule in self.needed
+        ]
+        return f"({', '.join([*checks, self.rule.cpp(operand_index, attr_index)])})"

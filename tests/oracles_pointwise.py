@@ -69,7 +69,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "clamp": on_torch(torch.clamp),
     "to": on_torch(lambda x, dtype: x.to(dtype)),
     "copy": on_torch(_copy),
-    "changed": on_torch(_copy),
+    "changed": on_torch(lambda x, value: (x - x.detach()) + value.detach().to(x.dtype)),
     "fill": on_torch(lambda x, value: torch.fill(x, value)),
     "silu": on_torch(F.silu),
     "gelu": on_torch(F.gelu),

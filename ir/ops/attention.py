@@ -11,7 +11,7 @@ from ..lazy import np
 from ..op import Sample, Tensor, composite, function
 from ..samples import bools, floats, sample
 from ..shapes import SameShape, broadcast_shapes
-from ..shapes_product import Leading, ProductBatch
+from ..shapes_product import Fits, Leading, ProductBatch
 from .comparison import eq, le
 from .contract import matmul
 from .create import iota, zeros_like
@@ -148,7 +148,12 @@ def _score_gradient(
     return weights, weights * (weight_g - along)
 
 
-@composite(shape=(SameShape(1), SameShape(2), SameShape(3)), dtype=(Same(1), Same(2), Same(3)),
+_OUT = ProductBatch(first=1, mask=6)
+_QUERY_G = Fits(SameShape(1), ((0, "g", _OUT), (4, "out", _OUT), (5, "logsumexp", Leading(1))))
+
+
+@composite(shape=(_QUERY_G, SameShape(2), SameShape(3)),
+           dtype=(Only(Agreed((1, 2, 3)), "f", what="query"), Same(2), Same(3)),
            native=True, method=False, namespace="internal")  # fmt: skip
 def attention_backward(
     g: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, logsumexp: Tensor,

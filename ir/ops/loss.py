@@ -10,7 +10,7 @@ from ..dtypes import Only, Promote, Same
 from ..op import Sample, Tensor, composite
 from ..samples import floats, ints, sample
 from ..shapes import SameShape
-from ..shapes_product import ClassLoss, Loss
+from ..shapes_product import ClassLoss, Fits, Loss
 from .arithmetic import square
 from .comparison import eq, ge, logical_or, lt, ne
 from .create import iota, number
@@ -122,7 +122,8 @@ def _(
 cross_entropy.sampled(_classified)
 
 
-@composite(shape=SameShape(1), dtype=Same(1), native=True, method=False, namespace="internal",
+@composite(shape=Fits(SameShape(1), ((0, "g", ClassLoss(1)),)), dtype=Only(Same(1), "f"),
+           native=True, method=False, namespace="internal",
            variants=_REDUCTIONS)  # fmt: skip
 def cross_entropy_backward(
     g: Tensor, input: Tensor, target: Tensor, ignore_index: int, reduction: str,

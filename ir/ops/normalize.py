@@ -10,7 +10,7 @@ from ..lazy import np
 from ..op import Sample, Sizes, Tensor, composite
 from ..samples import floats, sample, without_gradient
 from ..shapes import Given, SameShape
-from ..shapes_product import Normalized
+from ..shapes_product import Fits, Normalized
 from .arithmetic import square
 from .reduce import amax, sum_
 from .selection import as_dtype, widened
@@ -119,8 +119,11 @@ def _() -> Iterator[Sample]:
     )
 
 
-@composite(shape=(SameShape(1), Given("normalized_shape"), Given("normalized_shape")),
-           dtype=(Same(1), Widened(1), Widened(1)), native=True, method=False,
+_INPUT_G = Fits(Normalized((2,), index=1), ((0, "g", SameShape(1)),))
+
+
+@composite(shape=(_INPUT_G, Given("normalized_shape"), Given("normalized_shape")),
+           dtype=(Only(Same(1), "f"), Widened(1), Widened(1)), native=True, method=False,
            namespace="internal")  # fmt: skip
 def layer_norm_backward(
     g: Tensor, input: Tensor, weight: Tensor | None, normalized_shape: Sizes, eps: float
@@ -185,8 +188,9 @@ def _() -> Iterator[Sample]:
     yield sample(x.astype("float16"), w.astype("float16"), normalized_shape=(4,))
 
 
-@composite(shape=(SameShape(1), Given("normalized_shape")), dtype=(Same(1), Widened(1)),
-           native=True, method=False, namespace="internal")  # fmt: skip
+@composite(shape=(_INPUT_G, Given("normalized_shape")),
+           dtype=(Only(Same(1), "f"), Widened(1)), native=True, method=False,
+           namespace="internal")  # fmt: skip
 def rms_norm_backward(
     g: Tensor, input: Tensor, weight: Tensor | None, normalized_shape: Sizes, eps: float | None
 ) -> tuple[Tensor, Tensor]:

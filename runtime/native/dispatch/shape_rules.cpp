@@ -304,6 +304,10 @@ Sizes linear(const OpCall& call) {
                    "; the last size of the input must equal the last size of the (out, in) "
                    "weight");
   }
+  if (const Tensor& bias = call.operand(2); bias && bias.sizes() != Sizes{w[0]}) {
+    fail(call, "bias " + show(bias.sizes()) + " does not fit weight " + show(w) + "; give shape " +
+                   show(Sizes{w[0]}));
+  }
   Sizes out = x;
   out.back() = w[0];
   return out;
@@ -351,9 +355,9 @@ static void check_mask(const OpCall& call, const Sizes& mask, const Sizes& score
   }
 }
 
-Sizes product_batch(const OpCall& call) {
-  const Sizes &q = call.operand(0).sizes(), &k = call.operand(1).sizes(),
-              &v = call.operand(2).sizes();
+Sizes product_batch(const OpCall& call, int first, int mask) {
+  const Sizes &q = call.operand(first).sizes(), &k = call.operand(first + 1).sizes(),
+              &v = call.operand(first + 2).sizes();
   bool ok = std::min({q.size(), k.size(), v.size()}) >= 2 && q.back() == k.back() &&
             head(q, 2) == head(k, 2) && head(k, 1) == head(v, 1);
   if (!ok) {
@@ -361,17 +365,19 @@ Sizes product_batch(const OpCall& call) {
                    " do not fit; give (..., L, E), (..., S, E) and (..., S, Ev)");
   }
   Sizes out = head(q, 1);
-  if (call.operand(3)) {
+  if (call.operand(mask)) {
     Sizes scores = out;
     scores.push_back(k[k.size() - 2]);
-    check_mask(call, call.operand(3).sizes(), scores);
+    check_mask(call, call.operand(mask).sizes(), scores);
   }
   out.push_back(v.back());
   return out;
 }
 
-Sizes normalized(const OpCall& call, int normalized_shape, std::initializer_list<int> which) {
-  const Sizes &shape = call.operand(0).sizes(), &inner = call.attr(normalized_shape).as_sizes();
+Sizes normalized(const OpCall& call, int index, int normalized_shape,
+                 std::initializer_list<int> which) {
+  const Sizes& shape = call.operand(index).sizes();
+  const Sizes& inner = call.attr(normalized_shape).as_sizes();
   auto check = [&](const Sizes& s) {
     if (s == inner) return;
     fail(call, "shape " + show(s) + " is not the normalized shape " + show(inner) +
@@ -398,8 +404,9 @@ Sizes loss(const OpCall& call, int reduction) {
   return is_reduced(call, reduction) ? Sizes{} : each;
 }
 
-Sizes class_loss(const OpCall& call, int reduction) {
-  const Sizes &shape = call.operand(0).sizes(), &target = call.operand(1).sizes();
+Sizes class_loss(const OpCall& call, int first, int reduction) {
+  const Sizes& shape = call.operand(first).sizes();
+  const Sizes& target = call.operand(first + 1).sizes();
   Sizes rest;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (i != (shape.size() > 1 ? 1 : 0)) rest.push_back(shape[i]);
@@ -409,6 +416,12 @@ Sizes class_loss(const OpCall& call, int reduction) {
                    "; give (N, C, ...) and (N, ...), or (C,) and ()");
   }
   return is_reduced(call, reduction) ? Sizes{} : target;
+}
+
+void fits(const OpCall& call, int index, const char* what, const Sizes& needed) {
+  const Sizes& came = call.operand(index).sizes();
+  if (came == needed) return;
+  fail(call, std::string(what) + " has shape " + show(came) + "; give " + show(needed));
 }
 
 Sizes selected(const OpCall& call, int dim, int index_attr) {

@@ -40,10 +40,13 @@ Sizes linear(const OpCall& call);
 Sizes index_selected(const OpCall& call, int64_t dim);
 Sizes appended(const OpCall& call, int attr, size_t drop);
 Sizes leading(const OpCall& call, int index, int drop);
-Sizes product_batch(const OpCall& call);
-Sizes normalized(const OpCall& call, int normalized_shape, std::initializer_list<int> which);
+Sizes product_batch(const OpCall& call, int first, int mask);
+Sizes normalized(const OpCall& call, int index, int normalized_shape,
+                 std::initializer_list<int> which);
 Sizes loss(const OpCall& call, int reduction);
-Sizes class_loss(const OpCall& call, int reduction);
+Sizes class_loss(const OpCall& call, int first, int reduction);
+// Throws where operand `index`, called `what`, does not have the shape that is `needed`.
+void fits(const OpCall& call, int index, const char* what, const Sizes& needed);
 Sizes selected(const OpCall& call, int dim, int index);
 Sizes gathered(const OpCall& call, int dim);
 Sizes scattered(const OpCall& call, int dim);
