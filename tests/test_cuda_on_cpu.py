@@ -16,8 +16,6 @@ KERNELS = Path(_C.__file__).parent / "kernels"
 
 # Ops that run on the CPU by a kernel and have none on CUDA.
 WITHOUT_KERNEL = {
-    "attention": "its body runs",
-    "attention_backward": "its body runs",
     "size_tensor": "its result is a number of the host",
 }
 

@@ -27,7 +27,7 @@ struct Fiber {
 };
 
 struct Warp {
-  uint32_t words[2][kWarp];
+  uint32_t words[2][kMostWords * kWarp];
   uint32_t turn[kWarp];  // exchanges that each lane has made
 };
 
@@ -126,13 +126,13 @@ uint32_t lane() { return block().current % kWarp; }
 void wait_for_block() { block().wait(Wait::block); }
 void wait_for_warp() { block().wait(Wait::warp); }
 
-const uint32_t* exchange(uint32_t word) {
+const uint32_t* exchange(const uint32_t* given, uint32_t count) {
   Block& b = block();
   const uint32_t lane = b.current % kWarp;
   Warp& warp = b.warps[b.current / kWarp];
   // Two buffers take turns: a lane that is ahead writes to the other one.
   uint32_t* words = warp.words[warp.turn[lane]++ % 2];
-  words[lane] = word;
+  for (uint32_t i = 0; i < count; ++i) words[i * kWarp + lane] = given[i];
   const uint32_t first = b.current - lane;
   for (uint32_t i = first; i < first + kWarp; ++i) {
     b.is_partial |= i >= b.count || b.fibers[i].wait == Wait::ended;

@@ -16,8 +16,11 @@ uint32_t lane();
 // Wait until every thread of the block, or of the warp, that has not ended waits too.
 void wait_for_block();
 void wait_for_warp();
-// Gives `word` to the warp; returns those of its 32 lanes.
-const uint32_t* exchange(uint32_t word);
+// Gives `count` words to the warp; returns those of its 32 lanes: the first of each, then the
+// second.
+const uint32_t* exchange(const uint32_t* given, uint32_t count);
+inline const uint32_t* exchange(uint32_t word) { return exchange(&word, 1); }
+inline constexpr uint32_t kMostWords = 6;  // that lanes exchange at a time
 
 using RunFn = void (*)(void** arguments);
 struct Register {

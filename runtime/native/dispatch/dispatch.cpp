@@ -2,6 +2,7 @@
 #include "cuda/context.hpp"
 #include "cuda/copy.hpp"
 #include "dispatch/autocast.hpp"
+#include "dispatch/body.hpp"
 #include "dispatch/dtype_rules.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
@@ -173,6 +174,14 @@ DType dtype_rule::promote(const OpCall& call, std::initializer_list<int> which) 
     }
   }
   return static_cast<DType>(best);
+}
+
+void run_body(const OpCall& call, std::span<Tensor> results) {
+  TensorMeta metas[kMaxResults];
+  Tensor made[kMaxResults];
+  for (size_t i = 0; i < results.size(); ++i) metas[i] = {results[i].dtype(), results[i].sizes()};
+  run_body(call, metas, made, false);
+  for (size_t i = 0; i < results.size(); ++i) copy_into(results[i], made[i]);
 }
 
 void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,

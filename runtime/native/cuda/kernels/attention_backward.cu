@@ -1,0 +1,157 @@
+// The gradients of attention, its weights computed again from what the forward kernel has left: one
+// kernel for those of queries, one for those of keys and values, so that no two blocks add to one
+// place.
+#include "cuda/kernels/attention.cuh"
+
+namespace ostinato::cuda {
+namespace {
+
+// A shift of -inf means that the row looked nowhere; its scores are -inf too.
+__device__ __forceinline__ float shift_of(float logsumexp) {
+  return logsumexp == Scorer::kNever ? 0.0f : logsumexp * kLog2OfE;
+}
+
+// Of each of this lane's rows of a block of queries, the sum of g times out.
+template <int kWidth>
+__device__ __forceinline__ void sum_along(const HeadMatrix& g, const HeadMatrix& out,
+                                          uint32_t first_row, float* sums) {
+#pragma unroll
+  for (uint32_t half = 0; half < 2; ++half) {
+    float sum = 0;
+#pragma unroll
+    for (uint32_t s = 0; s < kWidth / 16; ++s) {
+      float x[kVector], y[kVector];
+      const uint32_t row = first_row + lane_row() + 8 * half, first = 16 * s + 4 * lane_column();
+      g.read(row, first, x);
+      out.read(row, first, y);
+#pragma unroll
+      for (int k = 0; k < kVector; ++k) sum += x[k] * y[k];
+    }
+    sums[half] = sum_over_columns(sum);
+  }
+}
+
+template <bool kExact, int kWidth>
+__device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b) {
+  const AttentionParams& p = b.given;
+  __shared__ Vector<float> memory[2][Tile<kWidth>::kSize];
+  const Tile<kWidth> keys(memory[0]), values(memory[1]);
+  const uint32_t head = blockIdx.x % p.heads, block = p.blocks - 1 - blockIdx.x / p.heads;
+  const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
+  const HeadMatrix key(p.key, head, p.keys, p.width);
+  const HeadMatrix value(p.value, head, p.keys, p.value_width);
+  const HeadMatrix g(b.g, head, p.queries, p.value_width);
+  float along[2], shift[2];
+  sum_along<kWidth>(g, HeadMatrix(p.out, head, p.queries, p.value_width), first_row, along);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint32_t row = first_row + lane_row() + 8 * half;
+    const size_t at = size_t{head} * p.queries + row;
+    shift[half] = row < p.queries ? shift_of(p.logsumexp[at]) : 0.0f;
+    if (lane_column() == 0 && row < p.queries) b.along[at] = along[half];
+  }
+  Rows16<kWidth> query, slope;
+  query.template load<kExact>(HeadMatrix(p.query, head, p.queries, p.width), first_row);
+  slope.template load<kExact>(g, first_row);
+  const Scorer scorer(p, head);
+  Sums16<kWidth> sums;
+  const uint32_t end = p.is_causal ? min(p.keys, (block + 1) * kAttentionBlock) : p.keys;
+  for (uint32_t first = 0; first < end; first += kAttentionBlock) {
+    __syncthreads();  // the tiles before have been used
+    keys.template load<kExact>(key, first);
+    values.template load<kExact>(value, first);
+    __syncthreads();
+    for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
+      const uint32_t first_key = first + step;
+      if (first_key >= end || (p.is_causal && first_key > first_row + 15)) break;
+      Scores weights, slopes;
+      multiply_rows<kExact>(weights, query, keys, step);
+      multiply_rows<kExact>(slopes, slope, values, step);
+      const bool all = scorer.sees_all(first_row, first_key, 16, kStep);
+#pragma unroll
+      for (uint32_t n = 0; n < kStep / 8; ++n) {
+#pragma unroll
+        for (uint32_t i = 0; i < 4; ++i) {
+          const uint32_t row = first_row + lane_row() + i / 2 * 8;
+          const uint32_t column = first_key + 8 * n + 2 * lane_column() + i % 2;
+          const float x = weights[n][i];
+          const float s = all ? x * scorer.factor() : scorer.score(x, row, column);
+          slopes[n][i] = exp2f(s - shift[i / 2]) * (slopes[n][i] - along[i / 2]);
+        }
+      }
+      sums.template add<kExact>(slopes, keys, step);
+    }
+  }
+  for (int half = 0; half < 2; ++half) sums.scale(half, p.scale);
+  sums.store(HeadMatrix(b.query_g, head, p.queries, p.width), first_row);
+}
+
+template <bool kExact, int kWidth>
+__device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
+  const AttentionParams& p = b.given;
+  __shared__ Vector<float> memory[2][Tile<kWidth>::kSize];
+  __shared__ float shift[kAttentionBlock], along[kAttentionBlock];
+  const Tile<kWidth> queries(memory[0]), slopes_tile(memory[1]);
+  // The first keys first: the most causal queries look at them.
+  const uint32_t head = blockIdx.x % p.heads, block = blockIdx.x / p.heads;
+  const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
+  const HeadMatrix query(p.query, head, p.queries, p.width);
+  const HeadMatrix g(b.g, head, p.queries, p.value_width);
+  Rows16<kWidth> key, value;
+  key.template load<kExact>(HeadMatrix(p.key, head, p.keys, p.width), first_row);
+  value.template load<kExact>(HeadMatrix(p.value, head, p.keys, p.value_width), first_row);
+  const Scorer scorer(p, head);
+  Sums16<kWidth> key_sums, value_sums;
+  for (uint32_t first = p.is_causal ? block * kAttentionBlock : 0; first < p.queries;
+       first += kAttentionBlock) {
+    __syncthreads();  // the tiles before have been used
+    queries.template load<kExact>(query, first);
+    slopes_tile.template load<kExact>(g, first);
+    if (threadIdx.x < kAttentionBlock && first + threadIdx.x < p.queries) {
+      const size_t at = size_t{head} * p.queries + first + threadIdx.x;
+      shift[threadIdx.x] = shift_of(p.logsumexp[at]);
+      along[threadIdx.x] = b.along[at];
+    }
+    __syncthreads();
+    for (uint32_t step = 0; step < kAttentionBlock && first + step < p.queries; step += kStep) {
+      const uint32_t first_query = first + step;
+      if (p.is_causal && first_query + kStep <= first_row) continue;
+      Scores weights, slopes;
+      multiply_rows<kExact>(weights, key, queries, step);
+      multiply_rows<kExact>(slopes, value, slopes_tile, step);
+      const bool all = scorer.sees_all(first_query, first_row, kStep, 16);
+#pragma unroll
+      for (uint32_t n = 0; n < kStep / 8; ++n) {
+#pragma unroll
+        for (uint32_t i = 0; i < 4; ++i) {
+          const uint32_t row = first_row + lane_row() + i / 2 * 8;
+          const uint32_t at = step + 8 * n + 2 * lane_column() + i % 2;
+          const float x = weights[n][i];
+          const float s = all ? x * scorer.factor() : scorer.score(x, first + at, row);
+          // Outside of the matrix there is neither a shift nor a sum.
+          const bool looks = s != Scorer::kNever;
+          weights[n][i] = looks ? exp2f(s - shift[at]) : 0.0f;
+          slopes[n][i] = looks ? weights[n][i] * (slopes[n][i] - along[at]) : 0.0f;
+        }
+      }
+      value_sums.template add<kExact>(weights, slopes_tile, step);
+      key_sums.template add<kExact>(slopes, queries, step);
+    }
+  }
+  for (int half = 0; half < 2; ++half) key_sums.scale(half, p.scale);
+  key_sums.store(HeadMatrix(b.key_g, head, p.keys, p.width), first_row);
+  value_sums.store(HeadMatrix(b.value_g, head, p.keys, p.value_width), first_row);
+}
+
+}  // namespace
+
+#define OSTINATO_ATTENTION(NAME, EXACT, WIDTH)                       \
+  OSTINATO_GLOBAL(attention_query_##NAME, AttentionBackwardParams) { \
+    query_gradient<EXACT, WIDTH>(p);                                 \
+  }                                                                  \
+  OSTINATO_GLOBAL(attention_key_##NAME, AttentionBackwardParams) { key_gradient<EXACT, WIDTH>(p); }
+OSTINATO_ATTENTION(tf32_32, false, 32)
+OSTINATO_ATTENTION(tf32_64, false, 64)
+OSTINATO_ATTENTION(float32_64, true, 64)
+
+}  // namespace ostinato::cuda

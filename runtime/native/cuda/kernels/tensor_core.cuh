@@ -1,0 +1,24 @@
+// Tensor cores. The tests' stand-in for a GPU has a file of this name of its own
+// (tests/cuda_on_cpu).
+#pragma once
+#include <cstdint>
+
+namespace ostinato::cuda {
+
+// The nearest float of 10 bits after the point.
+__device__ __forceinline__ float to_tf32(float f) {
+  uint32_t bits;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(f));
+  return __uint_as_float(bits);
+}
+
+// c += a b of a warp, (16, 8) by (8, 8); attention.cuh says which elements a lane has.
+__device__ __forceinline__ void multiply_tf32(float* c, const float* a, const float* b) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+        "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+}
+
+}  // namespace ostinato::cuda
