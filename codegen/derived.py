@@ -10,7 +10,7 @@ from ..ir.dtypes import DType
 from ..runtime import _C
 from . import cache
 
-FORMAT = 1
+FORMAT = 2
 """Of the data that `_C.Program` reads (`ir/slots.py` writes it)."""
 
 

@@ -177,6 +177,9 @@ class _Slots:
             return dict(s.more)
         if s.kind == "gradient":
             return {"op": s.op.name} | dict(s.more)
+        if s.kind == "sum_selected":
+            sizes = [["sizes", list(map(_size_code, s.more[k]))] for k in ("size", "index")]
+            return {"op": s.op.name, "attrs": [["constant", s.more["dim"]], *sizes]}
         attrs = [_attr_template(p.kind, s.attrs[p.name]) for p in s.op.attrs]
         return {"op": s.op.name, "attrs": attrs}
 

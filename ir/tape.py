@@ -53,6 +53,15 @@ def derive_tape(
     return _Tape([TapeNode(*n) for n in nodes], inputs).program(root)
 
 
+@dataclass(frozen=True)
+class _Selected:
+    """A sum of tensors that are zeros but for one of `parts` at one of `indices` along `dim`."""
+
+    dim: int
+    parts: tuple[Any, ...]
+    indices: tuple[Any, ...]
+
+
 class _Tape:
     def __init__(self, nodes: Sequence[TapeNode], inputs: Sequence[Edge]) -> None:
         self.trace = SymbolicTrace()
@@ -64,6 +73,7 @@ class _Tape:
         self.cotangents: dict[tuple[int, int], Any] = {}
         self.found: list[Any] = [None] * len(inputs)
         self.inputs = inputs
+        self.selected: dict[Any, _Selected] = {}
 
     def program(self, root: int) -> dict[str, Any]:
         result = self.calls[0].results[root]
@@ -144,10 +154,41 @@ class _Tape:
         for i, place in enumerate(self.inputs):
             if place[:2] == at[:2]:
                 self._find(i, g)
-        self.cotangents[at[:2]] = self._sum(self.cotangents.get(at[:2]), g)
+        self.cotangents[at[:2]] = self._added(self.cotangents.get(at[:2]), g)
 
     def _find(self, i: int, g: Any) -> None:
-        self.found[i] = self._sum(self.found[i], g)
+        self.found[i] = self._added(self.found[i], g)
+
+    def _added(self, a: Any, b: Any) -> Any:
+        """The sum; of tensors that are zeros but for a part each, the parts are put together."""
+        if (known := self._as_selected(b)) is not None:
+            self.selected[b] = known
+        before = self.selected.get(a)
+        if known is None or before is None or known.dim != before.dim:
+            return self._sum(a, b)
+        parts = _Selected(known.dim, before.parts + known.parts, before.indices + known.indices)
+        made = self.trace.value(Type(b.shape, b.dtype))
+        more = {"dim": parts.dim, "size": b.shape, "index": parts.indices}
+        op, call = OPS["select"], self.trace.call
+        self.trace.steps.append(
+            Step("sum_selected", parts.parts, (made,), op, call=call, more=more)
+        )
+        self.selected[made] = parts
+        return made
+
+    def _as_selected(self, value: Any) -> _Selected | None:
+        """The one part of what the gradient rule of `select` has just made."""
+        if value in self.selected:
+            return self.selected[value]
+        base, step = ([None, None, *self.trace.steps])[-2:]
+        if base is None or step is None or step.results != (value,):
+            return None
+        ops = base.op is OPS["full"] and step.op is OPS["select_scatter"]
+        if not ops or step.operands[0] is not base.results[0]:
+            return None
+        if self.trace.numbers.get(base.operands[0]) != 0:
+            return None
+        return _Selected(step.attrs["dim"], step.operands[1:], (step.attrs["index"],))
 
     @staticmethod
     def _sum(a: Any, b: Any) -> Any:

@@ -206,6 +206,13 @@ def _slices(x: Any) -> Any:
     return (parts.t() @ parts).sum() + x[:, 0].prod() + x[-1].amax()
 
 
+def _selected(x: Any, y: Any) -> Any:
+    rows = x[0] * y + x[-1] * 0.5 + x[2] / y - x[0]
+    zeros = (x.select(1, 0) * -0.0).sum() + (x.select(1, 0) * -0.0).sum()
+    pairs = (y.reshape(1, -1)[0] * -0.0).sum() + (y.reshape(1, -1)[0] * -0.0).sum()
+    return rows.sum() + zeros + pairs + (x[1] * -0.0).sum()
+
+
 def _chunks(x: Any) -> Any:
     a, b, c = x.chunk(3, 1)
     return (a * b + b * c.exp()).sum() + ot.cat([c, a], 0).square().sum()
@@ -231,6 +238,7 @@ STEPS = {
         _casts: [values(4, 3), values(3, seed=1)],
         _in_place: [values(4, 3), values(3, seed=1)],
         _slices: [values(6, 4)],
+        _selected: [values(4, 3), values(3, seed=1)],
         _chunks: [values(2, 9)],
         _unused: [values(4), values(4, seed=1)],
         _numbers: [values(4, dtype="float64"), values()],

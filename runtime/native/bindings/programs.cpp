@@ -77,6 +77,17 @@ void read_call(const Program& p, Instruction& step, nb::handle spec) {
   }
 }
 
+// The axis, the sizes of the result, and the index of each operand.
+void read_selected(const Program& p, Instruction& step, nb::handle spec) {
+  const std::vector<const Param*> params = attributes_of(*step.op);
+  for (nb::handle a : spec["attrs"]) {
+    step.attrs.push_back(template_from(p, a, *params.at(step.attrs.empty() ? 0 : 1)));
+  }
+  if (step.attrs.size() != 3 || step.attrs[2].sizes.size() != step.operands.size()) {
+    refuse("sums what it has no places for");
+  }
+}
+
 void read_gradient(Instruction& step, nb::handle spec) {
   const PointwiseOp* op = step.op->pointwise;
   step.dtype = named_dtype(spec["dtype"]);
@@ -88,8 +99,8 @@ void read_gradient(Instruction& step, nb::handle spec) {
 }
 
 Instruction instruction_from(const Program& p, nb::handle spec) {
-  static constexpr const char* names[] = {"call",  "add",   "gradient", "function",
-                                          "enter", "leave", "deliver"};
+  static constexpr const char* names[] = {"call",     "add",   "sum_selected", "gradient",
+                                          "function", "enter", "leave",        "deliver"};
   Instruction step;
   std::string name = nb::cast<std::string>(spec["kind"]);
   const auto* kind = std::find(std::begin(names), std::end(names), name);
@@ -111,6 +122,8 @@ Instruction instruction_from(const Program& p, nb::handle spec) {
   step.op = named_op(spec["op"]);
   if (step.kind == Instruction::gradient)
     read_gradient(step, spec);
+  else if (step.kind == Instruction::sum_selected)
+    read_selected(p, step, spec);
   else
     read_call(p, step, spec);
   return step;

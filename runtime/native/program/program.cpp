@@ -2,6 +2,7 @@
 
 #include "ops.hpp"
 #include "program/pointwise_gradient.hpp"
+#include "program/sum_selected.hpp"
 
 namespace ostinato {
 namespace {
@@ -109,6 +110,11 @@ class Run {
       case Instruction::add:
         results[0] = record_ ? call_op(op_info(op::add), operands_) : add(operands_);
         return;
+      case Instruction::sum_selected:
+        evaluate_attrs(s);
+        results[0] =
+            sum_selected(operands_, attrs_[0].as_int(), attrs_[1].as_sizes(), attrs_[2].as_sizes());
+        return;
       case Instruction::gradient: {
         const CallShapes& call = calls_[s.served];
         results[0] = pointwise_gradient(
@@ -125,9 +131,13 @@ class Run {
     }
   }
 
-  void call(const Instruction& s, Tensor* results) {
+  void evaluate_attrs(const Instruction& s) {
     attrs_.clear();
     for (const AttrTemplate& t : s.attrs) attrs_.push_back(evaluate(t, calls_));
+  }
+
+  void call(const Instruction& s, Tensor* results) {
+    evaluate_attrs(s);
     if (record_) return call_op(*s.op, operands_, attrs_, results);
     if (!tape_ || !s.op->creates) return run_op(*s.op, operands_, attrs_, results);
     const DeviceScope scope(tape_->device(s));

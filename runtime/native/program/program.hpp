@@ -28,9 +28,19 @@ struct AttrTemplate {
 };
 
 struct Instruction {
-  // `add` may write into its first operand; `gradient` is the printed gradient of a pointwise op.
-  // Those after it are steps of a tape: see TapeSteps.
-  enum Kind : uint8_t { call, add, gradient, function, enter, leave, deliver } kind = call;
+  // `add` may write into its first operand; `sum_selected` adds up tensors that are zeros but for
+  // one operand each; `gradient` is the printed gradient of a pointwise op. Those after it are
+  // steps of a tape: see TapeSteps.
+  enum Kind : uint8_t {
+    call,
+    add,
+    sum_selected,
+    gradient,
+    function,
+    enter,
+    leave,
+    deliver
+  } kind = call;
   const OpInfo* op = nullptr;
   std::vector<int> operands;  // slots; -1 for an absent one
   std::vector<int> last;      // positions in `operands` whose slot is used here for the last time
