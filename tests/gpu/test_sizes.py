@@ -23,7 +23,7 @@ def ints(high: int, *shape: int) -> Any:
 
 REDUCED = [
     ((3, 40001), 1), ((20001, 40), 0), ((2, 5000, 33), 1), ((64, 33, 65), 2), ((301, 7), 0),
-    ((1000, 130), 1), ((7, 1030), 1),
+    ((1000, 130), 1), ((7, 1030), 1), ((700, 132), 0), ((90, 5, 8), 0),
 ]  # fmt: skip
 REDUCTIONS = ("sum", "mean", "prod", "amax", "amin", "argmax", "argmin", "var", "std", "any", "all")
 
@@ -57,6 +57,8 @@ CALLS: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
         f"cross_entropy of {n}": ("cross_entropy", [floats(rows, n), ints(n, rows)], {})
         for rows, n in ((500, 100), (20, 5000), (30, 601))
     },
+    "sum of wide columns": ("sum", [floats(3, 900, 64).astype("float16"), (0, 1)], {}),
+    "sum of two axes": ("sum", [floats(300, 5, 8), (0,)], {}),
     "cumsum of rows": ("cumsum", [floats(5, 3001), 1], {}),
     "cumsum of columns": ("cumsum", [floats(300, 70), 0], {}),
     "embedding gradient": ("index_select_backward", [floats(N, 24), ints(3000, N)],

@@ -19,6 +19,20 @@ inline constexpr float kLogOf2 = 0.69314718055994530942f;
 __device__ __forceinline__ uint32_t lane_row() { return threadIdx.x % kWarp / 4; }
 __device__ __forceinline__ uint32_t lane_column() { return threadIdx.x % 4; }
 
+// What the four lanes that share rows g and g + 8 have, joined by `f`.
+template <class F>
+__device__ __forceinline__ float over_columns(float x, F f) {
+#pragma unroll
+  for (uint32_t apart = 1; apart < 4; apart *= 2) {
+    const uint32_t lane = threadIdx.x % kWarp ^ apart;
+    x = f(x, shuffled(x, [=](uint32_t word) { return __shfl_sync(0xffffffffu, word, lane); }));
+  }
+  return x;
+}
+__device__ __forceinline__ float sum_over_columns(float x) {
+  return over_columns(x, [](float a, float b) { return a + b; });
+}
+
 // What a factor is rounded to: itself where products are exact to float32.
 template <bool kExact>
 __device__ __forceinline__ float rounded(float x) {
@@ -57,17 +71,30 @@ class HeadMatrix {
         dtype_(all.dtype),
         is_vectorised_(all.is_vectorised) {}
 
+  // Whether elements are aligned vectors of floats, which `read<true>` takes for granted: loads
+  // without branches are all on their way before the first is waited for.
+  __device__ __forceinline__ bool is_plain() const {
+    return is_vectorised_ && dtype_ == DType::float32_;
+  }
   // Elements from `first` of row r; zeros outside of the matrix.
-  __device__ __forceinline__ void read(uint32_t r, uint32_t first, float* x) const {
+  template <bool kPlain>
+  __device__ __forceinline__ Vector<float> read(uint32_t r, uint32_t first) const {
+    Vector<float> x = {};
+    const bool is_inside = r < rows_ && first < width_;
+    if constexpr (kPlain) {
+      if (is_inside) x = *reinterpret_cast<const Vector<float>*>(place(r, first));
+    } else if (is_inside) {
+      const char* from = place(r, first);
+      if (is_vectorised_) {
+        load_vector(from, dtype_, x.at);
+        return x;
+      }
 #pragma unroll
-    for (int k = 0; k < kVector; ++k) x[k] = 0;
-    if (r >= rows_ || first >= width_) return;
-    const char* from = place(r, first);
-    if (is_vectorised_) return load_vector(from, dtype_, x);
-#pragma unroll
-    for (uint32_t k = 0; k < kVector; ++k) {
-      if (first + k < width_) x[k] = load<float>(from + k * item_of(dtype_), dtype_);
+      for (uint32_t k = 0; k < kVector; ++k) {
+        if (first + k < width_) x.at[k] = load<float>(from + k * item_of(dtype_), dtype_);
+      }
     }
+    return x;
   }
   __device__ __forceinline__ void write(uint32_t r, uint32_t first, const float* x) const {
     if (r >= rows_ || first >= width_) return;
@@ -108,40 +135,90 @@ class Tile {
     return memory_[row * kUnits + (unit ^ exchange)];
   }
 
-  // Rows from `first` of the matrix, by all threads of the block.
+ private:
+  Unit* memory_;
+};
+
+// This thread's part of a tile on its way from memory.
+template <int kWidth>
+class Staged {
+ public:
+  __device__ __forceinline__ Staged(const HeadMatrix& from, uint32_t first) {
+    from.is_plain() ? read<true>(from, first) : read<false>(from, first);
+  }
   template <bool kExact>
-  __device__ __forceinline__ void load(const HeadMatrix& from, uint32_t first) const {
-#pragma unroll 4
-    for (uint32_t i = threadIdx.x; i < kSize; i += kAttentionThreads) {
-      const uint32_t row = i / kUnits, unit = i % kUnits;
-      Unit x;
-      from.read(first + row, unit * kVector, x.at);
+  __device__ __forceinline__ void put(const Tile<kWidth>& tile) const {
+#pragma unroll
+    for (uint32_t j = 0; j < kEach; ++j) {
+      Vector<float> x = units_[j];
 #pragma unroll
       for (int k = 0; k < kVector; ++k) x.at[k] = rounded<kExact>(x.at[k]);
-      at(row, unit) = x;
+      tile.at(row(j), unit()) = x;
     }
   }
 
  private:
-  Unit* memory_;
+  static constexpr uint32_t kUnits = Tile<kWidth>::kUnits;
+  static constexpr uint32_t kEach = Tile<kWidth>::kSize / kAttentionThreads;
+  __device__ static uint32_t row(uint32_t j) {
+    return (j * kAttentionThreads + threadIdx.x) / kUnits;
+  }
+  __device__ static uint32_t unit() { return threadIdx.x % kUnits; }
+
+  template <bool kPlain>
+  __device__ __forceinline__ void read(const HeadMatrix& from, uint32_t first) {
+#pragma unroll
+    for (uint32_t j = 0; j < kEach; ++j) {
+      units_[j] = from.template read<kPlain>(first + row(j), unit() * kVector);
+    }
+  }
+
+  Vector<float> units_[kEach];
 };
 
 // This lane's part of 16 rows as a left factor: four neighbouring elements of row g and of g + 8
 // out of every sixteen.
 template <int kWidth>
 struct Rows16 {
-  float at[kWidth / 16][2][kVector];
+  Vector<float> at[kWidth / 16][2];
 
+  __device__ __forceinline__ Rows16(const HeadMatrix& from, uint32_t first) {
+    from.is_plain() ? read<true>(from, first) : read<false>(from, first);
+  }
   template <bool kExact>
-  __device__ __forceinline__ void load(const HeadMatrix& from, uint32_t first) {
+  __device__ __forceinline__ void round() {
+#pragma unroll
+    for (uint32_t s = 0; s < kWidth / 16; ++s) {
+#pragma unroll
+      for (int k = 0; k < 2 * kVector; ++k) {
+        float& x = at[s][k / kVector].at[k % kVector];
+        x = rounded<kExact>(x);
+      }
+    }
+  }
+  // Of each of this lane's rows the sum of products with the other's elements.
+  __device__ __forceinline__ void dot(const Rows16& other, float* sums) const {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float sum = 0;
+#pragma unroll
+      for (uint32_t s = 0; s < kWidth / 16; ++s) {
+#pragma unroll
+        for (int k = 0; k < kVector; ++k) sum += at[s][half].at[k] * other.at[s][half].at[k];
+      }
+      sums[half] = sum_over_columns(sum);
+    }
+  }
+
+ private:
+  template <bool kPlain>
+  __device__ __forceinline__ void read(const HeadMatrix& from, uint32_t first) {
 #pragma unroll
     for (uint32_t s = 0; s < kWidth / 16; ++s) {
 #pragma unroll
       for (uint32_t half = 0; half < 2; ++half) {
-        float* x = at[s][half];
-        from.read(first + lane_row() + 8 * half, 16 * s + 4 * lane_column(), x);
-#pragma unroll
-        for (int k = 0; k < kVector; ++k) x[k] = rounded<kExact>(x[k]);
+        at[s][half] =
+            from.template read<kPlain>(first + lane_row() + 8 * half, 16 * s + 4 * lane_column());
       }
     }
   }
@@ -164,7 +241,9 @@ __device__ __forceinline__ void multiply_rows(Scores& c, const Rows16<kWidth>& a
       const Vector<float> b = tile.at(first + 8 * n + lane_row(), 4 * s + lane_column());
 #pragma unroll
       for (int k = 0; k < kVector; k += 2) {
-        const float left[4] = {a.at[s][0][k], a.at[s][1][k], a.at[s][0][k + 1], a.at[s][1][k + 1]};
+        const float* row = a.at[s][0].at;
+        const float* below = a.at[s][1].at;
+        const float left[4] = {row[k], below[k], row[k + 1], below[k + 1]};
         multiply<kExact>(c[n], left, b.at[k], b.at[k + 1]);
       }
     }
@@ -216,20 +295,6 @@ struct Sums16 {
     }
   }
 };
-
-// What the four lanes that share rows g and g + 8 have, joined by `f`.
-template <class F>
-__device__ __forceinline__ float over_columns(float x, F f) {
-#pragma unroll
-  for (uint32_t apart = 1; apart < 4; apart *= 2) {
-    const uint32_t lane = threadIdx.x % kWarp ^ apart;
-    x = f(x, shuffled(x, [=](uint32_t word) { return __shfl_sync(0xffffffffu, word, lane); }));
-  }
-  return x;
-}
-__device__ __forceinline__ float sum_over_columns(float x) {
-  return over_columns(x, [](float a, float b) { return a + b; });
-}
 
 // From products to scores, in powers of two: scaled, masked, -inf where a query does not look.
 class Scorer {

@@ -11,26 +11,6 @@ __device__ __forceinline__ float shift_of(float logsumexp) {
   return logsumexp == Scorer::kNever ? 0.0f : logsumexp * kLog2OfE;
 }
 
-// Of each of this lane's rows of a block of queries, the sum of g times out.
-template <int kWidth>
-__device__ __forceinline__ void sum_along(const HeadMatrix& g, const HeadMatrix& out,
-                                          uint32_t first_row, float* sums) {
-#pragma unroll
-  for (uint32_t half = 0; half < 2; ++half) {
-    float sum = 0;
-#pragma unroll
-    for (uint32_t s = 0; s < kWidth / 16; ++s) {
-      float x[kVector], y[kVector];
-      const uint32_t row = first_row + lane_row() + 8 * half, first = 16 * s + 4 * lane_column();
-      g.read(row, first, x);
-      out.read(row, first, y);
-#pragma unroll
-      for (int k = 0; k < kVector; ++k) sum += x[k] * y[k];
-    }
-    sums[half] = sum_over_columns(sum);
-  }
-}
-
 template <bool kExact, int kWidth>
 __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b) {
   const AttentionParams& p = b.given;
@@ -40,9 +20,11 @@ __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b)
   const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
   const HeadMatrix key(p.key, head, p.keys, p.width);
   const HeadMatrix value(p.value, head, p.keys, p.value_width);
-  const HeadMatrix g(b.g, head, p.queries, p.value_width);
+  Rows16<kWidth> query(HeadMatrix(p.query, head, p.queries, p.width), first_row);
+  Rows16<kWidth> slope(HeadMatrix(b.g, head, p.queries, p.value_width), first_row);
+  const Rows16<kWidth> out(HeadMatrix(p.out, head, p.queries, p.value_width), first_row);
   float along[2], shift[2];
-  sum_along<kWidth>(g, HeadMatrix(p.out, head, p.queries, p.value_width), first_row, along);
+  slope.dot(out, along);
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const uint32_t row = first_row + lane_row() + 8 * half;
@@ -50,16 +32,16 @@ __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b)
     shift[half] = row < p.queries ? shift_of(p.logsumexp[at]) : 0.0f;
     if (lane_column() == 0 && row < p.queries) b.along[at] = along[half];
   }
-  Rows16<kWidth> query, slope;
-  query.template load<kExact>(HeadMatrix(p.query, head, p.queries, p.width), first_row);
-  slope.template load<kExact>(g, first_row);
+  query.template round<kExact>();
+  slope.template round<kExact>();
   const Scorer scorer(p, head);
   Sums16<kWidth> sums;
   const uint32_t end = p.is_causal ? min(p.keys, (block + 1) * kAttentionBlock) : p.keys;
   for (uint32_t first = 0; first < end; first += kAttentionBlock) {
+    const Staged<kWidth> next_keys(key, first), next_values(value, first);
     __syncthreads();  // the tiles before have been used
-    keys.template load<kExact>(key, first);
-    values.template load<kExact>(value, first);
+    next_keys.template put<kExact>(keys);
+    next_values.template put<kExact>(values);
     __syncthreads();
     for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
       const uint32_t first_key = first + step;
@@ -97,16 +79,18 @@ __device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
   const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
   const HeadMatrix query(p.query, head, p.queries, p.width);
   const HeadMatrix g(b.g, head, p.queries, p.value_width);
-  Rows16<kWidth> key, value;
-  key.template load<kExact>(HeadMatrix(p.key, head, p.keys, p.width), first_row);
-  value.template load<kExact>(HeadMatrix(p.value, head, p.keys, p.value_width), first_row);
+  Rows16<kWidth> key(HeadMatrix(p.key, head, p.keys, p.width), first_row);
+  Rows16<kWidth> value(HeadMatrix(p.value, head, p.keys, p.value_width), first_row);
+  key.template round<kExact>();
+  value.template round<kExact>();
   const Scorer scorer(p, head);
   Sums16<kWidth> key_sums, value_sums;
   for (uint32_t first = p.is_causal ? block * kAttentionBlock : 0; first < p.queries;
        first += kAttentionBlock) {
+    const Staged<kWidth> next_queries(query, first), next_slopes(g, first);
     __syncthreads();  // the tiles before have been used
-    queries.template load<kExact>(query, first);
-    slopes_tile.template load<kExact>(g, first);
+    next_queries.template put<kExact>(queries);
+    next_slopes.template put<kExact>(slopes_tile);
     if (threadIdx.x < kAttentionBlock && first + threadIdx.x < p.queries) {
       const size_t at = size_t{head} * p.queries + first + threadIdx.x;
       shift[threadIdx.x] = shift_of(p.logsumexp[at]);

@@ -67,15 +67,16 @@ __device__ __forceinline__ void attend(const AttentionParams& p) {
   const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
   const HeadMatrix key(p.key, head, p.keys, p.width);
   const HeadMatrix value(p.value, head, p.keys, p.value_width);
-  Rows16<kWidth> query;
-  query.template load<kExact>(HeadMatrix(p.query, head, p.queries, p.width), first_row);
+  Rows16<kWidth> query(HeadMatrix(p.query, head, p.queries, p.width), first_row);
   const Scorer scorer(p, head);
   OnlineSums<kExact, kWidth> sums;
+  query.template round<kExact>();
   const uint32_t end = p.is_causal ? min(p.keys, (block + 1) * kAttentionBlock) : p.keys;
   for (uint32_t first = 0; first < end; first += kAttentionBlock) {
+    const Staged<kWidth> next_keys(key, first), next_values(value, first);
     __syncthreads();  // the tiles before have been used
-    keys.template load<kExact>(key, first);
-    values.template load<kExact>(value, first);
+    next_keys.template put<kExact>(keys);
+    next_values.template put<kExact>(values);
     __syncthreads();
     for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
       const uint32_t first_key = first + step;

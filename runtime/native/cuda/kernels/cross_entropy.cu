@@ -80,6 +80,7 @@ struct LossState {
 template <class T>
 __device__ __forceinline__ void total_loss(const LossParams& p) {
   LossState<T> state;
+#pragma unroll 8
   for (uint32_t i = threadIdx.x; i < p.rows; i += kThreads) {
     if (p.losses.memory) state.loss += reinterpret_cast<const T*>(p.losses.memory)[i];
     if (target_of(p.target, i) != p.ignored) state.counted += T(1);

@@ -176,7 +176,7 @@ __device__ __forceinline__ void norm_sums(const SlopeParams& p) {
   if (column >= p.n || !result.memory) return;
   const T* from = reinterpret_cast<const T*>(p.sums) + size_t{part} * p.n + column;
   T sum = 0;
-#pragma unroll 4
+#pragma unroll 16
   for (uint32_t i = 0; i < p.splits; ++i) sum += from[size_t{i} * 2 * p.n];
   store(result.memory + column * item_of(result.dtype), result.dtype, sum);
 }

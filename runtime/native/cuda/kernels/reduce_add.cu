@@ -56,11 +56,54 @@ struct Variance {
   }
 };
 
+// Elements j, j + kReduceRows, ... of kVector neighbouring columns, stored as `Stored`.
+template <class Stored, class T>
+__device__ __forceinline__ void sum_columns(const ReduceParams& p, const char* from, uint32_t begin,
+                                            uint32_t end, T* sum) {
+#pragma unroll 8
+  for (uint32_t j = begin + threadIdx.y; j < end; j += kReduceRows) {
+    T x[kVector];
+    read_vector<Stored>(from + offset_of(p.reduced, j), x);
+#pragma unroll
+    for (int k = 0; k < kVector; ++k) sum[k] += x[k];
+  }
+}
+
+// As reduce_columns, of kVector columns a thread.
+template <class T>
+__device__ __forceinline__ void sum_wide(const ReduceParams& p) {
+  __shared__ T sums[kReduceRows][kReduceColumns][kVector];
+  const uint32_t column = (blockIdx.x * kReduceColumns + threadIdx.x) * kVector;
+  const uint32_t begin = blockIdx.y * p.part, end = min(p.n, begin + p.part);
+  T sum[kVector] = {};
+  if (column < p.rows) {
+    const char* from = p.from + offset_of(p.kept, column);
+    if (p.from_dtype == dtype_of<T>) {
+      sum_columns<T>(p, from, begin, end, sum);
+    } else if (p.from_dtype == DType::bfloat16_) {
+      sum_columns<BFloat16>(p, from, begin, end, sum);
+    } else {
+      sum_columns<Half>(p, from, begin, end, sum);
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < kVector; ++k) sums[threadIdx.y][threadIdx.x][k] = sum[k];
+  __syncthreads();
+  // Each row of threads joins one of the columns of each thread.
+  const uint32_t k = threadIdx.y;
+  if (k >= kVector || column >= p.rows) return;
+  Sum<T> state;
+  for (uint32_t y = 0; y < kReduceRows; ++y) state.total += sums[y][threadIdx.x][k];
+  put_state(p, column + k, state);
+}
+
 }  // namespace
 
 OSTINATO_REDUCTION(sum_float32, Sum<float>)
 OSTINATO_REDUCTION(sum_float64, Sum<double>)
 OSTINATO_REDUCTION(sum_int64, Sum<int64_t>)
+OSTINATO_GLOBAL(sum_float32_wide, ReduceParams) { sum_wide<float>(p); }
+OSTINATO_GLOBAL(sum_float64_wide, ReduceParams) { sum_wide<double>(p); }
 OSTINATO_REDUCTION(prod_float32, Product<float>)
 OSTINATO_REDUCTION(prod_float64, Product<double>)
 OSTINATO_REDUCTION(prod_int64, Product<int64_t>)

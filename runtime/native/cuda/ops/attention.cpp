@@ -2,6 +2,10 @@
 // run as the ops of the body.
 #include "cuda/kernels/attention.hpp"
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
 #include "cpu/copy.hpp"
 #include "cuda/axes.hpp"
 #include "cuda/blas.hpp"
@@ -115,19 +119,37 @@ bool is_taken(const OpCall& call, int first, const Tensor& mask) {
   return value.size(-1) <= kMostWidth && fill_mask(made, mask, axes);
 }
 
+// Makes a result whose rows and heads lie in the order of those of the query, so that what is done
+// next to both needs no copy; unless others have the result that is given.
+void lay_out(Tensor& result, const Tensor& query) {
+  if (result->use_count() != 1 || !result->storage || result->storage->use_count() != 1) return;
+  std::vector<int> order(static_cast<size_t>(result.ndim() - 1));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return query.strides()[a] > query.strides()[b]; });
+  Sizes strides = result.strides();
+  int64_t step = result.size(-1);
+  for (auto axis = order.rbegin(); axis != order.rend(); ++axis) {
+    strides[*axis] = step;
+    step *= result.size(*axis);
+  }
+  result = as_view(result, result.sizes(), strides, 0);
+}
+
 void attention(const OpCall& call, std::span<Tensor> out) {
   const Tensor& mask = call.operand(3);
   if (!is_taken(call, 0, mask)) return run_body(call, out);
   check_size(call.op->name, std::max(call.operand(0).numel(), call.operand(1).numel()));
   Heads heads(call, 0);
   AttentionParams& p = heads.params;
-  const ResultBuffer y(out[0], out[0].dtype()), logsumexp(out[1], DType::float32_);
-  Tensor result = y.tensor();
+  lay_out(out[0], call.operand(0));
+  const ResultBuffer logsumexp(out[1], DType::float32_);
+  Tensor result = out[0];
   p.out = matrices_of(result, heads.axes);
   p.logsumexp = logsumexp.data<float>();
   fill_mask(p.mask, mask, heads.axes);
   heads.launch_blocks(forwards, p, p.blocks, p.queries);
-  y.store();
+  if (!result.same(out[0])) copy_into(out[0], result);
   logsumexp.store();
 }
 OSTINATO_CUDA_KERNEL(attention, attention);

@@ -16,15 +16,21 @@ namespace {
 
 struct Kernels {
   KernelName rows, columns, states;
+  KernelName* wide = nullptr;  // of columns that lie side by side in vectors
 };
-#define OSTINATO_REDUCTION_KERNELS(LIBRARY, NAME) \
-  {{LIBRARY, NAME "_rows"}, {LIBRARY, NAME "_columns"}, {LIBRARY, NAME "_states"}}
-#define OSTINATO_ADDING(NAME) OSTINATO_REDUCTION_KERNELS("reduce_add", NAME)
+#define OSTINATO_REDUCTION_KERNELS(LIBRARY, NAME, ...) \
+  {{LIBRARY, NAME "_rows"},                            \
+   {LIBRARY, NAME "_columns"},                         \
+   {LIBRARY, NAME "_states"} __VA_OPT__(, ) __VA_ARGS__}
+#define OSTINATO_ADDING(NAME, ...) \
+  OSTINATO_REDUCTION_KERNELS("reduce_add", NAME __VA_OPT__(, ) __VA_ARGS__)
 #define OSTINATO_CHOOSING(NAME) OSTINATO_REDUCTION_KERNELS("reduce_choose", NAME)
 
+KernelName wide_sums[] = {{"reduce_add", "sum_float32_wide"}, {"reduce_add", "sum_float64_wide"}};
+
 // By the dtype that elements are read as: float32, float64, int64, bool.
-Kernels sums[] = {OSTINATO_ADDING("sum_float32"), OSTINATO_ADDING("sum_float64"),
-                  OSTINATO_ADDING("sum_int64")};
+Kernels sums[] = {OSTINATO_ADDING("sum_float32", &wide_sums[0]),
+                  OSTINATO_ADDING("sum_float64", &wide_sums[1]), OSTINATO_ADDING("sum_int64")};
 Kernels products[] = {OSTINATO_ADDING("prod_float32"), OSTINATO_ADDING("prod_float64"),
                       OSTINATO_ADDING("prod_int64")};
 Kernels variances[] = {OSTINATO_ADDING("var_float32"), OSTINATO_ADDING("var_float64")};
@@ -44,6 +50,7 @@ constexpr int64_t kEnoughBlocks =
     512;                            // to fill a GPU; no larger, so that results do not depend on it
 constexpr int64_t kRowPart = 4096;  // elements that a block reduces at least: of a row,
 constexpr int64_t kColumnPart = 128;  // of columns
+constexpr int64_t kWidePart = 32;     // of columns in vectors
 constexpr int64_t kMostSplits = 1024;
 
 struct Reduction {
@@ -52,16 +59,24 @@ struct Reduction {
   bool root = false;
 };
 
-bool is_dense(const ReduceParams& p, DType read_as) {
+// Whether elements move in vectors where `axis` is the one that those go along.
+bool has_vectors(const ReduceParams& p, DType read_as, const Axes& axis, const Axes& others) {
   const uint64_t item = size_of(p.from_dtype);
   const bool known = p.from_dtype == read_as ||
                      (read_as == DType::float32_ && is_float(p.from_dtype) && item == 2);
-  if (!known || p.reduced.count != 1 || p.reduced.strides[0] != static_cast<int64_t>(item)) {
-    return false;
-  }
+  if (!known || axis.count == 0 || axis.strides[0] != static_cast<int64_t>(item)) return false;
   uint64_t bits = reinterpret_cast<uint64_t>(p.from);
-  for (int i = 0; i < p.kept.count; ++i) bits |= static_cast<uint64_t>(p.kept.strides[i]);
+  for (int i = 1; i < axis.count; ++i) bits |= static_cast<uint64_t>(axis.strides[i]);
+  for (int i = 0; i < others.count; ++i) bits |= static_cast<uint64_t>(others.strides[i]);
   return bits % std::min<uint64_t>(16, item * kVector) == 0;
+}
+
+bool is_dense(const ReduceParams& p, DType read_as) {
+  return p.reduced.count == 1 && has_vectors(p, read_as, p.reduced, p.kept);
+}
+
+bool is_wide(const ReduceParams& p, DType read_as) {
+  return has_vectors(p, read_as, p.kept, p.reduced) && p.kept.sizes[0].size % kVector == 0;
 }
 
 // Whether results lie side by side where the elements of one do not.
@@ -79,15 +94,18 @@ uint32_t lanes_of(int64_t rows, int64_t n) {
 
 class Launches {
  public:
-  Launches(Reduction reduction, const ReduceParams& params, int device)
-      : kernels_(*reduction.kernels), params_(params), device_(device) {}
+  Launches(Reduction reduction, DType read_as, const ReduceParams& params, int device)
+      : kernels_(*reduction.kernels), read_as_(read_as), params_(params), device_(device) {}
 
   void run() {
     const bool columns = has_columns(params_);
     params_.lanes = lanes_of(params_.rows, params_.n);
-    const uint32_t together = columns ? kReduceColumns : kThreads / params_.lanes;
+    const bool wide = columns && kernels_.wide && is_wide(params_, read_as_);
+    const uint32_t together = wide      ? kReduceColumns * kVector
+                              : columns ? kReduceColumns
+                                        : kThreads / params_.lanes;
     const uint32_t across = (params_.rows + together - 1) / together;
-    split(across, columns ? kColumnPart : kRowPart);
+    split(across, wide ? kWidePart : columns ? kColumnPart : kRowPart);
     Tensor states;
     if (params_.splits > 1) {
       states = empty({int64_t{params_.rows} * params_.splits * kStateBytes}, DType::uint8_,
@@ -96,7 +114,7 @@ class Launches {
     }
     void* arguments[] = {&params_};
     const Grid block = columns ? Grid{kReduceColumns, kReduceRows} : Grid{kThreads};
-    KernelName& first = columns ? kernels_.columns : kernels_.rows;
+    KernelName& first = wide ? *kernels_.wide : columns ? kernels_.columns : kernels_.rows;
     launch(first.on(device_), device_, {across, params_.splits}, block, 0, arguments);
     if (params_.splits == 1) return;
     constexpr uint32_t kWarps = kThreads / 32;
@@ -116,6 +134,7 @@ class Launches {
   }
 
   Kernels& kernels_;
+  DType read_as_;
   ReduceParams params_;
   int device_;
 };
@@ -147,7 +166,7 @@ void reduce(const OpCall& call, Reduction reduction, DType read_as, const Tensor
   p.is_dense = is_dense(p, read_as);
   p.root = reduction.root;
   p.divisor = reduction.divisor;
-  Launches(reduction, p, x.device().index).run();
+  Launches(reduction, read_as, p, x.device().index).run();
   result.store();
 }
 
