@@ -17,16 +17,20 @@ _WIDEST = 256
 """The widest keys and values: blocks of wider ones do not fit into shared memory."""
 _WHOLE = 128
 """The most keys of which a program holds all, for all gradients at once."""
+_HALF = _WHOLE // 2
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How a kernel is cut: `m` queries and `n` keys at a time, by `warps` warps."""
+    """How a kernel is cut: `m` queries and `n` keys at a time, by `warps` warps; of a head in two
+    parts `rest_m` and `rest_n` are the smaller ones."""
 
     m: int
     n: int
     warps: int
     stages: int = 2
+    rest_m: int = 0
+    rest_n: int = 0
 
 
 def forward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
@@ -47,6 +51,13 @@ def whole_blocks(rows: int, columns: int) -> Blocks:
     """For all gradients of a head at once; two programs fit into a multiprocessor of an H100."""
     n = _fit(columns, _WHOLE)
     return Blocks(_fit(rows, 32), n, 8 if n > 64 else 4, 1)
+
+
+def halves_blocks(rows: int, columns: int) -> Blocks:
+    """For all gradients of a head of at most two blocks of queries and of keys."""
+    m, n = _fit(rows, _HALF), _fit(columns, _HALF)
+    rest_m, rest_n = (_fit(x - _HALF, _HALF) if x > _HALF else 0 for x in (rows, columns))
+    return Blocks(m, n, 4, 1, rest_m, rest_n)
 
 
 def backward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
@@ -89,6 +100,10 @@ def _backward(call: Call) -> list[Step]:
     problem = _Problem(call, _BACKWARD)
     if not problem.heads:
         return []
+    if _is_whole(max(problem.rows, problem.columns), problem.width):
+        blocks = halves_blocks(problem.rows, problem.columns)
+        whole = problem.kernel("attention_backward_halves", _BACKWARD[:-1], blocks, 1)
+        return [Step(whole, writes=3)]
     if _is_whole(problem.columns, problem.width):
         blocks = whole_blocks(problem.rows, problem.columns)
         whole = problem.kernel("attention_backward_whole", _BACKWARD[:-1], blocks, 1)
@@ -196,6 +211,7 @@ class _Problem:
             "MASK_ADDS": mask is not None and mask.dtype != "bool",
             "PRECISION": self.precision, "WIDE": reach >= 1 << 31,
             "BLOCK_M": blocks.m, "BLOCK_N": blocks.n,
+            "REST_M": blocks.rest_m, "REST_N": blocks.rest_n,
             "BLOCK_E": _padded(self.e), "BLOCK_EV": _padded(self.ev),
         }  # fmt: skip
 

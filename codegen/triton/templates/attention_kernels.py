@@ -34,6 +34,9 @@ BLOCK_M = tl.constexpr(64)
 BLOCK_N = tl.constexpr(64)
 BLOCK_E = tl.constexpr(32)
 BLOCK_EV = tl.constexpr(32)
+# What a second, smaller block of queries and one of keys hold.
+REST_M = tl.constexpr(0)
+REST_N = tl.constexpr(0)
 QUERY_STRIDES = tl.constexpr((12800, 3200, 32))
 KEY_STRIDES = tl.constexpr((12800, 3200, 32))
 VALUE_STRIDES = tl.constexpr((12800, 3200, 32))
@@ -46,8 +49,8 @@ KEY_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
 VALUE_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
 
 BLOCKS_M = tl.constexpr(-(-L.value // BLOCK_M.value))
-CHECK_M = tl.constexpr(L.value % BLOCK_M.value != 0)
-CHECK_N = tl.constexpr(S.value % BLOCK_N.value != 0 or S.value == 0)
+CHECK_M = tl.constexpr((L.value - REST_M.value) % BLOCK_M.value != 0 or L.value == 0)
+CHECK_N = tl.constexpr((S.value - REST_N.value) % BLOCK_N.value != 0 or S.value == 0)
 CHECK_E = tl.constexpr(E.value != BLOCK_E.value)
 CHECK_EV = tl.constexpr(EV.value != BLOCK_EV.value)
 LOG2_E = tl.constexpr(1.4426950408889634)
@@ -72,7 +75,7 @@ def head_offset(head, STRIDES: tl.constexpr):
 @triton.jit
 def positions(start, SIZE: tl.constexpr):
     """`SIZE` positions from `start` on."""
-    at = start + tl.arange(0, SIZE)
+    at = tl.arange(0, SIZE) + start
     return at.to(tl.int64) if WIDE else at
 
 
@@ -245,6 +248,95 @@ def attention_backward_whole(
         store_tile(query_grad, q_grad, rows, e, QUERY_GRAD_STRIDES[RANK], L, E, CHECK_M or CHECK_E)
 
     store_key_gradients(key_grad, value_grad, k_grad, v_grad, head, columns)
+
+
+@triton.jit
+def load_queries(query, grad, out, logsumexp, rows):
+    """A block of queries, its gradient, the sums along that, and what is taken from its scores."""
+    e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
+    q = load_query(query, rows, e)
+    g = load_tile(grad, rows, ev, GRAD_STRIDES[RANK], L, EV, CHECK_M or CHECK_EV)
+    return q, g, sum_along(g, out, rows, ev), load_shift(logsumexp, rows)
+
+
+@triton.jit
+def pair_gradients(
+    q_grad, k_grad, v_grad, q, g, along, shift, k, v, mask, rows, columns, DIAGONAL: tl.constexpr
+):
+    """Adds what a block of queries and one of keys give to the gradients of each other."""
+    scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
+    scores = masked(scores, rows[None, :], columns[:, None], mask, DIAGONAL, CHECK_N)
+    weights = tl.exp2(scores * UNIT - shift[None, :])
+    v_grad = tl.dot(weights.to(g.dtype), g, v_grad, input_precision=PRECISION)
+    weights_grad = tl.dot(v, tl.trans(g), input_precision=PRECISION)
+    scores_grad = (weights * (weights_grad - along[None, :])).to(q.dtype)
+    k_grad = tl.dot(scores_grad, q, k_grad, input_precision=PRECISION)
+    q_grad = tl.dot(tl.trans(scores_grad), k, q_grad, input_precision=PRECISION)
+    return q_grad, k_grad, v_grad
+
+
+@triton.jit
+def attention_backward_halves(
+    grad, query, key, value, out, logsumexp, mask, query_grad, key_grad, value_grad
+):
+    """All of a head whose queries and keys are a block each, and perhaps a smaller one."""
+    head = tl.program_id(0)
+    grad += head_offset(head, GRAD_STRIDES)
+    query += head_offset(head, QUERY_STRIDES)
+    key += head_offset(head, KEY_STRIDES)
+    value += head_offset(head, VALUE_STRIDES)
+    out += head_offset(head, OUT_STRIDES)
+    logsumexp += head_offset(head, LOGSUMEXP_STRIDES)
+    query_grad += head_offset(head, QUERY_GRAD_STRIDES)
+    if HAS_MASK:
+        mask += head_offset(head, MASK_STRIDES)
+    e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
+    rows, more_rows = positions(0, BLOCK_M), positions(BLOCK_M, REST_M or 16)
+    columns, more_columns = positions(0, BLOCK_N), positions(BLOCK_N, REST_N or 16)
+
+    k = load_tile(key, columns, e, KEY_STRIDES[RANK], S, E, CHECK_N or CHECK_E)
+    v = load_tile(value, columns, ev, VALUE_STRIDES[RANK], S, EV, CHECK_N or CHECK_EV)
+    q, g, along, shift = load_queries(query, grad, out, logsumexp, rows)
+    q_grad = tl.zeros([BLOCK_M, BLOCK_E], tl.float32)
+    k_grad = tl.zeros([BLOCK_N, BLOCK_E], tl.float32)
+    v_grad = tl.zeros([BLOCK_N, BLOCK_EV], tl.float32)
+    q_grad, k_grad, v_grad = pair_gradients(
+        q_grad, k_grad, v_grad, q, g, along, shift, k, v, mask, rows, columns, CAUSAL
+    )
+    if REST_M:
+        q2, g2, along2, shift2 = load_queries(query, grad, out, logsumexp, more_rows)
+        q2_grad = tl.zeros([REST_M, BLOCK_E], tl.float32)
+        q2_grad, k_grad, v_grad = pair_gradients(
+            q2_grad, k_grad, v_grad, q2, g2, along2, shift2, k, v, mask, more_rows, columns,
+            CAUSAL and BLOCK_N > BLOCK_M,
+        )  # fmt: skip
+    store_key_gradients(key_grad, value_grad, k_grad, v_grad, head, columns)
+    if REST_N:
+        k = load_tile(key, more_columns, e, KEY_STRIDES[RANK], S, E, CHECK_N or CHECK_E)
+        v = load_tile(value, more_columns, ev, VALUE_STRIDES[RANK], S, EV, CHECK_N or CHECK_EV)
+        k_grad = tl.zeros([REST_N, BLOCK_E], tl.float32)
+        v_grad = tl.zeros([REST_N, BLOCK_EV], tl.float32)
+        if not (CAUSAL and BLOCK_N >= BLOCK_M):
+            q_grad, k_grad, v_grad = pair_gradients(
+                q_grad, k_grad, v_grad, q, g, along, shift, k, v, mask, rows, more_columns, CAUSAL
+            )
+        if REST_M:
+            q2_grad, k_grad, v_grad = pair_gradients(
+                q2_grad, k_grad, v_grad, q2, g2, along2, shift2, k, v, mask, more_rows,
+                more_columns, CAUSAL,
+            )  # fmt: skip
+        store_key_gradients(key_grad, value_grad, k_grad, v_grad, head, more_columns)
+    store_query_gradient(query_grad, q_grad, rows)
+    if REST_M:
+        store_query_gradient(query_grad, q2_grad, more_rows)
+
+
+@triton.jit
+def store_query_gradient(query_grad, q_grad, rows):
+    """Writes the gradient of a block of queries."""
+    e = tl.arange(0, BLOCK_E)
+    q_grad *= SCALE * SIGN
+    store_tile(query_grad, q_grad, rows, e, QUERY_GRAD_STRIDES[RANK], L, E, CHECK_M or CHECK_E)
 
 
 @triton.jit
