@@ -69,6 +69,20 @@ class Leading:
 
 
 @dataclass(frozen=True)
+class Stacked:
+    """`count` tensors of the shape of operand `index`, along a new first axis."""
+
+    index: int
+    count: int
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        return (self.count, *operands[self.index].shape)
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        return f"shape_rule::stacked(call, {self.index}, {self.count})"
+
+
+@dataclass(frozen=True)
 class ProductBatch:
     """The shape of an attention result: (..., q rows, v columns) of the first and third of the
     operands from `first` on, whose leading axes the second has as well; operand `mask` broadcasts

@@ -75,6 +75,10 @@ def _attention_backward(
     return _gradients(_sdpa(q, k, v, mask, is_causal=is_causal, scale=scale), [q, k, v], g)
 
 
+def _attention_backward_stacked(*operands: Any, **attrs: Any) -> Any:
+    return torch.stack(_attention_backward(*operands, **attrs))
+
+
 def _stepped(make: Callable[..., Any], param: Any, grad: Any, state: dict[str, Any]) -> Any:
     """The parameter and state after one step of the optimizer that `make` makes."""
     leaf = param.clone().requires_grad_()
@@ -133,6 +137,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": on_torch(_sdpa),
     "attention": on_torch(_attention),
     "attention_backward": on_torch(_attention_backward),
+    "attention_backward_stacked": on_torch(_attention_backward_stacked),
     "sgd_step": on_torch(_sgd_step),
     "sgd_momentum_step": on_torch(_sgd_momentum_step),
     "adam_step": _adam(torch.optim.Adam),

@@ -80,6 +80,7 @@ def narrows(case: Case) -> bool:
 # torch has no gradient for these, or our oracle leaves torch.
 NOT_IN_TORCH = (
     "layer_norm_backward rms_norm_backward cross_entropy_backward attention_backward "
+    "attention_backward_stacked "
     "index_select_backward sgd_step sgd_momentum_step adam_step adamw_step bernoulli iota "
     "floor_divide"
 ).split()

@@ -11,10 +11,11 @@ from ..lazy import np
 from ..op import Sample, Tensor, composite, function
 from ..samples import bools, floats, sample
 from ..shapes import SameShape, broadcast_shapes
-from ..shapes_product import Fits, Leading, ProductBatch
+from ..shapes_product import Fits, Leading, ProductBatch, Stacked
 from .comparison import eq, le
 from .contract import matmul
 from .create import iota, zeros_like
+from .join import stack
 from .random import dropout
 from .reduce import amax, sum_
 from .selection import as_dtype, where, widened
@@ -172,6 +173,15 @@ def attention_backward(
     )  # fmt: skip
 
 
+@composite(shape=Stacked(1, 3), dtype=Same(1), method=False, namespace="internal")
+def attention_backward_stacked(
+    g: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, logsumexp: Tensor,
+    attn_mask: Tensor | None, is_causal: bool, scale: float,
+) -> Tensor:  # fmt: skip
+    """`attention_backward` of a query, key and value of one shape: (3, ..., L, E)."""
+    return stack(attention_backward(g, query, key, value, out, logsumexp, attn_mask, is_causal, scale))
+
+
 def _forward(q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, Any]:
     """What `attention` gives at scale 0.7, causal without a mask."""
     wide, at = (np.asarray(x, "float64") for x in (q, k, v)), (q.shape[-2], k.shape[-2])
@@ -191,3 +201,13 @@ def _() -> Iterator[Sample]:
         out, logsumexp = _forward(q, k, v, mask)
         g = floats(*out.shape, dtype=q.dtype.name, seed=9)
         yield sample(g, q, k, v, out, logsumexp, mask, is_causal=mask is None, scale=0.7)
+
+
+@attention_backward_stacked.sampled
+def _() -> Iterator[Sample]:
+    x, mask = floats(2, 3, 4), floats(2, 3, 3, seed=3)
+    for q, m in ((x, None), (x, mask), (x.astype("float16"), None)):
+        given = (q, q[..., ::-1], q[:, ::-1])
+        out, logsumexp = _forward(*given, m)
+        g = floats(*out.shape, dtype=q.dtype.name, seed=9)
+        yield sample(g, *given, out, logsumexp, m, is_causal=m is None, scale=0.7)

@@ -48,16 +48,10 @@ def forward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bo
 
 
 def whole_blocks(rows: int, columns: int) -> Blocks:
-    """For all gradients of a head at once; two programs fit into a multiprocessor of an H100."""
-    n = _fit(columns, _WHOLE)
-    return Blocks(_fit(rows, 32), n, 8 if n > 64 else 4, 1)
-
-
-def halves_blocks(rows: int, columns: int) -> Blocks:
-    """For all gradients of a head of at most two blocks of queries and of keys."""
-    m, n = _fit(rows, _HALF), _fit(columns, _HALF)
-    rest_m, rest_n = (_fit(x - _HALF, _HALF) if x > _HALF else 0 for x in (rows, columns))
-    return Blocks(m, n, 4, 1, rest_m, rest_n)
+    """For all gradients of a head at once, its keys in a part of 64 and what is left."""
+    n = _fit(columns, _HALF)
+    rest = _fit(columns - _HALF, _HALF) if columns > _HALF else 0
+    return Blocks(_fit(rows, 16), n, 4, 2, rest_n=rest)
 
 
 def backward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
@@ -100,10 +94,6 @@ def _backward(call: Call) -> list[Step]:
     problem = _Problem(call, _BACKWARD)
     if not problem.heads:
         return []
-    if _is_whole(max(problem.rows, problem.columns), problem.width):
-        blocks = halves_blocks(problem.rows, problem.columns)
-        whole = problem.kernel("attention_backward_halves", _BACKWARD[:-1], blocks, 1)
-        return [Step(whole, writes=3)]
     if _is_whole(problem.columns, problem.width):
         blocks = whole_blocks(problem.rows, problem.columns)
         whole = problem.kernel("attention_backward_whole", _BACKWARD[:-1], blocks, 1)

@@ -53,6 +53,9 @@ CHECK_M = tl.constexpr((L.value - REST_M.value) % BLOCK_M.value != 0 or L.value 
 CHECK_N = tl.constexpr((S.value - REST_N.value) % BLOCK_N.value != 0 or S.value == 0)
 CHECK_E = tl.constexpr(E.value != BLOCK_E.value)
 CHECK_EV = tl.constexpr(EV.value != BLOCK_EV.value)
+# Queries before this one see nothing of a second part of the keys.
+FIRST = tl.constexpr(BLOCK_N.value // BLOCK_M.value * BLOCK_M.value if CAUSAL.value else 0)
+ALONE = tl.constexpr(min(FIRST.value, L.value) if REST_N.value else L.value)
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
 # Exponentials are powers of two. A mask is added to scores that have been scaled for that; others
@@ -225,29 +228,42 @@ def attention_backward_whole(
     if HAS_MASK:
         mask += head_offset(head, MASK_STRIDES)
     columns = positions(0, BLOCK_N)
+    k, v, k_grad, v_grad = load_keys(key, value, columns, BLOCK_N)
+    for first in range(0, ALONE, BLOCK_M):
+        rows = positions(first, BLOCK_M)
+        q, g, along, shift = load_queries(query, grad, out, logsumexp, rows)
+        q_grad = tl.zeros([BLOCK_M, BLOCK_E], tl.float32)
+        q_grad, k_grad, v_grad = pair_gradients(
+            q_grad, k_grad, v_grad, q, g, along, shift, k, v, mask, rows, columns, CAUSAL
+        )
+        store_query_gradient(query_grad, q_grad, rows)
+    if REST_N:
+        more = positions(BLOCK_N, REST_N)
+        k2, v2, k2_grad, v2_grad = load_keys(key, value, more, REST_N)
+        for first in range(ALONE, L, BLOCK_M):
+            rows = positions(first, BLOCK_M)
+            q, g, along, shift = load_queries(query, grad, out, logsumexp, rows)
+            q_grad = tl.zeros([BLOCK_M, BLOCK_E], tl.float32)
+            q_grad, k_grad, v_grad = pair_gradients(
+                q_grad, k_grad, v_grad, q, g, along, shift, k, v, mask, rows, columns,
+                CAUSAL and BLOCK_M > BLOCK_N,
+            )  # fmt: skip
+            q_grad, k2_grad, v2_grad = pair_gradients(
+                q_grad, k2_grad, v2_grad, q, g, along, shift, k2, v2, mask, rows, more, CAUSAL
+            )
+            store_query_gradient(query_grad, q_grad, rows)
+        store_key_gradients(key_grad, value_grad, k2_grad, v2_grad, head, more)
+    store_key_gradients(key_grad, value_grad, k_grad, v_grad, head, columns)
+
+
+@triton.jit
+def load_keys(key, value, columns, SIZE: tl.constexpr):
+    """A block of keys, their values, and sums for the gradients of both."""
     e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
     k = load_tile(key, columns, e, KEY_STRIDES[RANK], S, E, CHECK_N or CHECK_E)
     v = load_tile(value, columns, ev, VALUE_STRIDES[RANK], S, EV, CHECK_N or CHECK_EV)
-    k_grad = tl.zeros([BLOCK_N, BLOCK_E], tl.float32)
-    v_grad = tl.zeros([BLOCK_N, BLOCK_EV], tl.float32)
-
-    # Scores are transposed, keys by queries, as two of the three products with them take them.
-    for first in range(0, L, BLOCK_M):
-        rows = positions(first, BLOCK_M)
-        q = load_query(query, rows, e)
-        g = load_tile(grad, rows, ev, GRAD_STRIDES[RANK], L, EV, CHECK_M or CHECK_EV)
-        along = sum_along(g, out, rows, ev)
-        scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
-        scores = masked(scores, rows[None, :], columns[:, None], mask, CAUSAL, CHECK_N)
-        weights = tl.exp2(scores * UNIT - load_shift(logsumexp, rows)[None, :])
-        v_grad = tl.dot(weights.to(g.dtype), g, v_grad, input_precision=PRECISION)
-        weights_grad = tl.dot(v, tl.trans(g), input_precision=PRECISION)
-        scores_grad = (weights * (weights_grad - along[None, :])).to(q.dtype)
-        k_grad = tl.dot(scores_grad, q, k_grad, input_precision=PRECISION)
-        q_grad = tl.dot(tl.trans(scores_grad), k, input_precision=PRECISION) * (SCALE * SIGN)
-        store_tile(query_grad, q_grad, rows, e, QUERY_GRAD_STRIDES[RANK], L, E, CHECK_M or CHECK_E)
-
-    store_key_gradients(key_grad, value_grad, k_grad, v_grad, head, columns)
+    k_grad, v_grad = tl.zeros([SIZE, BLOCK_E], tl.float32), tl.zeros([SIZE, BLOCK_EV], tl.float32)
+    return k, v, k_grad, v_grad
 
 
 @triton.jit

@@ -343,6 +343,12 @@ Sizes leading(const OpCall& call, int index, int drop) {
   return head(call.operand(index).sizes(), drop);
 }
 
+Sizes stacked(const OpCall& call, int index, int64_t count) {
+  Sizes out{count};
+  for (int64_t size : call.operand(index).sizes()) out.push_back(size);
+  return out;
+}
+
 static void check_mask(const OpCall& call, const Sizes& mask, const Sizes& scores) {
   bool ok = mask.size() <= scores.size();
   for (size_t i = 1; ok && i <= mask.size(); ++i) {

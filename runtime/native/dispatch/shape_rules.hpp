@@ -40,6 +40,7 @@ Sizes linear(const OpCall& call);
 Sizes index_selected(const OpCall& call, int64_t dim);
 Sizes appended(const OpCall& call, int attr, size_t drop);
 Sizes leading(const OpCall& call, int index, int drop);
+Sizes stacked(const OpCall& call, int index, int64_t count);
 Sizes product_batch(const OpCall& call, int first, int mask);
 Sizes normalized(const OpCall& call, int index, int normalized_shape,
                  std::initializer_list<int> which);
