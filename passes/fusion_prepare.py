@@ -23,6 +23,7 @@ from .fusion_layouts import choose_layouts, layouts_of
 from .fusion_nodes import COMBINERS, is_call
 from .fusion_types import Shape, count, dtype_of, shape_of
 from .fusion_views import Views, index_of, is_view
+from .fusion_stacks import stack_gradients
 from .host import mark_host
 from .rewriter import replace, stand_before
 from .target import Target
@@ -32,6 +33,8 @@ def prepare(module: ModuleOp, target: Target) -> None:
     """Rewrites `@main` in place."""
     func = main_of(module)
     block = func.body.block
+    if "attention_backward_stacked" in target.claims:
+        stack_gradients(block)
     for op in list(block.ops):
         if isinstance(op, TableOp):
             if op.SCHEMA.name in COMBINERS:

@@ -85,8 +85,8 @@ _FLOP = 2e-5
 
 CUDA = Target(
     name="cuda",
-    claims=CPU.claims,
-    strided_results=CPU.strided_results,
+    claims=CPU.claims | {"attention_backward_stacked"},
+    strided_results=CPU.strided_results | {"attention_backward_stacked"},
     byte_cost=3e-4,
     op_costs={kind: 150 * _FLOP * cost for kind, cost in CPU.op_costs.items()},
     default_op_cost=_FLOP,

@@ -411,15 +411,6 @@ class Tensor:
     def matmul(self, y: Tensor | _float) -> Tensor:
         """The matrix product: 1-d operands are vectors, leading axes broadcast. Half types are
         multiplied and added up in float32."""
-    def multinomial(self, num_samples: _int, replacement: _bool = False, generator: Generator | None = None) -> Tensor:
-        """Indices drawn with probability proportional to the weights of each row (the last axis).
-
-        With replacement, sample j of a row is the first index whose running sum exceeds the uniform
-        number of the sample times the sum of the row. Without, index k of a row has the key
-        -ln(u) / weight of its own number u in (0, 1]; the smallest keys are drawn, in order.
-        ValueError for negative weights, and where a row has too few that are positive."""
-    def bernoulli(self, generator: Generator | None = None) -> Tensor:
-        """1 with the probability that `input` holds, else 0: 1 where the uniform number is below."""
     def select(self, dim: _int, index: _int) -> Tensor:
         """Element `index` along `dim`, without that axis; a negative index counts from the end."""
     def narrow(self, dim: _int, start: _int, length: _int) -> Tensor:
@@ -452,6 +443,15 @@ class Tensor:
         """The elements of each matrix (the last two axes) on and above a diagonal, else 0."""
     def triu_(self, diagonal: _int = 0) -> Self:
         """`triu` in place."""
+    def multinomial(self, num_samples: _int, replacement: _bool = False, generator: Generator | None = None) -> Tensor:
+        """Indices drawn with probability proportional to the weights of each row (the last axis).
+
+        With replacement, sample j of a row is the first index whose running sum exceeds the uniform
+        number of the sample times the sum of the row. Without, index k of a row has the key
+        -ln(u) / weight of its own number u in (0, 1]; the smallest keys are drawn, in order.
+        ValueError for negative weights, and where a row has too few that are positive."""
+    def bernoulli(self, generator: Generator | None = None) -> Tensor:
+        """1 with the probability that `input` holds, else 0: 1 where the uniform number is below."""
     def sum(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The sum of the elements along `dim` (all axes for None); integers add up in int64."""
     def prod(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:

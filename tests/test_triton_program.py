@@ -20,6 +20,7 @@ from ostinato.codegen.triton.container import records
 from ostinato.codegen.triton.program import gpu_program
 from ostinato.codegen.triton.templates import TEMPLATES
 from ostinato.codegen.triton.templates.call import Settings
+from ostinato.ir.dtypes import float32
 from ostinato.ir.ops.attention import attention, attention_backward
 from ostinato.passes.target import CUDA, Kernels
 from triton_program import GpuProgram
@@ -62,6 +63,46 @@ def test_attention_is_launched(triton: Interpreter, rows: int, kernels: int, cau
     program = GpuProgram(g.module)
     assert sum(name.startswith("attention_") for name in program.steps) == kernels
     assert all(step["kind"] == "launch" for step in program.spec["instructions"])
+    close(program.run(triton, g.inputs), g.run())
+
+
+def packed(rows: int, order: tuple[int, ...], axis: int, shared: bool = False) -> Graph:
+    """The gradient of a tensor whose slices `order` along `axis` are query, key and value, and its
+    sums of columns; where it is `shared`, a part of it is used elsewhere too."""
+
+    def build(x: Any, g: Any) -> Any:
+        out, logsumexp = attention(x, x, x, None, True, 0.25)
+        parts = attention_backward(g, x, x, x, out, logsumexp, None, True, 0.25)
+        size = list(x.shape)
+        size.insert(axis, 3)
+        zeros = op("full", tuple(size), 0.0, dtype=float32)
+        scattered = [op("select_scatter", zeros, part, dim=axis, index=i)
+                     for part, i in zip(parts, order, strict=True)]  # fmt: skip
+        total = scattered[2] + scattered[0] + scattered[1]
+        across = [0, 3, 1, 2, 4] if axis == 1 else [1, 3, 0, 2, 4]
+        flat = op("reshape", op("permute", total, dims=tuple(across)), shape=(2, rows, 96))
+        results = (flat, op("sum", flat, dim=(0, 1)))
+        return (*results, parts[1] * 2.0) if shared else results
+
+    return graph(build, floats(2, 2, rows, 16), floats(2, 2, rows, 16, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("rows", "order", "axis", "shared", "stacked"),
+    [(20, (0, 1, 2), 0, False, True), (140, (0, 1, 2), 1, False, True),
+     (20, (1, 0, 2), 0, False, False), (20, (0, 1, 2), 0, True, False)],
+)  # fmt: skip
+def test_gradients_are_written_into_one_tensor(
+    triton: Interpreter, rows: int, order: tuple[int, ...], axis: int, shared: bool, stacked: bool
+) -> None:
+    g = planned(packed(rows, order, axis, shared))
+    program = GpuProgram(g.module)
+    backward = [s for s in program.spec["instructions"] if "attention_backward" in s["kernel"]]
+    written = {
+        t for s in backward for t in s["tensors"] if 3 in program.spec["tensors"][t]["sizes"]
+    }
+    assert len(written) == stacked
+    assert any("scatter" in name for name in program.steps) != stacked
     close(program.run(triton, g.inputs), g.run())
 
 

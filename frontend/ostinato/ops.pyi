@@ -316,57 +316,6 @@ class functions:
     @staticmethod
     def eye(n: int, m: int | None = None, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """The n by m matrix (n by n for None) with ones on the diagonal, float32 for dtype None."""
-    @overload
-    @staticmethod
-    def rand(size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
-        """Uniform numbers from [0, 1), float32 for dtype None.
-
-        A float32 has the upper 24 bits of its lane, float64 all 32, float16 11 and bfloat16 8."""
-    @overload
-    @staticmethod
-    def rand(*size: int, dtype: DType | None = None, generator: Generator | None = None, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
-        """Uniform numbers from [0, 1), float32 for dtype None.
-
-        A float32 has the upper 24 bits of its lane, float64 all 32, float16 11 and bfloat16 8."""
-    @overload
-    @staticmethod
-    def randn(size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
-        """Normal numbers of mean 0 and variance 1, float32 for dtype None.
-
-        Elements 2k and 2k + 1 are the Box-Muller pair of their two lanes a, b: sqrt(-2 ln u) times
-        cos and sin of 2 pi v, with u in (0, 1] from a and v in [0, 1) from b."""
-    @overload
-    @staticmethod
-    def randn(*size: int, dtype: DType | None = None, generator: Generator | None = None, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
-        """Normal numbers of mean 0 and variance 1, float32 for dtype None.
-
-        Elements 2k and 2k + 1 are the Box-Muller pair of their two lanes a, b: sqrt(-2 ln u) times
-        cos and sin of 2 pi v, with u in (0, 1] from a and v in [0, 1) from b."""
-    @staticmethod
-    def randint(low: int, high: int, size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
-        """Uniform integers from `low` to `high` - 1, int64 for dtype None: low + lane * (high - low)
-        / 2^32 rounded down. ValueError unless 0 < high - low <= 2^32."""
-    @staticmethod
-    def randperm(n: int, dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
-        """The integers 0 to n - 1 in random order: that which sorts n lanes, equal ones in place."""
-    @staticmethod
-    def multinomial(input: Tensor | float, num_samples: int, replacement: bool = False, generator: Generator | None = None) -> Tensor:
-        """Indices drawn with probability proportional to the weights of each row (the last axis).
-
-        With replacement, sample j of a row is the first index whose running sum exceeds the uniform
-        number of the sample times the sum of the row. Without, index k of a row has the key
-        -ln(u) / weight of its own number u in (0, 1]; the smallest keys are drawn, in order.
-        ValueError for negative weights, and where a row has too few that are positive."""
-    @staticmethod
-    def bernoulli(input: Tensor | float, generator: Generator | None = None) -> Tensor:
-        """1 with the probability that `input` holds, else 0: 1 where the uniform number is below."""
-    @staticmethod
-    def dropout(input: Tensor | float, p: Tensor | float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
-        """input / (1 - p) where the float32 uniform number of the element is at least p, else 0;
-        input itself where not `training`."""
-    @staticmethod
-    def rng_advance(generator: Generator | None, count: int) -> Tensor:
-        """The state after `count` elements were drawn: the offset grown by count / 4, rounded up."""
     @staticmethod
     def slice(x: Tensor | float, dim: int, start: int, stop: int, step: int = 1) -> Tensor:
         """Elements start, start + step, ... below stop along `dim`; bounds are clamped, and negative
@@ -421,6 +370,57 @@ class functions:
     @staticmethod
     def triu(x: Tensor | float, diagonal: int = 0) -> Tensor:
         """The elements of each matrix (the last two axes) on and above a diagonal, else 0."""
+    @overload
+    @staticmethod
+    def rand(size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
+        """Uniform numbers from [0, 1), float32 for dtype None.
+
+        A float32 has the upper 24 bits of its lane, float64 all 32, float16 11 and bfloat16 8."""
+    @overload
+    @staticmethod
+    def rand(*size: int, dtype: DType | None = None, generator: Generator | None = None, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
+        """Uniform numbers from [0, 1), float32 for dtype None.
+
+        A float32 has the upper 24 bits of its lane, float64 all 32, float16 11 and bfloat16 8."""
+    @overload
+    @staticmethod
+    def randn(size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
+        """Normal numbers of mean 0 and variance 1, float32 for dtype None.
+
+        Elements 2k and 2k + 1 are the Box-Muller pair of their two lanes a, b: sqrt(-2 ln u) times
+        cos and sin of 2 pi v, with u in (0, 1] from a and v in [0, 1) from b."""
+    @overload
+    @staticmethod
+    def randn(*size: int, dtype: DType | None = None, generator: Generator | None = None, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
+        """Normal numbers of mean 0 and variance 1, float32 for dtype None.
+
+        Elements 2k and 2k + 1 are the Box-Muller pair of their two lanes a, b: sqrt(-2 ln u) times
+        cos and sin of 2 pi v, with u in (0, 1] from a and v in [0, 1) from b."""
+    @staticmethod
+    def randint(low: int, high: int, size: int | Sequence[int], dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
+        """Uniform integers from `low` to `high` - 1, int64 for dtype None: low + lane * (high - low)
+        / 2^32 rounded down. ValueError unless 0 < high - low <= 2^32."""
+    @staticmethod
+    def randperm(n: int, dtype: DType | None = None, generator: Generator | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
+        """The integers 0 to n - 1 in random order: that which sorts n lanes, equal ones in place."""
+    @staticmethod
+    def multinomial(input: Tensor | float, num_samples: int, replacement: bool = False, generator: Generator | None = None) -> Tensor:
+        """Indices drawn with probability proportional to the weights of each row (the last axis).
+
+        With replacement, sample j of a row is the first index whose running sum exceeds the uniform
+        number of the sample times the sum of the row. Without, index k of a row has the key
+        -ln(u) / weight of its own number u in (0, 1]; the smallest keys are drawn, in order.
+        ValueError for negative weights, and where a row has too few that are positive."""
+    @staticmethod
+    def bernoulli(input: Tensor | float, generator: Generator | None = None) -> Tensor:
+        """1 with the probability that `input` holds, else 0: 1 where the uniform number is below."""
+    @staticmethod
+    def dropout(input: Tensor | float, p: Tensor | float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+        """input / (1 - p) where the float32 uniform number of the element is at least p, else 0;
+        input itself where not `training`."""
+    @staticmethod
+    def rng_advance(generator: Generator | None, count: int) -> Tensor:
+        """The state after `count` elements were drawn: the offset grown by count / 4, rounded up."""
     @staticmethod
     def sum(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """The sum of the elements along `dim` (all axes for None); integers add up in int64."""
@@ -463,6 +463,9 @@ class functions:
     @staticmethod
     def attention_backward(g: Tensor | float, query: Tensor | float, key: Tensor | float, value: Tensor | float, out: Tensor | float, logsumexp: Tensor | float, attn_mask: Tensor | float | None, is_causal: bool, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         """The gradients of `attention` for query, key and value, from that of its first result."""
+    @staticmethod
+    def attention_backward_stacked(g: Tensor | float, query: Tensor | float, key: Tensor | float, value: Tensor | float, out: Tensor | float, logsumexp: Tensor | float, attn_mask: Tensor | float | None, is_causal: bool, scale: float) -> Tensor:
+        """`attention_backward` of a query, key and value of one shape: (3, ..., L, E)."""
     @staticmethod
     def gather(x: Tensor | float, dim: int, index: Tensor | float) -> Tensor:
         """Element (i, j, ...) is that of x with the index along `dim` replaced by index[i, j, ...].

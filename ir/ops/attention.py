@@ -179,7 +179,9 @@ def attention_backward_stacked(
     attn_mask: Tensor | None, is_causal: bool, scale: float,
 ) -> Tensor:  # fmt: skip
     """`attention_backward` of a query, key and value of one shape: (3, ..., L, E)."""
-    return stack(attention_backward(g, query, key, value, out, logsumexp, attn_mask, is_causal, scale))
+    return stack(
+        attention_backward(g, query, key, value, out, logsumexp, attn_mask, is_causal, scale)
+    )
 
 
 def _forward(q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, Any]:

@@ -100,7 +100,7 @@ def called(op: Op, named: dict[str, Any], attrs: dict[str, Any]) -> list[Any] | 
 
 def dtypes_of(op: Op) -> tuple[str, ...]:
     """The dtypes that mean something to `op`: gradients are of floats, attention's of one."""
-    if op.name == "attention_backward":
+    if op.name in ("attention_backward", "attention_backward_stacked"):
         return ("float32",)
     return DTYPES[-4:] if op.name.endswith("_backward") else DTYPES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..kernel import Constant, Launch, Parameter, TritonKernel
@@ -86,12 +86,21 @@ def _forward(call: Call) -> list[Step]:
 
 _BACKWARD = ("grad", "query", "key", "value", "out", "logsumexp", "mask", "query_grad", "key_grad",
              "value_grad", "along")  # fmt: skip
+_STACKED = (*_BACKWARD[:7], "grads", "along")
+_GRADS = _BACKWARD[7:10]
 _BY_QUERY = ("grad", "query", "key", "value", "out", "logsumexp", "mask", "query_grad", "along")
 _BY_KEY = ("grad", "query", "key", "value", "logsumexp", "along", "mask", "key_grad", "value_grad")
 
 
 def _backward(call: Call) -> list[Step]:
-    problem = _Problem(call, _BACKWARD)
+    return _gradients(_Problem(call, _BACKWARD))
+
+
+def _backward_stacked(call: Call) -> list[Step]:
+    return _gradients(_Problem(call, _STACKED))
+
+
+def _gradients(problem: _Problem) -> list[Step]:
     if not problem.heads:
         return []
     if _is_whole(problem.columns, problem.width):
@@ -133,6 +142,9 @@ class _Problem:
         named = list(zip(names, call.tensors, strict=False))
         self.numbers = {n: i for i, (n, t) in enumerate(named) if t is not None}
         self.tensors = {n: t for n, t in named if t is not None}
+        self.starts = dict.fromkeys(_GRADS, 0)
+        if "grads" in self.tensors:
+            self._unstack()
         query, value = self.tensors["query"], self.tensors["value"]
         self.rows, self.columns = query.sizes[-2], value.sizes[-2]
         self.e, self.ev = query.sizes[-1], value.sizes[-1]
@@ -143,6 +155,16 @@ class _Problem:
         self.itemsize = 4 if query.dtype == "float32" else 2
         self.precision = call.settings.precision
         self.strides = self._strides()
+
+    def _unstack(self) -> None:
+        """Takes the one tensor of three gradients for three of them."""
+        stacked, number = self.tensors.pop("grads"), self.numbers.pop("grads")
+        for i, name in enumerate(_GRADS):
+            self.starts[name] = i * stacked.strides[0]
+            self.numbers[name] = number
+            self.tensors[name] = replace(
+                stacked, sizes=stacked.sizes[1:], strides=stacked.strides[1:]
+            )
 
     @property
     def extents(self) -> tuple[int, int, int, int, bool]:
@@ -189,8 +211,9 @@ class _Problem:
         mask = self.tensors.get("mask")
         strides = {f"{n.upper()}_STRIDES": self.strides[n] for n in order if n in self.strides}
         reach = max((s[-1] * max(self.rows, self.columns) for s in strides.values()), default=0)
+        starts = {f"{n.upper()}_START": at for n, at in self.starts.items() if n in order}
         return {
-            **strides,
+            **strides, **starts,
             "SIZES": self.sizes, "RANK": len(self.sizes), "HEADS": self.heads,
             "L": self.rows, "S": self.columns, "E": self.e, "EV": self.ev,
             # A scale of 0 goes into the sign, so that masked scores stay -inf.
@@ -234,3 +257,4 @@ def _merged(
 
 ATTENTION = Template(lambda shapes: _takes(shapes, 0), _forward)
 ATTENTION_BACKWARD = Template(lambda shapes: _takes(shapes, 1), _backward, _backward_scratch)
+ATTENTION_BACKWARD_STACKED = replace(ATTENTION_BACKWARD, launches=_backward_stacked)

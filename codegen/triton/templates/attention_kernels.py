@@ -47,6 +47,10 @@ GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
 QUERY_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
 KEY_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
 VALUE_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
+# Where gradients start in the tensor that they are written to.
+QUERY_GRAD_START = tl.constexpr(0)
+KEY_GRAD_START = tl.constexpr(0)
+VALUE_GRAD_START = tl.constexpr(0)
 
 BLOCKS_M = tl.constexpr(-(-L.value // BLOCK_M.value))
 CHECK_M = tl.constexpr((L.value - REST_M.value) % BLOCK_M.value != 0 or L.value == 0)
@@ -224,7 +228,7 @@ def attention_backward_whole(
     value += head_offset(head, VALUE_STRIDES)
     out += head_offset(head, OUT_STRIDES)
     logsumexp += head_offset(head, LOGSUMEXP_STRIDES)
-    query_grad += head_offset(head, QUERY_GRAD_STRIDES)
+    query_grad += head_offset(head, QUERY_GRAD_STRIDES) + QUERY_GRAD_START
     if HAS_MASK:
         mask += head_offset(head, MASK_STRIDES)
     columns = positions(0, BLOCK_N)
@@ -303,7 +307,7 @@ def attention_backward_halves(
     value += head_offset(head, VALUE_STRIDES)
     out += head_offset(head, OUT_STRIDES)
     logsumexp += head_offset(head, LOGSUMEXP_STRIDES)
-    query_grad += head_offset(head, QUERY_GRAD_STRIDES)
+    query_grad += head_offset(head, QUERY_GRAD_STRIDES) + QUERY_GRAD_START
     if HAS_MASK:
         mask += head_offset(head, MASK_STRIDES)
     e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
@@ -359,8 +363,8 @@ def store_query_gradient(query_grad, q_grad, rows):
 def store_key_gradients(key_grad, value_grad, k_grad, v_grad, head, columns):
     """Writes the gradients of a block of keys and values."""
     e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
-    key_grad += head_offset(head, KEY_GRAD_STRIDES)
-    value_grad += head_offset(head, VALUE_GRAD_STRIDES)
+    key_grad += head_offset(head, KEY_GRAD_STRIDES) + KEY_GRAD_START
+    value_grad += head_offset(head, VALUE_GRAD_STRIDES) + VALUE_GRAD_START
     k_grad = k_grad * SCALE
     store_tile(key_grad, k_grad, columns, e, KEY_GRAD_STRIDES[RANK], S, E, CHECK_N or CHECK_E)
     store_tile(
@@ -419,7 +423,7 @@ def attention_backward_query(grad, query, key, value, out, logsumexp, mask, quer
         q_grad = query_gradient(
             q_grad, q, g, summed, shift, key, value, mask, rows, start, end, True
         )
-    query_grad += head_offset(head, QUERY_GRAD_STRIDES)
+    query_grad += head_offset(head, QUERY_GRAD_STRIDES) + QUERY_GRAD_START
     q_grad *= SCALE * SIGN
     store_tile(query_grad, q_grad, rows, e, QUERY_GRAD_STRIDES[RANK], L, E, CHECK_M or CHECK_E)
 
