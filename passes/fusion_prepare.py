@@ -21,9 +21,9 @@ from ..ir.op import OPS
 from .fusion_index import identity
 from .fusion_layouts import choose_layouts, layouts_of
 from .fusion_nodes import COMBINERS, is_call
+from .fusion_stacks import stack_gradients
 from .fusion_types import Shape, count, dtype_of, shape_of
 from .fusion_views import Views, index_of, is_view
-from .fusion_stacks import stack_gradients
 from .host import mark_host
 from .rewriter import replace, stand_before
 from .target import Target

@@ -7,14 +7,13 @@ of which kernels write the slices in place. A zero in it may come to be -0.0.
 
 from __future__ import annotations
 
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, SSAValue
 
 from ..ir.dialects.ot import TableOp
 from ..ir.graph import GraphBuilder, type_of
 from ..ir.op import OPS
 from .fold import number_of
 from .rewriter import erase_dead, replace, stand_before
-from .views import made_by
 
 
 def stack_gradients(block: Block) -> None:
@@ -60,11 +59,13 @@ def _sum(a: SSAValue, b: SSAValue) -> TableOp | None:
 
 
 def _only_user(value: SSAValue, name: str) -> TableOp | None:
-    user: Operation | None = value.first_use.operation if value.has_one_use() else None
+    users = [use.operation for use in value.uses]
+    user = users[0] if len(users) == 1 else None
     return user if isinstance(user, TableOp) and user.SCHEMA.name == name else None
 
 
 def _replace(op: TableOp, total: TableOp, axis: int) -> None:
+    assert op.parent is not None
     builder = GraphBuilder(op.parent)
     stand_before(builder, total, [op, total])
     operands = [None if v is None else builder.wrap(v) for v in op.grouped_operands()]

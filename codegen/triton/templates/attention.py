@@ -22,15 +22,18 @@ _HALF = _WHOLE // 2
 
 @dataclass(frozen=True)
 class Blocks:
-    """How a kernel is cut: `m` queries and `n` keys at a time, by `warps` warps; of a head in two
-    parts `rest_m` and `rest_n` are the smaller ones."""
+    """How a kernel is cut: `m` queries and `n` keys at a time, by `warps` warps; where a
+    program holds all keys, `rest_n` are those of a second, smaller part."""
 
     m: int
     n: int
     warps: int
     stages: int = 2
-    rest_m: int = 0
     rest_n: int = 0
+
+
+# The blocks below were the fastest of 36 to 100 on an H100, for widths of 32 (64 to 128 queries and
+# keys, float32 by TF32 and bfloat16) and of 64 (1024 of each, causal, bfloat16).
 
 
 def forward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
@@ -39,28 +42,40 @@ def forward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bo
     if exact:
         return Blocks(32, 32, 4)
     if itemsize == 4:
+        if columns <= _WHOLE and width <= 32:
+            return Blocks(_fit(rows, 128), _fit(columns, _WHOLE), 4, 1)
         m, n = (64, 32) if width > 64 else (64, 64)
         return Blocks(_fit(rows, m), _fit(columns, n), 4)
-    if width > 128:
-        return Blocks(_fit(rows, 64), _fit(columns, 32), 4)
-    m = 128 if rows > 64 else 64
-    return Blocks(_fit(rows, m), _fit(columns, 64), 8 if m == 128 and width > 64 else 4)
+    if width > 64:
+        n = 32 if width > 128 else 64
+        return Blocks(_fit(rows, 64), _fit(columns, n), 4)
+    whole = columns <= _WHOLE and columns % _HALF != 0
+    return Blocks(_fit(rows, 64), _fit(columns, _WHOLE if whole else 64), 4, 3)
 
 
-def whole_blocks(rows: int, columns: int) -> Blocks:
-    """For all gradients of a head at once, its keys in a part of 64 and what is left."""
+def whole_blocks(rows: int, columns: int, itemsize: int) -> Blocks:
+    """For all gradients of a head at once, its keys in a part of 64 and one of what is left."""
     n = _fit(columns, _HALF)
     rest = _fit(columns - _HALF, _HALF) if columns > _HALF else 0
-    return Blocks(_fit(rows, 16), n, 4, 2, rest_n=rest)
+    padded = _blocks(rows, 64) * 64
+    m = 64 if 8 * padded <= 9 * rows else 16
+    return Blocks(_fit(rows, m), n, 4, 1 if itemsize == 4 else 3, rest)
 
 
-def backward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
-    """For the gradient of queries; that of keys has queries and keys the other way round."""
+def query_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
+    """For the gradient of queries alone."""
     if exact or width > 128:
         return Blocks(32, 32, 8, 1)
-    if itemsize == 4:
-        return Blocks(_fit(rows, 64), _fit(columns, 32), 8 if width > 64 else 4)
-    return Blocks(_fit(rows, 64), _fit(columns, 64), 8 if width > 64 else 4)
+    n = 32 if itemsize == 4 else 64
+    return Blocks(_fit(rows, 64), _fit(columns, n), 8 if width > 64 else 4)
+
+
+def key_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
+    """For the gradients of keys and values alone."""
+    if exact or width > 128:
+        return Blocks(32, 32, 8, 1)
+    narrow = itemsize == 2 and width <= 64
+    return Blocks(_fit(rows, 32), _fit(columns, 64), 8 if width > 64 else 4, 3 if narrow else 2)
 
 
 def _fit(size: int, most: int) -> int:
@@ -104,15 +119,14 @@ def _gradients(problem: _Problem) -> list[Step]:
     if not problem.heads:
         return []
     if _is_whole(problem.columns, problem.width):
-        blocks = whole_blocks(problem.rows, problem.columns)
+        blocks = whole_blocks(problem.rows, problem.columns, problem.itemsize)
         whole = problem.kernel("attention_backward_whole", _BACKWARD[:-1], blocks, 1)
         return [Step(whole, writes=3)]
-    blocks = backward_blocks(*problem.extents)
-    swapped = Blocks(blocks.n, blocks.m, blocks.warps, blocks.stages)
-    by_query, by_key = _blocks(problem.rows, blocks.m), _blocks(problem.columns, swapped.n)
+    query, key = query_blocks(*problem.extents), key_blocks(*problem.extents)
+    by_query, by_key = _blocks(problem.rows, query.m), _blocks(problem.columns, key.n)
     return [
-        Step(problem.kernel("attention_backward_query", _BY_QUERY, blocks, by_query), writes=2),
-        Step(problem.kernel("attention_backward_key", _BY_KEY, swapped, by_key), writes=2),
+        Step(problem.kernel("attention_backward_query", _BY_QUERY, query, by_query), writes=2),
+        Step(problem.kernel("attention_backward_key", _BY_KEY, key, by_key), writes=2),
     ]
 
 
@@ -224,7 +238,7 @@ class _Problem:
             "MASK_ADDS": mask is not None and mask.dtype != "bool",
             "PRECISION": self.precision, "WIDE": reach >= 1 << 31,
             "BLOCK_M": blocks.m, "BLOCK_N": blocks.n,
-            "REST_M": blocks.rest_m, "REST_N": blocks.rest_n,
+            "REST_N": blocks.rest_n,
             "BLOCK_E": _padded(self.e), "BLOCK_EV": _padded(self.ev),
         }  # fmt: skip
 

@@ -34,8 +34,7 @@ BLOCK_M = tl.constexpr(64)
 BLOCK_N = tl.constexpr(64)
 BLOCK_E = tl.constexpr(32)
 BLOCK_EV = tl.constexpr(32)
-# What a second, smaller block of queries and one of keys hold.
-REST_M = tl.constexpr(0)
+# What a second part of the keys holds, of a head whose keys are at most two blocks.
 REST_N = tl.constexpr(0)
 QUERY_STRIDES = tl.constexpr((12800, 3200, 32))
 KEY_STRIDES = tl.constexpr((12800, 3200, 32))
@@ -53,7 +52,7 @@ KEY_GRAD_START = tl.constexpr(0)
 VALUE_GRAD_START = tl.constexpr(0)
 
 BLOCKS_M = tl.constexpr(-(-L.value // BLOCK_M.value))
-CHECK_M = tl.constexpr((L.value - REST_M.value) % BLOCK_M.value != 0 or L.value == 0)
+CHECK_M = tl.constexpr(L.value % BLOCK_M.value != 0)
 CHECK_N = tl.constexpr((S.value - REST_N.value) % BLOCK_N.value != 0 or S.value == 0)
 CHECK_E = tl.constexpr(E.value != BLOCK_E.value)
 CHECK_EV = tl.constexpr(EV.value != BLOCK_EV.value)
@@ -220,7 +219,7 @@ def sum_along(g, out, rows, ev):
 def attention_backward_whole(
     grad, query, key, value, out, logsumexp, mask, query_grad, key_grad, value_grad
 ):
-    """All of a head whose keys are one block: each score is computed once, for all gradients."""
+    """All of a head whose keys are a block, or two: each score is computed once, for all gradients."""
     head = tl.program_id(0)
     grad += head_offset(head, GRAD_STRIDES)
     query += head_offset(head, QUERY_STRIDES)
@@ -293,62 +292,6 @@ def pair_gradients(
     k_grad = tl.dot(scores_grad, q, k_grad, input_precision=PRECISION)
     q_grad = tl.dot(tl.trans(scores_grad), k, q_grad, input_precision=PRECISION)
     return q_grad, k_grad, v_grad
-
-
-@triton.jit
-def attention_backward_halves(
-    grad, query, key, value, out, logsumexp, mask, query_grad, key_grad, value_grad
-):
-    """All of a head whose queries and keys are a block each, and perhaps a smaller one."""
-    head = tl.program_id(0)
-    grad += head_offset(head, GRAD_STRIDES)
-    query += head_offset(head, QUERY_STRIDES)
-    key += head_offset(head, KEY_STRIDES)
-    value += head_offset(head, VALUE_STRIDES)
-    out += head_offset(head, OUT_STRIDES)
-    logsumexp += head_offset(head, LOGSUMEXP_STRIDES)
-    query_grad += head_offset(head, QUERY_GRAD_STRIDES) + QUERY_GRAD_START
-    if HAS_MASK:
-        mask += head_offset(head, MASK_STRIDES)
-    e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
-    rows, more_rows = positions(0, BLOCK_M), positions(BLOCK_M, REST_M or 16)
-    columns, more_columns = positions(0, BLOCK_N), positions(BLOCK_N, REST_N or 16)
-
-    k = load_tile(key, columns, e, KEY_STRIDES[RANK], S, E, CHECK_N or CHECK_E)
-    v = load_tile(value, columns, ev, VALUE_STRIDES[RANK], S, EV, CHECK_N or CHECK_EV)
-    q, g, along, shift = load_queries(query, grad, out, logsumexp, rows)
-    q_grad = tl.zeros([BLOCK_M, BLOCK_E], tl.float32)
-    k_grad = tl.zeros([BLOCK_N, BLOCK_E], tl.float32)
-    v_grad = tl.zeros([BLOCK_N, BLOCK_EV], tl.float32)
-    q_grad, k_grad, v_grad = pair_gradients(
-        q_grad, k_grad, v_grad, q, g, along, shift, k, v, mask, rows, columns, CAUSAL
-    )
-    if REST_M:
-        q2, g2, along2, shift2 = load_queries(query, grad, out, logsumexp, more_rows)
-        q2_grad = tl.zeros([REST_M, BLOCK_E], tl.float32)
-        q2_grad, k_grad, v_grad = pair_gradients(
-            q2_grad, k_grad, v_grad, q2, g2, along2, shift2, k, v, mask, more_rows, columns,
-            CAUSAL and BLOCK_N > BLOCK_M,
-        )  # fmt: skip
-    store_key_gradients(key_grad, value_grad, k_grad, v_grad, head, columns)
-    if REST_N:
-        k = load_tile(key, more_columns, e, KEY_STRIDES[RANK], S, E, CHECK_N or CHECK_E)
-        v = load_tile(value, more_columns, ev, VALUE_STRIDES[RANK], S, EV, CHECK_N or CHECK_EV)
-        k_grad = tl.zeros([REST_N, BLOCK_E], tl.float32)
-        v_grad = tl.zeros([REST_N, BLOCK_EV], tl.float32)
-        if not (CAUSAL and BLOCK_N >= BLOCK_M):
-            q_grad, k_grad, v_grad = pair_gradients(
-                q_grad, k_grad, v_grad, q, g, along, shift, k, v, mask, rows, more_columns, CAUSAL
-            )
-        if REST_M:
-            q2_grad, k_grad, v_grad = pair_gradients(
-                q2_grad, k_grad, v_grad, q2, g2, along2, shift2, k, v, mask, more_rows,
-                more_columns, CAUSAL,
-            )  # fmt: skip
-        store_key_gradients(key_grad, value_grad, k_grad, v_grad, head, more_columns)
-    store_query_gradient(query_grad, q_grad, rows)
-    if REST_M:
-        store_query_gradient(query_grad, q2_grad, more_rows)
 
 
 @triton.jit
