@@ -46,20 +46,26 @@ def forward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bo
             return Blocks(_fit(rows, 128), _fit(columns, _WHOLE), 4, 1)
         m, n = (64, 32) if width > 64 else (64, 64)
         return Blocks(_fit(rows, m), _fit(columns, n), 4)
+    if width > 128:
+        return Blocks(_fit(rows, 64), _fit(columns, 32), 4)
     if width > 64:
-        n = 32 if width > 128 else 64
-        return Blocks(_fit(rows, 64), _fit(columns, n), 4)
-    whole = columns <= _WHOLE and columns % _HALF != 0
-    return Blocks(_fit(rows, 64), _fit(columns, _WHOLE if whole else 64), 4, 3)
+        m = 128 if rows > 64 else 64
+        return Blocks(_fit(rows, m), _fit(columns, 64), 8 if m == 128 else 4)
+    if columns <= _WHOLE and columns % _HALF:
+        return Blocks(_fit(rows, 64), _fit(columns, _WHOLE), 4, 1)
+    return Blocks(_fit(rows, 64), 64, 4, 3)
 
 
-def whole_blocks(rows: int, columns: int, itemsize: int) -> Blocks:
-    """For all gradients of a head at once, its keys in a part of 64 and one of what is left."""
-    n = _fit(columns, _HALF)
+def whole_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
+    """For all gradients of a head at once, where registers suffice with its keys in a part of 64
+    and one of what is left."""
+    if exact or (itemsize == 4 and width > 32):
+        return Blocks(_fit(rows, 16 if exact else 32), _fit(columns, _WHOLE), 8, 1)
     rest = _fit(columns - _HALF, _HALF) if columns > _HALF else 0
     padded = _blocks(rows, 64) * 64
-    m = 64 if 8 * padded <= 9 * rows else 16
-    return Blocks(_fit(rows, m), n, 4, 1 if itemsize == 4 else 3, rest)
+    m = _fit(rows, 64 if 8 * padded <= 9 * rows else 16)
+    warps, stages = (8 if width > 32 else 4), (1 if itemsize == 4 else 3)
+    return Blocks(m, _fit(columns, _HALF), warps, stages, rest)
 
 
 def query_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
@@ -119,7 +125,7 @@ def _gradients(problem: _Problem) -> list[Step]:
     if not problem.heads:
         return []
     if _is_whole(problem.columns, problem.width):
-        blocks = whole_blocks(problem.rows, problem.columns, problem.itemsize)
+        blocks = whole_blocks(*problem.extents)
         whole = problem.kernel("attention_backward_whole", _BACKWARD[:-1], blocks, 1)
         return [Step(whole, writes=3)]
     query, key = query_blocks(*problem.extents), key_blocks(*problem.extents)

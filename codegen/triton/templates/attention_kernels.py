@@ -219,7 +219,7 @@ def sum_along(g, out, rows, ev):
 def attention_backward_whole(
     grad, query, key, value, out, logsumexp, mask, query_grad, key_grad, value_grad
 ):
-    """All of a head whose keys are a block, or two: each score is computed once, for all gradients."""
+    """All of a head whose keys are a block or two: a score is computed once for all gradients."""
     head = tl.program_id(0)
     grad += head_offset(head, GRAD_STRIDES)
     query += head_offset(head, QUERY_STRIDES)
