@@ -1,7 +1,8 @@
 """Device functions that generated kernels call: what Triton's own ops do not mean exactly.
 
 A module defines those that its kernel calls. Functions of `math` are written out from the scalar
-language (`emit_functions`), the others are here.
+language (`emit_functions`), but for `exp` of float32, which most kernels that wait for arithmetic
+wait for: it is here with all others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,18 @@ from ...ir.scalar_ir import function_of
 from ...ir.scalar_math import EXPANSIONS
 
 LIBRARY = {
+    # x = n ln 2 + r; the hardware has 2 ** (1 + r / ln 2), and 2 ** (n - 1) is put together.
+    "exp": '''
+def exp(x):
+    """Within 2 units in the last place; 0 where it is less than 1.7e-38."""
+    x = tl.maximum(x, -87.5, propagate_nan=tl.PropagateNan.ALL)
+    x = tl.minimum(x, 88.8, propagate_nan=tl.PropagateNan.ALL)
+    shifted = tl.fma(x, 1.4426950216293335, 12583038.0)
+    n = shifted - 12583038.0
+    r = tl.fma(n, 0.00021219444170128554, tl.fma(n, -0.693359375, x))
+    power = (shifted.to(tl.int32, bitcast=True) << 23).to(tl.float32, bitcast=True)
+    return tl.exp2(tl.fma(r, 1.4426950216293335, 1.0)) * power
+''',
     "maximum": '''
 def maximum(a, b):
     """A NaN wins; of equal ones `b`."""

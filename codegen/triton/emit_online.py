@@ -2,7 +2,9 @@
 
 Two passes that follow each other, one for max x and one for sum exp(x - max x), read a row twice.
 Where it is too long for registers, they become one (Milakov and Gimelshein 2018): each lane keeps
-its own maximum so far and sums relative to that, which are scaled when the maximum grows.
+its own maximum so far and sums relative to that, which are scaled when the maximum grows. Where x
+is what the maximum is of, either it is the new maximum and adds 1, or the old one stays and scales
+by 1: the other of the two factors is one exponential.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from ...ir.dialects.kernel import FuncOp, ReduceOp, StoreOp
 @dataclass
 class Online:
     """A maximum and the sums after it. `exponentials` are values exp(x - maximum) of the sums'
-    body; `picked` ones are x - maximum where a condition holds and 0 elsewhere: (condition, x)."""
+    body, with x; `picked` ones are x - maximum where a condition holds and 0 elsewhere:
+    (condition, x)."""
 
     maximum: ReduceOp
     sums: ReduceOp
-    exponentials: set[SSAValue] = field(default_factory=set[SSAValue])
+    exponentials: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     picked: dict[SSAValue, tuple[SSAValue, SSAValue]] = field(
         default_factory=dict[SSAValue, tuple[SSAValue, SSAValue]]
     )
@@ -70,14 +73,14 @@ def _is_relative(pair: Online) -> bool:
         elif op.name == "arith.subf" and op.operands[1] is result and uses == [result]:
             shifted[op.results[0]] = op.operands[0]
         elif op.name == "math.exp" and op.operands[0] in shifted:
-            pair.exponentials.add(op.results[0])
+            pair.exponentials[op.results[0]] = shifted[op.operands[0]]
         elif op.name == "arith.select" and op.operands[1] in shifted and _is_zero(op.operands[2]):
             pair.picked[op.results[0]] = (op.operands[0], shifted[op.operands[1]])
         else:
             return False
     assert end is not None
     given = set(end.operands)
-    return bool(pair.exponentials & given) and given.isdisjoint({result, *shifted})
+    return not given.isdisjoint(pair.exponentials) and given.isdisjoint({result, *shifted})
 
 
 def _is_zero(value: SSAValue) -> bool:

@@ -64,8 +64,15 @@ def _relative(nest: Nest, pair: Online, yielded: list[SSAValue]) -> Given:
     # A lane that has seen nothing but -inf is relative to 0: -inf less -inf is no number.
     base = select(w, none, literal(0.0, "float32"), after)
     nest.values[pair.maximum.res[0]] = base
-    nest.ops(pair.sums.body.block, {v.owner for v in pair.picked})  # pyright: ignore
-    scale = w.function("exp", [_minus(w, before, base)], "float32")
+    nest.ops(pair.sums.body.block, {v.owner for v in (*pair.picked, *pair.exponentials)})  # pyright: ignore
+    plain = nest.values[first.operands[0]]
+    if all(nest.values[x] is plain for x in pair.exponentials.values()):
+        term, scale = _one_exponential(w, element.value, before)
+        nest.values.update(dict.fromkeys(pair.exponentials, term))
+    else:
+        scale = w.function("exp", [_minus(w, before, base)], "float32")
+        for v, x in pair.exponentials.items():
+            nest.values[v] = w.function("exp", [_minus(w, nest.values[x], base)], "float32")
     yielded += dict.fromkeys(end.operands)
     given: Given = [replace(element, value=after, inside=before)]
     for v in yielded:
@@ -79,6 +86,18 @@ def _relative(nest: Nest, pair: Online, yielded: list[SSAValue]) -> Given:
         nest.values[v] = select(w, nest.values[pair.picked[v][0]], *ones)
         given.append(nest.element("sum", v, LANES))
     return given
+
+
+def _one_exponential(w: Writer, x: Node, before: Node) -> tuple[Node, Node]:
+    """exp(x - m) and exp(before - m), m the larger of both; 0 and 1 of an `x` of -inf."""
+    one, zero = literal(1.0, "float32"), literal(0.0, "float32")
+    grown = compare(w, ">", x, before, hint="grown")
+    distance = w.call("tl.abs", [_minus(w, x, before)], "float32", hint="distance")
+    away = w.infix("*", distance, literal(-1.0, "float32"), "float32", PRODUCT, hint="away")
+    smaller = w.function("exp", [away], "float32")
+    none = compare(w, "==", x, literal(float("-inf"), "float32"))
+    term = select(w, grown, one, select(w, none, zero, smaller))
+    return term, select(w, grown, smaller, one)
 
 
 def _minus(w: Writer, a: Node, b: Node) -> Node:
