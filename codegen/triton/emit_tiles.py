@@ -5,8 +5,8 @@ parallel axis where rows of lanes are short, or of a serial loop inside a progra
 where a program adds up columns. A vector axis that fits is one block, held in registers from one
 pass to the next; a longer one is a loop over blocks.
 
-The rule: a thread has about eight elements of a tile, sixteen where rows are long, for 16-byte
-accesses and several of them in flight; a program has as few warps as that needs, so that rows are
+The rule: a thread has about eight elements of a tile, sixteen where it holds a long row, for
+16-byte accesses and several of them in flight; a program has as few warps as that needs, so that rows are
 summed within a warp; and there are at least two programs for each multiprocessor, if need be
 smaller ones.
 """
@@ -84,7 +84,8 @@ def tile_of(func: FuncOp, tuning: Tuning | None = None, total: int | None = None
     while 2 * rows * widest <= 32 * _PER_THREAD and extent >= 2 * rows * PROGRAMS:
         rows *= 2
     rows = given.rows or rows
-    warps = given.num_warps or _warps(rows * widest, _PER_THREAD if widest < 2048 else 16)
+    held = widest >= 2048 and all(n <= block for n, block in blocks.items())
+    warps = given.num_warps or _warps(rows * widest, 16 if held else _PER_THREAD)
     return Tile(rows, blocks, warps, -(-extent // rows))
 
 
