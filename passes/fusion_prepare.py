@@ -33,8 +33,7 @@ def prepare(module: ModuleOp, target: Target) -> None:
     """Rewrites `@main` in place."""
     func = main_of(module)
     block = func.body.block
-    if "attention_backward_stacked" in target.claims:
-        stack_gradients(block)
+    stack_gradients(func)
     for op in list(block.ops):
         if isinstance(op, TableOp):
             if op.SCHEMA.name in COMBINERS:

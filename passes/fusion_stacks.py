@@ -7,17 +7,29 @@ of which kernels write the slices in place. A zero in it may come to be -0.0.
 
 from __future__ import annotations
 
-from xdsl.ir import Block, SSAValue
+from typing import Any
+
+from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
 
 from ..ir.dialects.ot import TableOp
 from ..ir.graph import GraphBuilder, type_of
 from ..ir.op import OPS
+from ..ir.stages import CLAIMS
 from .fold import number_of
 from .rewriter import erase_dead, replace, stand_before
 
+_STACKED = "attention_backward_stacked"
 
-def stack_gradients(block: Block) -> None:
-    """Replaces such sums over `ot.attention_backward` by `ot.attention_backward_stacked`."""
+
+def stack_gradients(func: FuncOp) -> None:
+    """Replaces such sums over `ot.attention_backward` by `ot.attention_backward_stacked`, where a
+    backend claims that."""
+    claims: Any = func.attributes.get(CLAIMS, ())
+    if StringAttr(_STACKED) not in claims:
+        return
+    block = func.body.block
     for op in list(block.ops):
         if isinstance(op, TableOp) and op.SCHEMA.name == "attention_backward":
             total = _total(op)
@@ -69,7 +81,7 @@ def _replace(op: TableOp, total: TableOp, axis: int) -> None:
     builder = GraphBuilder(op.parent)
     stand_before(builder, total, [op, total])
     operands = [None if v is None else builder.wrap(v) for v in op.grouped_operands()]
-    stacked = OPS["attention_backward_stacked"](*operands, **op.attribute_values())
+    stacked = OPS[_STACKED](*operands, **op.attribute_values())
     order = [*range(1, axis + 1), 0, *range(axis + 1, stacked.ndim)]
     moved = OPS["permute"](stacked, dims=tuple(order)) if axis else stacked
     replace(total, [moved.value])
