@@ -20,7 +20,7 @@ editable := --no-build-isolation --config-settings=wheel.cmake=false \
   --config-settings=editable.mode=inplace
 
 .PHONY: dev test coverage stubs lint format demo bench test-gpu bench-gpu wheel-test sanitize
-.PHONY: test-triton clean
+.PHONY: sanitize-gpu test-triton clean
 .DELETE_ON_ERROR:
 
 dev: $(stamps)/base $(BUILD)/build.ninja
@@ -51,7 +51,7 @@ format: $(stamps)/lint
 stubs: dev
 	$(bin)/python runtime/native/generate/stubs.py
 
-demo: dev $(stamps)/demo
+demo: dev $(stamps)/demo $(if $(shell command -v nvidia-smi),$(stamps)/gpu)
 	$(bin)/python examples/minigpt.py
 
 bench: dev $(stamps)/test
@@ -60,14 +60,19 @@ bench: dev $(stamps)/test
 
 # On a machine with an NVIDIA GPU. The peers of the benchmarks, a CUDA build of PyTorch and JAX, are
 # used where they are installed.
-test-gpu: dev $(stamps)/test
+test-gpu: dev $(stamps)/test $(stamps)/gpu
 	$(bin)/python -m pytest tests/gpu $(PYTEST_ARGS)
 
-bench-gpu: dev $(stamps)/test
+# compute-sanitizer over the same; it comes with CUDA.
+sanitize-gpu: dev $(stamps)/test $(stamps)/gpu
+	$(bin)/python tests/sanitize_gpu.py
+
+bench-gpu: dev $(stamps)/test $(stamps)/gpu
 	$(bin)/python tests/bench/host.py --device cuda
 	$(bin)/python tests/bench/step.py --device cuda --workloads reverse,minigpt,vit,gpt2
 	$(bin)/python tests/bench/step.py --device cuda --workloads reverse,minigpt,vit --precision bf16
 	$(bin)/python tests/bench/compile_time.py --device cuda
+	$(bin)/python tests/bench/memory.py
 
 # A wheel holds no C++, and what it needs holds no compiler and no torch; $(BUILD) saves a second build.
 wheel-test: dev

@@ -22,10 +22,20 @@ console = Console(highlight=False, soft_wrap=True)
 Step = Callable[[Tensor, Tensor], Tensor]
 
 
+def fastest_device() -> str:
+    """A GPU where there is one."""
+    return "cuda" if ot.cuda.is_available() else "cpu"
+
+
 def options(steps: int | None, batch: int, lr: float) -> Callable[[Any], Any]:
     """The command-line options of every example, with its own defaults."""
     every = [
-        click.option("--device", default="cpu", show_default=True, help="Where to train."),
+        click.option(
+            "--device",
+            default=fastest_device,
+            show_default="cuda, or else cpu",
+            help="Where to train.",
+        ),
         click.option("--compile/--eager", "compiled", default=True, show_default=True),
         click.option("--steps", default=steps, show_default=True, type=click.IntRange(1)),
         click.option("--batch", default=batch, show_default=True, type=click.IntRange(1)),

@@ -42,10 +42,11 @@ class Linear:
                 f"{name}: input {show(x)} does not fit weight {show(w)}; the last size of the "
                 "input must equal the last size of the (out, in) weight"
             )
-        if bias is not None and not may_equal(bias.shape, w[:1]):
+        wanted = w[:1]
+        if bias is not None and not may_equal(bias.shape, wanted):
             raise ShapeError(
                 f"{name}: bias {show(bias.shape)} does not fit weight {show(w)}; give shape "
-                f"{show(w[:1])}"
+                f"{show(wanted)}"
             )
         return (*x[:-1], w[0])
 
@@ -179,7 +180,7 @@ class ClassLoss:
     first: int = 0
 
     def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
-        shape, target = (o.shape for o in operands[self.first : self.first + 2])
+        shape, target = operands[self.first].shape, operands[self.first + 1].shape
         at = 1 if len(shape) > 1 else 0
         rest = (*shape[:at], *shape[at + 1 :])
         if not shape or len(rest) != len(target) or (is_known((*rest, *target)) and rest != target):

@@ -31,10 +31,12 @@ VERIFY = "OSTINATO_VERIFY"
 
 @dataclass(frozen=True)
 class Options:
-    """What passes may ask: the machine, and whether rewrites may be true of real numbers only."""
+    """What passes may ask: the machine, whether rewrites may be true of real numbers only, and
+    whether memory that a value leaves may serve another."""
 
     target: Target = CPU
     fast_math: bool = False
+    reuse: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Pass:
         function = getattr(import_module(f".{self.name}", __package__), self.name)
         target = options.target
         known = {"target": target, "claims": target.claims, "kernels": target.kernels,
-                 "fast_math": options.fast_math}  # fmt: skip
+                 "fast_math": options.fast_math, "reuse": options.reuse}  # fmt: skip
         return function(module, *(known[name] for name in self.takes))
 
 
@@ -66,7 +68,7 @@ PIPELINE = (
     Pass("fuse", "fused", ("target",)),
     Pass("lower", "kernels", ("target",)),
     Pass("batch", "kernels", ("target",)),
-    Pass("plan_memory", "planned"),
+    Pass("plan_memory", "planned", ("reuse",)),
 )
 PASSES = {p.name: p for p in PIPELINE}
 

@@ -74,11 +74,17 @@ class Tensor:
     index: Linear
 
 
-def plan_memory(module: ModuleOp) -> int:
-    """Takes a module from stage `kernels` to stage `planned`; returns the bytes of the arena."""
+def plan_memory(module: ModuleOp, reuse: bool = True) -> int:
+    """Takes a module from stage `kernels` to stage `planned`; returns the bytes of the arena.
+
+    Without `reuse` no byte serves two values, so that a checker of memory can tell them apart.
+    """
     func = main_of(module)
     plan = _Plan(module, func)
     plan.run()
+    if not reuse:
+        for block in plan.blocks:
+            block.start, block.end = 0, len(plan.ops)
     size = place([b for b in plan.blocks if b.kind == "arena"])
     on_host = place([b for b in plan.blocks if b.kind == "host"])
     _Emitting(func, plan).run()

@@ -536,8 +536,9 @@ class CompiledProgram:
         keep: Callable[[str, tuple[bytes, _int, float, float]], None],
     ) -> None:
         """Measures which algorithm each matrix product is to run by, unless `recall` knows."""
-    def edges(self) -> list[tuple[_int, _int]]:
-        """Pairs of steps, the second of which waits for the first."""
+    def edges(self, lanes: _int | None = None) -> list[tuple[_int, _int]]:
+        """Pairs of steps, the second of which waits for the first; with `lanes` as many more as
+        leave that many chains."""
     def unordered(self, edges: Sequence[tuple[_int, _int]]) -> list[tuple[_int, _int]]:
         """Pairs of steps that touch the same bytes and that `edges` leave unordered."""
     def run(self, inputs: Sequence[Tensor | None]) -> list[Tensor]:
@@ -546,6 +547,8 @@ class CompiledProgram:
         """(kernel or op, is a kernel, location, seconds) of each step of one run."""
     @property
     def arena_bytes(self) -> int: ...
+    @property
+    def scratch_bytes(self) -> int: ...
     @property
     def steps(self) -> int: ...
 
@@ -728,6 +731,9 @@ def cuda_index(device: Any) -> int:
 
 def cuda_capability(device: Any) -> int:
     """The compute capability: 90 is 9.0."""
+
+def cuda_allocates_directly() -> bool:
+    """Whether every tensor is an allocation of the driver (OSTINATO_ALLOCATOR=direct)."""
 
 def cuda_synchronize(device: Any) -> None: ...
 def cuda_reaches(device: int, peer: int) -> bool: ...

@@ -2,7 +2,7 @@
 
 option(OSTINATO_CUDA "Compile the CUDA kernels" ON)
 set(OSTINATO_CUDA_ARCHITECTURES "80;90;100" CACHE STRING
-  "GPUs to compile for, as 90 for sm_90; the last one also as PTX, which newer GPUs translate")
+  "GPUs to compile for, as 90 for sm_90, the oldest first; PTX for it serves all others")
 
 function(ostinato_kernels)
   find_program(NVCC nvcc HINTS ${CUDA_PACKAGES}/bin PATHS /usr/local/cuda/bin)
@@ -11,11 +11,11 @@ function(ostinato_kernels)
       "nvidia-nvvm, nvidia-cuda-crt, nvidia-cuda-runtime and nvidia-cuda-cccl (13.0.*), or build "
       "without them by OSTINATO_CUDA=OFF")
   endif()
-  foreach(architecture IN LISTS OSTINATO_CUDA_ARCHITECTURES)
-    list(APPEND targets -gencode arch=compute_${architecture},code=sm_${architecture})
-    set(newest ${architecture})
-  endforeach()
-  list(APPEND targets -gencode arch=compute_${newest},code=compute_${newest})
+  # The compiler runs once, for the oldest; only the assembler runs for each.
+  list(GET OSTINATO_CUDA_ARCHITECTURES 0 oldest)
+  list(TRANSFORM OSTINATO_CUDA_ARCHITECTURES PREPEND sm_ OUTPUT_VARIABLE codes)
+  list(JOIN codes "," codes)
+  set(targets -gencode arch=compute_${oldest},code=[${codes},compute_${oldest}])
   set(flags -std=c++20 --expt-relaxed-constexpr -Werror all-warnings
     -I${CMAKE_CURRENT_SOURCE_DIR}/native -I${GENERATED})
   set(launcher)

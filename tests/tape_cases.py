@@ -21,10 +21,11 @@ WALKED = 2
 """How often a tape is walked before it gets a Program."""
 
 
-# The gradient of a random graph is worth a test; these refuse most operands that come at random.
+# The gradient of a random graph is worth a test; these refuse most operands that come at random,
+# and `to_device` says where its operand lies.
 _PARTICULAR = (
-    "full view as_strided gather scatter_add cross_entropy sgd_step sgd_momentum_step adam_step "
-    "adamw_step index_select index_select_backward"
+    "to_device full view as_strided gather scatter_add cross_entropy sgd_step sgd_momentum_step "
+    "adam_step adamw_step index_select index_select_backward"
 )
 DIFFERENTIABLE = [
     op.name for op in IR_OPS
@@ -123,13 +124,16 @@ def random_step(seed: int) -> Step:
 
 def usable(seeds: Iterable[int]) -> list[tuple[Step, list[Any]]]:
     """Random steps and what the walk gives; those are left out that record nothing, or that eager
-    calls refuse (negative indices)."""
+    calls refuse (negative indices, and what numbers alone made beside tensors of a device)."""
     found: list[tuple[Step, list[Any]]] = []
     for step in map(random_step, seeds):
         try:
             found.append((step, walked(step.gradients)))
         except (ot.GradientError, IndexError, ot.ShapeError):
             continue
+        except ValueError as error:
+            if "operands lie on" not in str(error):
+                raise
     return found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -146,6 +148,25 @@ def test_a_pointwise_kernel_writes_over_what_dies() -> None:
     (kernel,) = [k for k in module.ops if isinstance(k, FuncOp)]
     assert kernel.aliased is not None
     assert integers(kernel.aliased) == (0, 1)
+
+
+def shared_bytes(g: Graph, reuse: bool) -> bool:
+    """Whether two blocks of the plan of a region share bytes."""
+    module = g.module.clone()
+    run_passes(module, ["fuse", "lower", "plan_memory"], Options(SMALL, reuse=reuse), verify=True)
+    spans = set[tuple[int, int]]()
+    for o in made(module, ArenaOp):
+        bits = o.memory.type.element_type.bitwidth
+        start = o.offset.value.data
+        spans.add((start, start + math.prod(o.memory.type.get_shape()) * max(bits // 8, 1)))
+    ordered = sorted(spans)
+    return any(a[0] < b[0] < a[1] or b[0] == a[0] for a, b in itertools.pairwise(ordered))
+
+
+def test_without_reuse_no_two_blocks_share_memory() -> None:
+    regions = [prepared(random_region(seed)) for seed in range(100, 106)]
+    assert not any(shared_bytes(g, reuse=False) for g in regions)
+    assert any(shared_bytes(g, reuse=True) for g in regions)
 
 
 def test_what_is_read_later_is_not_written_over() -> None:

@@ -125,3 +125,29 @@ def test_branches_are_not_ordered() -> None:
         if not order.has_edge(a, b) and not order.has_edge(b, a)
     ]
     assert free
+
+
+def width(edges: list[tuple[int, int]], steps: int) -> int:
+    """How many chains it takes to hold all steps (Dilworth: the most that can run at once)."""
+    order = nx.transitive_closure(nx.DiGraph(edges))
+    both = nx.Graph([((a, "from"), (b, "to")) for a, b in order.edges])
+    left = {n for n in both if n[1] == "from"}
+    return steps - len(nx.bipartite.maximum_matching(both, left)) // 2
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+@pytest.mark.parametrize("name", CASES)
+def test_steps_lie_in_few_lanes(name: str, lanes: int) -> None:
+    program, spec = compiled(name)
+    edges, steps = program.edges(lanes), len(spec["instructions"])
+    assert program.unordered(edges) == []
+    assert set(edges) == set(nx.transitive_reduction(nx.DiGraph(edges)).edges)
+    assert width(edges, steps) == min(lanes, width(program.edges(), steps))
+    assert program.edges(steps) == program.edges()
+
+
+def test_in_three_lanes_the_longest_path_waits_for_no_side_branch() -> None:
+    program, spec = compiled("training step")
+    path = nx.dag_longest_path_length(nx.DiGraph(program.edges()))
+    assert path < len(spec["instructions"]) - 1
+    assert nx.dag_longest_path_length(nx.DiGraph(program.edges(3))) == path

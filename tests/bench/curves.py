@@ -185,7 +185,10 @@ def main(
         figures[name] = {"ours": ours, "torch": theirs}
         rows.append([name, f"{ours[-1]:.4f}", f"{theirs[-1]:.4f}"])
         if plots:
-            drawn = {side: dict(enumerate(c, start=1)) for side, c in figures[name].items()}
+            drawn = {
+                side: {(i + 1) * WINDOW: loss for i, loss in enumerate(curve)}
+                for side, curve in figures[name].items()
+            }
             plot(plots / f"{name}.png", f"{name}: mean loss of each {WINDOW} steps", drawn)
     report(f"training on {device}, last mean loss", ["model", "ours", "torch"], rows, bars,
            figures, **given)  # fmt: skip

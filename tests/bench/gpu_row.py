@@ -18,6 +18,12 @@ from gpu_workloads import OPTIMIZER, Workload, timed, workload_of
 
 def our_step(workload: Workload, compiled: bool) -> Callable[[], Any]:
     """A whole step of ours on a fixed batch, as `gpu_torch.torch_step` does it."""
+    run, batch = our_parts(workload, compiled)
+    return lambda: run(*batch)
+
+
+def our_parts(workload: Workload, compiled: bool) -> tuple[Any, tuple[Any, Any]]:
+    """The step as a function, and the batch."""
     import numpy as np
     from models import ImageConfig, LanguageModel, VisionTransformer
 
@@ -45,8 +51,7 @@ def our_step(workload: Workload, compiled: bool) -> Callable[[], Any]:
         opt.zero_grad()
         return loss.detach()
 
-    run = ot.compile(step) if compiled else step
-    return lambda: run(inputs, targets)
+    return ot.compile(step) if compiled else step, (inputs, targets)
 
 
 def row_of(peer: str, workload: Workload) -> dict[str, Any]:

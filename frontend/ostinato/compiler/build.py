@@ -120,7 +120,7 @@ def lower(region: Region, dump: Dump | None = None) -> Lowered:
     from ..passes.split import split
 
     started = time.perf_counter()
-    options = Options(_target(region.device))
+    options = Options(_target(region.device), reuse=not _is_direct(region.device))
     module = to_module(region)
     seconds = {"capture": time.perf_counter() - started}
     if dump is not None:
@@ -188,6 +188,11 @@ def _gpu_program(module: Any, device: str) -> tuple[dict[str, Any], bytes]:
     return spec, code
 
 
+def _is_direct(device: str) -> bool:
+    """Whether a checker of memory is to see each tensor of a Program apart."""
+    return device != "cpu" and _C.cuda_allocates_directly()
+
+
 def _target(device: str) -> Any:
     from ..passes.target import CPU, CUDA, Kernels
 
@@ -216,7 +221,8 @@ def describe(region: Region) -> str:
     ties = (region.ties.results, region.ties.wanted, region.assigned)
     place: tuple[Any, ...] = ("cpu",)
     if region.device != "cpu":
-        place = (_C.cuda_capability(region.device), _C.float32_matmul_precision())
+        place = (_C.cuda_capability(region.device), _C.float32_matmul_precision(),
+                 _is_direct(region.device))  # fmt: skip
     everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
                   place, region.on_host)  # fmt: skip
     return json.dumps(everything, default=repr)

@@ -2,6 +2,7 @@
 #include "program/compiled.hpp"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -192,8 +193,10 @@ nb::dict counters_of(const CompiledProgram& p) {
   return out;
 }
 
-std::vector<StepEdge> edges_of(const CompiledProgram& p) {
-  return order_steps(static_cast<int>(p.steps.size()), accesses_of(p));
+std::vector<StepEdge> edges_of(const CompiledProgram& p, std::optional<int> lanes) {
+  const int steps = static_cast<int>(p.steps.size());
+  const std::vector<StepEdge> edges = order_steps(steps, accesses_of(p));
+  return lanes ? in_lanes(steps, edges, *lanes) : edges;
 }
 
 std::vector<StepEdge> unordered_of(const CompiledProgram& p, const std::vector<StepEdge>& edges) {
@@ -234,10 +237,13 @@ void bind_compiled(nb::module_& m) {
            "How often: builds of the graph, replays, patches, recaptures, copies of inputs.")
       .def("choose_products", &choose_products_of, "recall"_a, "keep"_a,
            "Measures which algorithm each matrix product is to run by, unless `recall` knows.")
-      .def("edges", &edges_of, "Pairs of steps, the second of which waits for the first.")
+      .def("edges", &edges_of, "lanes"_a = nb::none(),
+           "Pairs of steps, the second of which waits for the first; with `lanes` as many more as "
+           "leave that many chains.")
       .def("unordered", &unordered_of, "edges"_a,
            "Pairs of steps that touch the same bytes and that `edges` leave unordered.")
       .def_ro("arena_bytes", &CompiledProgram::arena_bytes)
+      .def_prop_ro("scratch_bytes", &CompiledProgram::scratch_bytes)
       .def_prop_ro("steps", [](const CompiledProgram& p) { return p.steps.size(); });
   m.def(
       "number", [](nb::handle v) { return operand_from(v.ptr(), "number", "value"); }, "value"_a,

@@ -173,6 +173,8 @@ void bind_cuda(nb::module_& m) {
         return 10 * p.major + p.minor;
       },
       "device"_a, "The compute capability: 90 is 9.0.");
+  m.def("cuda_allocates_directly", &cuda::allocates_directly,
+        "Whether every tensor is an allocation of the driver (OSTINATO_ALLOCATOR=direct).");
 }
 
 }  // namespace ostinato::python

@@ -71,7 +71,11 @@ namespace ostinato::cuda {
   X(cuGraphAddDependencies)             \
   X(cuGraphGetNodes)                    \
   X(cuGraphNodeGetType)                 \
+  X(cuGraphNodeGetDependencies)         \
+  X(cuGraphNodeGetDependentNodes)       \
   X(cuGraphKernelNodeGetParams)         \
+  X(cuGraphMemsetNodeGetParams)         \
+  X(cuGraphDestroyNode)                 \
   X(cuGraphInstantiate)                 \
   X(cuGraphLaunch)                      \
   X(cuGraphUpload)                      \

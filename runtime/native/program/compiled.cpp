@@ -96,6 +96,8 @@ std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* 
   return results;
 }
 
+size_t CompiledProgram::scratch_bytes() const { return cuda_ ? cuda_->scratch_bytes() : 0; }
+
 void CompiledProgram::prepare() {
   bound_.resize(inputs.size());
   fresh_.resize(outputs.size());

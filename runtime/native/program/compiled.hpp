@@ -119,6 +119,8 @@ class CompiledProgram {
   // All results, of all inputs.
   std::vector<Tensor> run(std::span<const Tensor> given, double* seconds = nullptr);
   ProgramCounters counters() const { return counters_; }
+  // What library calls of the graph ask for beside the arena; 0 before it is built.
+  size_t scratch_bytes() const;
 
  private:
   // What an input is in this run; `gathered` are its elements where they did not lie contiguous.

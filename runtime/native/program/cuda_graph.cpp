@@ -4,9 +4,14 @@
 #include <string>
 
 #include "cuda/driver.hpp"
+#include "program/stored_words.hpp"
 
 namespace ostinato {
 namespace {
+
+// How many steps may run side by side: a launch takes the driver longer the more branches a graph
+// has, and four keep a GPU as busy as any number (docs/decisions.md).
+constexpr int kLanes = 4;
 
 // Whether every graph is checked once it is built.
 bool is_checking() {
@@ -117,7 +122,7 @@ void CudaGraph::build() {
     if (calls[s].uses_scratch) accesses.push_back({step, 0, 0, 1, true});
   }
   const int count = static_cast<int>(program_.steps.size());
-  const std::vector<StepEdge> edges = order_steps(count, accesses);
+  const std::vector<StepEdge> edges = in_lanes(count, order_steps(count, accesses), kLanes);
   std::vector<std::vector<int>> after(program_.steps.size());
   for (const auto& [before, step] : edges) after[step].push_back(before);
   CUgraph graph = nullptr;
@@ -176,7 +181,9 @@ CudaGraph::Captured CudaGraph::capture(size_t s) {
   }
   const CUresult result = cuda::driver().cuStreamEndCapture_(capturing_->handle(), &made);
   if (result != CUDA_SUCCESS) cuda::fail(result, "the capture of " + steps_.described(s));
-  return {GraphHandle(made), scratch.is_used()};
+  Captured found{GraphHandle(made), scratch.is_used()};
+  store_words_by_kernels(made, program_.device.index);
+  return found;
 }
 
 void CudaGraph::replay() {

@@ -26,6 +26,8 @@ class CudaGraph {
 
   // Gives nodes what moved since, and queues the graph on the current stream.
   void replay();
+  // Of the memory that library calls ask for beside operands and results.
+  size_t scratch_bytes() const { return scratch_.bytes(); }
 
  private:
   struct DestroyGraph {

@@ -13,6 +13,7 @@ class CudaProgram {
   // Queues one run on the current stream of the device. With `seconds` the steps run one by one,
   // and what each took is waited for.
   void run(double* seconds);
+  size_t scratch_bytes() const { return graph_ ? graph_->scratch_bytes() : 0; }
 
  private:
   void follow_last_run();

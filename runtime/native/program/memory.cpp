@@ -1,5 +1,8 @@
 #include "program/memory.hpp"
 
+#include <algorithm>
+
+#include "cuda/kernels/slots.hpp"
 #include "cuda/memory.hpp"
 #include "program/compiled.hpp"
 
@@ -20,6 +23,16 @@ Tensor window(DType dtype, const Sizes& sizes, Device device) {
   return t;
 }
 
+// From the place of `p` to the end of its last element.
+size_t bytes_reached(const Placed& p) {
+  int64_t last = p.start;
+  for (int i = 0; i < p.sizes.ssize(); ++i) {
+    if (p.sizes[i] == 0) return 0;
+    last += std::max<int64_t>((p.sizes[i] - 1) * p.strides[i], 0);
+  }
+  return static_cast<size_t>(last + 1) * size_of(p.dtype);
+}
+
 Tensor bytes_on(size_t bytes, Device device) {
   return empty(Sizes{static_cast<int64_t>(bytes)}, DType::uint8_, device);
 }
@@ -27,9 +40,11 @@ Tensor bytes_on(size_t bytes, Device device) {
 }  // namespace
 
 Memory::Memory(const CompiledProgram& program)
-    : arena_(bytes_on(program.arena_bytes, program.device)),
-      host_(bytes_on(program.host_bytes, kCpu)),
-      constants_(program.constants) {
+    : host_(bytes_on(program.host_bytes, kCpu)), constants_(program.constants) {
+  if (program.device.is_cuda() && cuda::allocates_directly())
+    add_pieces(program);
+  else
+    arena_ = bytes_on(program.arena_bytes, program.device);
   for (const ProgramInput& i : program.inputs) {
     const Device device = i.host ? kCpu : program.device;
     Tensor whole = i.number ? number_of(i.dtype) : window(i.dtype, i.sizes, device);
@@ -45,6 +60,25 @@ Memory::Memory(const CompiledProgram& program)
   pointers_.reserve(count);
   steps_.resize(program.steps.size());
   for (size_t s = 0; s < steps_.size(); ++s) add_step(program, static_cast<int>(s));
+}
+
+// A plan for a direct allocator gives no two values the same place.
+void Memory::add_pieces(const CompiledProgram& program) {
+  std::map<int64_t, size_t> bytes;
+  for (const Placed& p : program.tensors) {
+    if (p.space != Space::arena) continue;
+    size_t& most = bytes[p.place];
+    most = std::max(most, bytes_reached(p));
+  }
+  for (const CompiledStep& step : program.steps) {
+    if (step.kind != StepKind::upload) continue;
+    for (int t : step.results) {  // slots are stored whole
+      const Placed& p = program.tensors[t];
+      size_t& most = bytes[p.place];
+      most = std::max(most, static_cast<size_t>(p.start) * size_of(p.dtype) + sizeof(cuda::Slot));
+    }
+  }
+  for (const auto& [place, size] : bytes) pieces_[place] = bytes_on(size, program.device);
 }
 
 void Memory::add_step(const CompiledProgram& program, int s) {
@@ -76,10 +110,12 @@ void Memory::add_step(const CompiledProgram& program, int s) {
 Tensor Memory::view_of(const Placed& p) const {
   if (p.space == Space::constant) return constants_[p.place];
   if (p.space == Space::arena || p.space == Space::host) {
+    const auto piece = pieces_.find(p.place);
+    const bool apart = p.space == Space::arena && piece != pieces_.end();
     Tensor typed = shape_only(p.sizes, p.dtype);
-    typed->storage = (p.space == Space::arena ? arena_ : host_)->storage;
-    const int64_t first = p.place / static_cast<int64_t>(size_of(p.dtype));
-    return as_view(typed, p.sizes, p.strides, first + p.start);
+    typed->storage = (apart ? piece->second : p.space == Space::arena ? arena_ : host_)->storage;
+    const int64_t place = apart ? 0 : p.place / static_cast<int64_t>(size_of(p.dtype));
+    return as_view(typed, p.sizes, p.strides, place + p.start);
   }
   const Tensor& whole = (p.space == Space::input ? inputs_ : outputs_)[p.place].whole;
   return whole->wrapped ? whole : as_view(whole, p.sizes, p.strides, p.start);
@@ -103,7 +139,8 @@ void Memory::move(Movable& m, std::byte* data) {
 }
 
 void Memory::record_stream(const cuda::Stream& stream) const {
-  cuda::record_stream(arena_, stream);
+  if (arena_) cuda::record_stream(arena_, stream);
+  for (const auto& [place, piece] : pieces_) cuda::record_stream(piece, stream);
 }
 
 void Memory::settle() {

@@ -1,5 +1,6 @@
 // Where the tensors of a compiled Program lie now: inputs and outputs move, everything else stays.
 #pragma once
+#include <map>
 #include <span>
 #include <vector>
 
@@ -32,7 +33,7 @@ class Memory {
   // The steps that a moved input or output is used in, since `settle`.
   std::span<const int> moved() const { return moved_; }
   void settle();
-  // The arena is also used on `stream` from now on.
+  // What intermediates lie in is also used on `stream` from now on.
   void record_stream(const cuda::Stream& stream) const;
 
  private:
@@ -53,11 +54,14 @@ class Memory {
   };
 
   void add_step(const CompiledProgram& program, int s);
+  void add_pieces(const CompiledProgram& program);
   Tensor view_of(const Placed& p) const;
   Movable* movable(const Placed& p);
   void move(Movable& m, std::byte* data);
 
   Tensor arena_, host_;
+  // Instead of an arena whose allocator is direct: memory for each place in it.
+  std::map<int64_t, Tensor> pieces_;
   std::vector<Tensor> constants_;
   std::vector<Movable> inputs_, outputs_;
   std::vector<Tensor> views_;  // of all tensors of the Program

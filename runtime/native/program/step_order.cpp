@@ -51,10 +51,8 @@ std::vector<std::vector<int>> predecessors(int steps, std::span<const Access> ac
   return found;
 }
 
-}  // namespace
-
-std::vector<StepEdge> order_steps(int steps, std::span<const Access> accesses) {
-  std::vector<std::vector<int>> waits = predecessors(steps, accesses);
+// The fewest edges from which all of `waits` follow.
+std::vector<StepEdge> reduced(int steps, std::vector<std::vector<int>> waits) {
   Ancestors ancestors(steps);
   std::vector<StepEdge> edges;
   for (int s = 0; s < steps; ++s) {
@@ -66,6 +64,70 @@ std::vector<StepEdge> order_steps(int steps, std::span<const Access> accesses) {
     }
   }
   return edges;
+}
+
+// What is known of steps and of the lanes that they were put in.
+class Lanes {
+ public:
+  Lanes(int steps, std::span<const StepEdge> edges, int count)
+      : waits_(steps), heirs_(steps, kNone), last_(count, kNone), ancestors_(steps) {
+    std::vector<int> heights(steps, 0);
+    for (const auto& [before, after] : edges) waits_[after].push_back(before);
+    for (int s = steps - 1; s >= 0; --s) {
+      for (int before : waits_[s]) {
+        if (heights[before] > heights[s]) continue;
+        heights[before] = heights[s] + 1;
+        heirs_[before] = s;
+      }
+    }
+  }
+
+  // Puts all steps into lanes; returns what each waits for then.
+  std::vector<std::vector<int>> fill() && {
+    for (int s = 0; s < static_cast<int>(waits_.size()); ++s) {
+      for (int before : waits_[s]) ancestors_.add(s, before);
+      int& last = *chosen(s);
+      if (last != kNone && !ancestors_.has(s, last)) {
+        waits_[s].push_back(last);
+        ancestors_.add(s, last);
+      }
+      last = s;
+    }
+    return std::move(waits_);
+  }
+
+ private:
+  static constexpr int kNone = -1;
+
+  // The lane that costs step `s` least: best that of a step which it follows as its heir, then one
+  // that has no other heir to come, where it waits for the last step anyway, that is empty, or
+  // whose last step is the oldest.
+  std::vector<int>::iterator chosen(int s) {
+    const auto cost = [&](int last) {
+      if (last == kNone) return std::pair(2, 0);
+      if (heirs_[last] == s) return std::pair(0, -last);
+      const bool free = heirs_[last] < s;
+      if (!free) return std::pair(4, last);
+      return ancestors_.has(s, last) ? std::pair(1, -last) : std::pair(3, last);
+    };
+    return std::min_element(last_.begin(), last_.end(),
+                            [&](int a, int b) { return cost(a) < cost(b); });
+  }
+
+  std::vector<std::vector<int>> waits_;
+  std::vector<int> heirs_;  // the follower that most steps come after
+  std::vector<int> last_;   // of each lane
+  Ancestors ancestors_;
+};
+
+}  // namespace
+
+std::vector<StepEdge> order_steps(int steps, std::span<const Access> accesses) {
+  return reduced(steps, predecessors(steps, accesses));
+}
+
+std::vector<StepEdge> in_lanes(int steps, std::span<const StepEdge> edges, int lanes) {
+  return reduced(steps, Lanes(steps, edges, lanes).fill());
 }
 
 std::vector<StepEdge> unordered_steps(int steps, std::span<const Access> accesses,

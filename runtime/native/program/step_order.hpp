@@ -22,6 +22,9 @@ using StepEdge = std::pair<int, int>;
 // The fewest edges that keep steps 0 to `steps` - 1 in the order that their accesses need;
 // `accesses` are sorted by step.
 std::vector<StepEdge> order_steps(int steps, std::span<const Access> accesses);
+// `edges`, from lower to higher steps, and as many more as it takes for the steps to lie in that
+// many chains.
+std::vector<StepEdge> in_lanes(int steps, std::span<const StepEdge> edges, int lanes);
 // Pairs of steps that touch the same bytes, one of them writing, with no path of `edges` between.
 // `edges` lead from lower to higher steps.
 std::vector<StepEdge> unordered_steps(int steps, std::span<const Access> accesses,

@@ -35,6 +35,14 @@ static_assert(has_all_sizes());
 
 __device__ __forceinline__ int64_t item_of(DType dtype) { return int64_t{1} << log_item_of(dtype); }
 
+// A float as an integer, rounded toward zero; what does not fit is the smallest one, as on x86.
+template <class To, class From>
+__device__ __forceinline__ To truncated(From v) {
+  constexpr To smallest = std::numeric_limits<To>::min();
+  return v > static_cast<From>(smallest) && v < -static_cast<From>(smallest) ? static_cast<To>(v)
+                                                                             : smallest;
+}
+
 // As the converters of cpu/simd/convert.cpp.
 template <class To, class From>
 __device__ __forceinline__ To convert(From v) {
@@ -50,8 +58,8 @@ __device__ __forceinline__ To convert(From v) {
     return BFloat16{float_to_bfloat16(static_cast<float>(v))};
   } else if constexpr (std::is_same_v<To, bool>) {
     return v != From{};
-  } else if constexpr (std::is_floating_point_v<From> && sizeof(To) < 4) {
-    return static_cast<To>(static_cast<int32_t>(v));
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    return static_cast<To>(truncated<std::conditional_t<sizeof(To) < 4, int32_t, To>>(v));
   } else {
     return static_cast<To>(v);
   }

@@ -1,4 +1,4 @@
-// Parameters of the kernel of slots.cu.
+// Parameters of the kernels of slots.cu.
 #pragma once
 #include <cstdint>
 
@@ -15,6 +15,13 @@ struct SlotParams {
   Slot* to;
   uint32_t count;
   Slot values[kMostSlots];
+};
+
+// One value, `count` times.
+struct WordParams {
+  uint32_t* to;
+  uint32_t count;
+  uint32_t value;
 };
 
 }  // namespace ostinato::cuda

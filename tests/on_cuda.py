@@ -1,0 +1,50 @@
+"""A plugin, `pytest -p on_cuda`: tensors of tests are made on a CUDA device and read from there.
+
+So the tests that are written for the CPU check a GPU as they stand.
+"""
+
+import subprocess
+import sys
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ostinato as ot
+
+_FROM_NUMPY = ot.from_numpy
+_NUMPY = ot.Tensor.numpy
+
+
+def _from_numpy(array: Any) -> ot.Tensor:
+    return _FROM_NUMPY(array).to("cuda")
+
+
+def _numpy(self: ot.Tensor) -> Any:
+    return _NUMPY(self.cpu())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """Puts what a test makes on the device."""
+    ot.from_numpy = _from_numpy
+    ot.Tensor.numpy = _numpy
+    try:
+        with ot.device("cuda"):
+            return (yield)
+    finally:
+        ot.from_numpy = _FROM_NUMPY
+        ot.Tensor.numpy = _NUMPY
+
+
+def run(file: str, left_out: Iterable[str]) -> None:
+    """Runs tests/`file` with this plugin in a process of its own, without the tests `left_out`."""
+    folder = Path(__file__).parent
+    options = [f"--deselect=tests/{file}::{name}" for name in left_out]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "on_cuda", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *options, f"tests/{file}"],
+        cwd=folder.parent, capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -1,0 +1,105 @@
+"""compute-sanitizer over the tests of a GPU, each tensor an allocation of the driver.
+
+    python tests/sanitize_gpu.py [--tools memcheck,...] [FILES]
+
+Errors that are planted must be reported: a kernel that stores past its result, and an element that
+is read before anything is stored there. (A missing edge of a graph is no error of a single kernel;
+`OSTINATO_CHECK_GRAPH=1` and test_step_order.py find those.)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+FOLDER = Path(__file__).parent
+TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
+FILES = tuple(str(p.relative_to(FOLDER.parent)) for p in sorted(FOLDER.glob("gpu/test_*.py"))
+              if p.name not in ("test_spine.py", "test_compiled.py"))  # fmt: skip
+
+# A region whose plan gives an intermediate half of the memory that its kernel stores to.
+STORE_PAST_THE_END = """
+import ostinato as ot
+from ostinato.runtime import _C
+from ostinato.codegen.triton.container import records
+from ostinato.compiler import build
+
+real = build._program
+def halved(spec, code, device):
+    for t in spec["tensors"]:
+        if t["space"] == "arena":
+            t["sizes"] = [t["sizes"][0] // 2, *t["sizes"][1:]]
+    return _C.CompiledProgram(spec, code, device, records(code))
+build._program = halved
+x = ot.ones(512, 512, device="cuda")
+f = ot.compile(lambda x: (x * 2 + 1) @ x)
+f(x).cpu()
+"""
+READ_BEFORE_A_STORE = """
+import ostinato as ot
+(ot.empty(512, device="cuda") + 1).cpu()
+"""
+STEP = """
+import sys
+sys.path.insert(0, "examples")
+from dataclasses import replace
+import ostinato as ot
+from models import REVERSE, LanguageModel
+from ostinato import optim
+
+config = replace(REVERSE, batch=4)
+model = LanguageModel(config).to("cuda")
+opt = optim.AdamW(model.parameters())
+x, y = (t.to("cuda") for t in ot.randint(0, config.classes, (2, config.batch, config.length)))
+@ot.compile
+def step(x, y):
+    loss = model(x, y)
+    loss.backward()
+    opt.step()
+    opt.zero_grad()
+    return loss.detach()
+for _ in range(3):
+    step(x, y).item()
+"""
+PLANTED = {"memcheck": STORE_PAST_THE_END, "initcheck": READ_BEFORE_A_STORE}
+FOUND = 9
+"""The status that compute-sanitizer ends with where it found something."""
+
+
+def status(tool: str, *command: str) -> tuple[int, str]:
+    """How a command ends under a tool, and the end of what it wrote."""
+    sanitizer = ["compute-sanitizer", "--tool", tool, "--error-exitcode", str(FOUND)]
+    environment = os.environ | {"OSTINATO_ALLOCATOR": "direct"}
+    done = subprocess.run(
+        [*sanitizer, sys.executable, *command],
+        cwd=FOLDER.parent, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, (done.stdout + done.stderr)[-3000:]
+
+
+@click.command(help=__doc__)
+@click.option("--tools", default=",".join(TOOLS), show_default=True)
+@click.argument("files", nargs=-1)
+def main(tools: str, files: tuple[str, ...]) -> None:
+    failed = False
+    for tool in tools.split(","):
+        runs = {"a compiled training step": ("-c", STEP)}
+        for file in files or FILES:
+            runs[file] = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", file)
+        for name, command in runs.items():
+            code, text = status(tool, *command)
+            failed |= code != 0
+            print(f"{tool}: {name}: {'clean' if code == 0 else text}", flush=True)
+        if tool in PLANTED:
+            code, text = status(tool, "-c", PLANTED[tool])
+            failed |= code != FOUND
+            print(f"{tool}: planted: {'reported' if code == FOUND else text}", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
