@@ -6,9 +6,9 @@ where a program adds up columns. A vector axis that fits is one block, held in r
 pass to the next; a longer one is a loop over blocks.
 
 The rule: a thread has about eight elements of a tile, sixteen where it holds a long row, for
-16-byte accesses and several of them in flight; a program has as few warps as that needs, so that rows are
-summed within a warp; and there are at least two programs for each multiprocessor, if need be
-smaller ones.
+16-byte accesses and several of them in flight; a program has as few warps as that needs, so that
+rows are summed within a warp; and there are at least two programs for each multiprocessor, if need
+be smaller ones.
 """
 
 from __future__ import annotations

@@ -32,8 +32,9 @@ class Blocks:
     rest_n: int = 0
 
 
-# The blocks below were the fastest of 36 to 100 on an H100, for widths of 32 (64 to 128 queries and
-# keys, float32 by TF32 and bfloat16) and of 64 (1024 of each, causal, bfloat16).
+# For widths of 32 (64 to 128 queries and keys, float32 by TF32 and bfloat16) and of 64 (1024 of
+# each, causal, bfloat16) these take about a tenth more time than the fastest of 20 to 50 on an
+# H100, or less; other shapes are not measured.
 
 
 def forward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
