@@ -4,14 +4,28 @@
 #include "cuda/kernels/sort.hpp"
 
 namespace ostinato::cuda {
+namespace {
+
+__device__ __forceinline__ uint32_t digit_of(const SortParams& p, uint32_t key) {
+  return key >> p.shift & (kDigits - 1);
+}
+
+}  // namespace
 
 OSTINATO_GLOBAL(sort_count, SortParams) {
   __shared__ uint32_t counts[kDigits];
   counts[threadIdx.x] = 0;
   __syncthreads();
   const uint32_t first = blockIdx.x * kSortTile, last = min(p.count, first + kSortTile);
-  for (uint32_t i = first + threadIdx.x; i < last; i += kThreads) {
-    atomicAdd(&counts[p.keys[i] >> p.shift & (kDigits - 1)], 1u);
+  uint32_t keys[kSortTile / kThreads];
+#pragma unroll
+  for (uint32_t s = 0; s < kSortTile / kThreads; ++s) {
+    const uint32_t i = first + s * kThreads + threadIdx.x;
+    keys[s] = i < last ? p.keys[i] : 0;
+  }
+#pragma unroll
+  for (uint32_t s = 0; s < kSortTile / kThreads; ++s) {
+    if (first + s * kThreads + threadIdx.x < last) atomicAdd(&counts[digit_of(p, keys[s])], 1u);
   }
   __syncthreads();
   p.table[threadIdx.x * p.blocks + blockIdx.x] = counts[threadIdx.x];
@@ -32,15 +46,23 @@ OSTINATO_GLOBAL(sort_offsets, SortParams) {
 
 // Each warp moves a run of the block's keys in order; those of one digit keep theirs.
 OSTINATO_GLOBAL(sort_move, SortParams) {
-  constexpr uint32_t kWarps = kThreads / kWarp, kRun = kSortTile / kWarps;
+  constexpr uint32_t kWarps = kThreads / kWarp, kRun = kSortTile / kWarps, kSteps = kRun / kWarp;
   __shared__ uint32_t next[kWarps][kDigits];  // where a warp's next key of a digit goes
   const uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   for (uint32_t w = 0; w < kWarps; ++w) next[w][threadIdx.x] = 0;
   __syncthreads();
   const uint32_t first = blockIdx.x * kSortTile + warp * kRun;
   const uint32_t last = min(p.count, first + kRun);
-  for (uint32_t i = first + lane; i < last; i += kWarp) {
-    atomicAdd(&next[warp][p.keys[i] >> p.shift & (kDigits - 1)], 1u);
+  uint32_t keys[kSteps], numbers[kSteps];  // all on their way before the first is waited for
+#pragma unroll
+  for (uint32_t s = 0; s < kSteps; ++s) {
+    const uint32_t i = first + s * kWarp + lane;
+    keys[s] = i < last ? p.keys[i] : 0;
+    numbers[s] = i < last && p.numbers ? p.numbers[i] : i;
+  }
+#pragma unroll
+  for (uint32_t s = 0; s < kSteps; ++s) {
+    if (first + s * kWarp + lane < last) atomicAdd(&next[warp][digit_of(p, keys[s])], 1u);
   }
   __syncthreads();
   uint32_t at = p.table[threadIdx.x * p.blocks + blockIdx.x];
@@ -50,11 +72,10 @@ OSTINATO_GLOBAL(sort_move, SortParams) {
     at += count;
   }
   __syncthreads();
-  for (uint32_t step = first; step < first + kRun; step += kWarp) {
-    const uint32_t i = step + lane;
-    const bool exists = i < last;
-    const uint32_t key = exists ? p.keys[i] : 0;
-    const uint32_t digit = exists ? key >> p.shift & (kDigits - 1) : kDigits;
+#pragma unroll
+  for (uint32_t s = 0; s < kSteps; ++s) {
+    const bool exists = first + s * kWarp + lane < last;
+    const uint32_t digit = exists ? digit_of(p, keys[s]) : kDigits;
     const uint32_t alike = __match_any_sync(0xffffffffu, digit);
     const uint32_t before = __popc(alike & ((1u << lane) - 1));
     uint32_t to = 0;
@@ -63,8 +84,8 @@ OSTINATO_GLOBAL(sort_move, SortParams) {
     if (exists && before == 0) next[warp][digit] += __popc(alike);
     __syncwarp();
     if (!exists) continue;
-    p.keys_to[to] = key;
-    p.numbers_to[to] = p.numbers ? p.numbers[i] : i;
+    p.keys_to[to] = keys[s];
+    p.numbers_to[to] = numbers[s];
   }
 }
 
