@@ -129,13 +129,15 @@ __device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
 
 }  // namespace
 
-#define OSTINATO_ATTENTION(NAME, EXACT, WIDTH)                       \
-  OSTINATO_GLOBAL(attention_query_##NAME, AttentionBackwardParams) { \
-    query_gradient<EXACT, WIDTH>(p);                                 \
-  }                                                                  \
-  OSTINATO_GLOBAL(attention_key_##NAME, AttentionBackwardParams) { key_gradient<EXACT, WIDTH>(p); }
-OSTINATO_ATTENTION(tf32_32, false, 32)
-OSTINATO_ATTENTION(tf32_64, false, 64)
-OSTINATO_ATTENTION(float32_64, true, 64)
+#define OSTINATO_ATTENTION(NAME, EXACT, WIDTH, BLOCKS)                                             \
+  OSTINATO_GLOBAL_OF(kAttentionThreads, BLOCKS, attention_query_##NAME, AttentionBackwardParams) { \
+    query_gradient<EXACT, WIDTH>(p);                                                               \
+  }                                                                                                \
+  OSTINATO_GLOBAL_OF(kAttentionThreads, BLOCKS, attention_key_##NAME, AttentionBackwardParams) {   \
+    key_gradient<EXACT, WIDTH>(p);                                                                 \
+  }
+OSTINATO_ATTENTION(tf32_32, false, 32, 4)
+OSTINATO_ATTENTION(tf32_64, false, 64, 2)
+OSTINATO_ATTENTION(float32_64, true, 64, 2)
 
 }  // namespace ostinato::cuda

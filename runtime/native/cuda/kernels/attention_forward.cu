@@ -103,10 +103,12 @@ __device__ __forceinline__ void attend(const AttentionParams& p) {
 
 }  // namespace
 
-#define OSTINATO_ATTENTION(NAME, EXACT, WIDTH) \
-  OSTINATO_GLOBAL(NAME, AttentionParams) { attend<EXACT, WIDTH>(p); }
-OSTINATO_ATTENTION(attention_tf32_32, false, 32)
-OSTINATO_ATTENTION(attention_tf32_64, false, 64)
-OSTINATO_ATTENTION(attention_float32_64, true, 64)
+#define OSTINATO_ATTENTION(NAME, EXACT, WIDTH, BLOCKS)                               \
+  OSTINATO_GLOBAL_OF(kAttentionThreads, BLOCKS, attention_##NAME, AttentionParams) { \
+    attend<EXACT, WIDTH>(p);                                                         \
+  }
+OSTINATO_ATTENTION(tf32_32, false, 32, 4)
+OSTINATO_ATTENTION(tf32_64, false, 64, 2)
+OSTINATO_ATTENTION(float32_64, true, 64, 2)
 
 }  // namespace ostinato::cuda

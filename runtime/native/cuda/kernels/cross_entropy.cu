@@ -76,15 +76,26 @@ struct LossState {
   }
 };
 
+// What this thread has of the rows; loads of `kPlain` targets, int64, wait for nothing.
+template <class T, bool kPlain>
+__device__ __forceinline__ LossState<T> add_rows(const LossParams& p) {
+  LossState<T> state;
+  const T* losses = reinterpret_cast<const T*>(p.losses.memory);
+  const int64_t* targets = reinterpret_cast<const int64_t*>(p.target.memory);
+#pragma unroll 8
+  for (uint32_t i = threadIdx.x; i < p.rows; i += kThreads) {
+    const int64_t target = kPlain ? targets[i] : target_of(p.target, i);
+    if (losses) state.loss += losses[i];
+    state.counted += target != p.ignored ? T(1) : T(0);
+  }
+  return state;
+}
+
 // One block. The result is the number of targets that count where there are no losses.
 template <class T>
 __device__ __forceinline__ void total_loss(const LossParams& p) {
-  LossState<T> state;
-#pragma unroll 8
-  for (uint32_t i = threadIdx.x; i < p.rows; i += kThreads) {
-    if (p.losses.memory) state.loss += reinterpret_cast<const T*>(p.losses.memory)[i];
-    if (target_of(p.target, i) != p.ignored) state.counted += T(1);
-  }
+  LossState<T> state =
+      p.target.dtype == DType::int64_ ? add_rows<T, true>(p) : add_rows<T, false>(p);
   join_block(state);
   if (threadIdx.x != 0) return;
   const T y = !p.losses.memory ? state.counted : p.mean ? state.loss / state.counted : state.loss;

@@ -3,6 +3,11 @@
 #pragma once
 #include <cstdint>
 
+// The head of a kernel whose blocks have THREADS threads; BLOCKS of them fit on a multiprocessor.
+#define OSTINATO_GLOBAL_OF(THREADS, BLOCKS, NAME, PARAMS)       \
+  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
+      NAME(const __grid_constant__ PARAMS p)
+
 namespace ostinato::cuda {
 
 // The nearest float of 10 bits after the point.

@@ -3,6 +3,8 @@
 #pragma once
 #include "cuda/kernels/target.cuh"
 
+#define OSTINATO_GLOBAL_OF(THREADS, BLOCKS, NAME, PARAMS) OSTINATO_GLOBAL(NAME, PARAMS)
+
 namespace ostinato::cuda {
 
 // The nearest float of 10 bits after the point.
