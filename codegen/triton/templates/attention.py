@@ -60,13 +60,13 @@ def forward_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bo
 def whole_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
     """For all gradients of a head at once, where registers suffice with its keys in a part of 64
     and one of what is left."""
-    if exact or (itemsize == 4 and width > 32):
-        return Blocks(_fit(rows, 16 if exact else 32), _fit(columns, _WHOLE), 8, 1)
+    if exact or width > 32:
+        n = _fit(columns, _WHOLE)
+        return Blocks(_fit(rows, 32), n, 8 if n > _HALF else 4, 1)
     rest = _fit(columns - _HALF, _HALF) if columns > _HALF else 0
     padded = _blocks(rows, 64) * 64
     m = _fit(rows, 64 if 8 * padded <= 9 * rows else 16)
-    warps, stages = (8 if width > 32 else 4), (1 if itemsize == 4 else 3)
-    return Blocks(m, _fit(columns, _HALF), warps, stages, rest)
+    return Blocks(m, _fit(columns, _HALF), 4, 1 if itemsize == 4 else 3, rest)
 
 
 def query_blocks(rows: int, columns: int, width: int, itemsize: int, exact: bool) -> Blocks:
