@@ -589,18 +589,11 @@ class Path:
 class Replay:
     """A captured region, ready to run again."""
 
-    def __init__(
-        self,
-        program: CompiledProgram | RegionProgram,
-        sources: list[tuple[str, Any]],
-        guards: list[tuple[Any, Any, Any]],
-        grad_guards: list[tuple[Any, _bool]],
-        returned: list[Any],
-        grads: list[tuple[Any, _int | None]],
-        assigned: list[tuple[_int, _int]],
-    ) -> None: ...
+    def __init__(self, program: CompiledProgram | RegionProgram, region: Any) -> None: ...
     def fits(self, leaves: list[Any]) -> _bool:
         """Whether everything that the capture relied on is as it was."""
+    def are_apart(self, leaves: list[Any]) -> _bool:
+        """Whether no tensor that the region changes shares memory with another one."""
     def run(self, leaves: list[Any]) -> list[Any]:
         """What the captured function returned, flat."""
 
@@ -616,6 +609,14 @@ class Generator:
         """Start again from `seed`."""
     def initial_seed(self) -> int:
         """The seed in use."""
+
+def note_module_change() -> None:
+    """An attribute of a module was set or deleted: replays look at them again."""
+
+class ViewSteps:
+    """View ops that lead from a tensor to a view of it."""
+
+    def __len__(self) -> int: ...
 
 class Tracer:
     """Records what the dispatcher is asked to do."""
@@ -640,6 +641,15 @@ class Tracer:
         the way."""
     def is_given(self, tensor: Tensor) -> bool:
         """Whether a tensor comes from outside and was not made in the capture."""
+    def aliases(
+        self,
+    ) -> list[tuple[Tensor, Tensor, int, tuple[int, ...], tuple[int, ...], bool]]:
+        """(tensor, input whose memory it shows, distance in elements, strides of both, whether
+        gradients of one are those of the other)."""
+    def source_of(self, tensor: Tensor) -> tuple[Tensor, ViewSteps]:
+        """The tensor that this one is a view of, itself no view; how it is made."""
+    def fixed_layouts(self) -> list[tuple[Tensor, tuple[int, ...]]]:
+        """(tensor, strides) of those from outside on whose layout the region relies."""
     def held(self) -> list[Tensor]:
         """Traced tensors that someone outside still holds."""
     def value_of(self, tensor: Tensor) -> int: ...

@@ -385,14 +385,54 @@ def test_a_saved_tensor_changed_by_way_of_a_view_is_named() -> None:
         y.sum().backward()
 
 
-def test_a_view_of_a_base_with_gaps_is_refused() -> None:
+def turned_base(lib: Any, x: Any, b: Any, w: Any) -> Any:
+    made = lib.from_numpy(np.ones((6, 4)).T)
+    made.mul_(w[0])
+    row, window = made[0], made[1:3, 2:5]
+    row.mul_(b)
+    window.add_(x[1:3, 2:5])
+    return made, row, window
+
+
+def base_with_gaps(lib: Any, x: Any, b: Any, w: Any) -> Any:
+    made = lib.from_numpy(np.ones((6, 6))[:, ::2])
+    made.mul_(b[:3])
+    column, row = made[:, 1], made[2]
+    column.mul_(b)
+    row.add_(x[0, :3])
+    return made, column, row.sin()
+
+
+@pytest.mark.parametrize("program", [turned_base, base_with_gaps])
+def test_a_base_may_have_any_layout(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROGRAMS, "of any layout", program)
+    test_changes_in_place_have_torchs_values_and_gradients("of any layout", "eager")
+
+
+def test_a_detached_alias_takes_no_gradient_in_a_capture() -> None:
+    ours, _ = leaves()
+
+    def fn(x: Any, b: Any, w: Any) -> Any:
+        alias = (x * 2).detach()
+        alias.mul_(b)
+        return alias
+
+    with pytest.raises(ot.CaptureError) as caught:
+        ot.compile(fn)(*ours)
+    assert str(caught.value) == (
+        "capture: a detached tensor, which shares memory with another one, is changed to what has "
+        "a gradient; clone() it after detach()"
+    )
+
+
+def test_a_view_of_a_base_whose_elements_share_memory_is_refused() -> None:
     (_, b, _), _ = leaves()
-    made = ot.from_numpy(np.ones((6, 4)).T)
+    made = ot.ones(1, 6, dtype=ot.float64).expand(4, 6).detach()
     with pytest.raises(ot.GradientError) as caught:
         made[0].mul_(b)
     assert str(caught.value) == (
-        "in-place change: a view of a tensor that is not contiguous, with shape (4, 6) and strides "
-        "(1, 4), has no place on the tape; call contiguous() before taking the view"
+        "in-place change: a view of a tensor whose elements share memory, with shape (4, 6) and "
+        "strides (0, 1), has no place on the tape; call contiguous() before taking the view"
     )
 
 

@@ -92,6 +92,73 @@ def test_refusals(name: str) -> None:
         fn(pair(3)[0])
 
 
+# A second backward over one graph: allowed where the first needed no values.
+
+SECOND: dict[str, Any] = {
+    "reshape": lambda lib, x, w: x.reshape(-1),
+    "transpose": lambda lib, x, w: x.t()[1:],
+    "index": lambda lib, x, w: x[0, 1:],
+    "add": lambda lib, x, w: x + w,
+    "add a number": lambda lib, x, w: x + 1,
+    "subtract": lambda lib, x, w: 1 - (x - w),
+    "negate": lambda lib, x, w: -x,
+    "sums": lambda lib, x, w: x.sum(0) + x.mean(),
+    "join": lambda lib, x, w: lib.cat([x, x + w], 0),
+    "convert": lambda lib, x, w: x.to(lib.float32),
+    "several": lambda lib, x, w: (x.clone() + w.expand(2, 3)).cumsum(0).reshape(3, 2),
+    "multiply by a number": lambda lib, x, w: x * 2,
+    "multiply": lambda lib, x, w: x * w,
+    "exp": lambda lib, x, w: (x + 1).exp(),
+    "relu": lambda lib, x, w: lib.relu(x),
+    "where": lambda lib, x, w: lib.where(x > 0, x, w),
+    "matmul": lambda lib, x, w: x @ w,
+    "maximum": lambda lib, x, w: x.amax(0),
+}
+
+
+def twice(fn: Any, lib: Any, wrap: Any) -> Any:
+    """The gradient of two backwards, or None where the second is refused."""
+    rng = np.random.default_rng(0)
+    x, w = (wrap(rng.standard_normal(shape)) for shape in ((2, 3), (3,)))
+    loss = fn(lib, x, w).sum()
+    loss.backward()
+    try:
+        loss.backward()
+    except RuntimeError as error:
+        assert "backward" in str(error)
+        return None
+    return x.grad.numpy()
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_a_second_backward_is_refused_where_torch_refuses_it(name: str) -> None:
+    want = twice(SECOND[name], torch, lambda a: torch.tensor(a, requires_grad=True))
+    got = twice(SECOND[name], ot, lambda a: ot.from_numpy(a).requires_grad_())
+    assert (got is None) == (want is None)
+    if want is not None:
+        np.testing.assert_allclose(got, want)
+
+
+VIEWS_AND_POINTWISE = ("reshape", "transpose", "index", "add", "add a number", "subtract", "negate")
+
+
+@pytest.mark.parametrize("name", VIEWS_AND_POINTWISE)
+def test_a_second_backward_in_a_capture(name: str) -> None:
+    fn = SECOND[name]
+    want = twice(fn, torch, lambda a: torch.tensor(a, requires_grad=True))
+    rng = np.random.default_rng(0)
+    x, w = (ot.from_numpy(rng.standard_normal(s)).requires_grad_() for s in ((2, 3), (3,)))
+
+    def step() -> None:
+        loss = fn(ot, x, w)
+        seed = ot.ones_like(loss)
+        loss.backward(seed)
+        loss.backward(seed)
+
+    ot.compile(step)()
+    np.testing.assert_allclose(x.grad.numpy(), want)
+
+
 def test_anomaly_detection_names_the_line_of_the_first_nan() -> None:
     x = ot.tensor([0.0, 1.0], requires_grad=True)
     y = (x.sqrt() * 0).sum()

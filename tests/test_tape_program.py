@@ -141,7 +141,7 @@ ERRORS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "twice": (
         run_twice,
-        "backward: the saved tensors of sum at {} are gone, since backward ran before; pass "
+        "backward: the saved tensors of mul at {} are gone, since backward ran before; pass "
         "retain_graph=True to the first",
     ),
 }

@@ -26,10 +26,7 @@ class Variant:
     calls: int = 0
 
     def __post_init__(self) -> None:
-        r = self.region
-        self.replays = _C.Replay(
-            self.built.program, r.sources, r.guards, r.grad_guards, r.returned, r.grads, r.assigned
-        )
+        self.replays = _C.Replay(self.built.program, self.region)
 
     @property
     def region(self) -> Region:
@@ -77,11 +74,17 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _capture(self, leaves: Sequence[Any], structure: Any) -> Variant:
+    def _capture(self, leaves: list[Any], structure: Any) -> Variant:
         _expect_compiling(leaves)
         region, result = trace(self.fn, leaves, structure)
         built = _build.build(region, self.name)
-        return Variant(built, result)
+        variant = Variant(built, result)
+        if not variant.replays.are_apart(leaves):
+            raise CaptureError(
+                f"{self.name}: a tensor that the function changes in place shares memory with "
+                "another one that it uses; clone() one of them"
+            )
+        return variant
 
     def ir(self, stage: str = "fused") -> str:
         """The IR of the newest variant after `stage`, as text that parses back."""
@@ -139,7 +142,9 @@ def _explained(number: int, variant: Variant) -> list[str]:
 
 def _signature(leaf: Any) -> Any:
     if isinstance(leaf, _C.Tensor):
-        return ("tensor", leaf.shape, leaf.dtype.name, leaf.requires_grad, leaf.device)
+        return (
+            "tensor", leaf.shape, leaf.dtype.name, leaf.requires_grad, leaf.is_leaf, leaf.device
+        )  # fmt: skip
     if isinstance(leaf, (bool, str, bytes)) or leaf is None:
         return leaf
     if isinstance(leaf, (int, float)):
@@ -157,7 +162,7 @@ def trace(fn: Callable[..., Any], leaves: Sequence[Any], structure: Any) -> tupl
         for leaf in leaves:
             if isinstance(leaf, _C.Tensor):
                 tracer.add_input(leaf)
-        with watched():
+        with watched(fn) as session.reads:
             result = fn(*args, **kwargs)
         flat, shape = _optree().tree_flatten(result, none_is_leaf=True)
         names = _names(fn, args, kwargs)

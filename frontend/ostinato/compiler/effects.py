@@ -13,6 +13,8 @@ from typing import Any, cast
 
 from ..ir.errors import CaptureError
 from ..runtime import _C
+from .bytecode import Write, facts_of
+from .reads import Reads, reached
 from .sources import is_ours
 
 _SAFE_BUILTINS = {
@@ -33,17 +35,20 @@ _PURE_METHODS: dict[Any, set[str] | None] = {
 }  # fmt: skip
 _TENSOR_ATTRIBUTES = {"grad", "requires_grad", "data"}
 _STORES = {"STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF"}
+_IN_PLACE = ("__iadd__", "__imul__", "__ior__", "__iand__", "__isub__", "__ixor__")
 _TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "<string>", "enum.py")
 
 
 @contextmanager
-def watched() -> Generator[None]:
-    """CaptureError for what runs inside and a replay would not repeat, naming its line."""
+def watched(fn: Any) -> Generator[Reads]:
+    """CaptureError for what runs inside and a replay would not repeat, naming its line; and what
+    user code, `fn` to begin with, reads."""
     watch = _Watch()
+    watch.reads.start(fn)
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
-        yield
+        yield watch.reads
     except BaseException as error:
         sys.setprofile(before)
         if watch.problem is not None and isinstance(error, CaptureError):
@@ -58,6 +63,7 @@ class _Watch:
     def __init__(self) -> None:
         self.problem: str | None = None
         self.seen: set[CodeType] = set()
+        self.reads = Reads(self._report)
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
         if self.problem is not None or not _C.is_capturing():
@@ -65,10 +71,16 @@ class _Watch:
         code = frame.f_code
         if is_ours(code) or _is_trusted(code):
             return
-        if event == "call" and code not in self.seen:
-            self.seen.add(code)
-            self._look_at(code)
-        elif event == "c_call" and not _is_pure(arg):
+        if event == "call":
+            if code not in self.seen:
+                self.seen.add(code)
+                self._look_at(code)
+            self._look_at_writes(frame)
+            self.reads.enter(frame)
+        elif event == "return":
+            self._look_at_writes(frame)
+            self.reads.leave(frame)
+        elif event == "c_call" and not _is_pure(arg) and not _is_of_fresh(arg, frame):
             self._report(code, frame.f_lineno, f"a call of `{_name(arg)}`")
 
     def _look_at(self, code: CodeType) -> None:
@@ -83,12 +95,56 @@ class _Watch:
                 continue
             self._report(code, line, f"a write to `{step.argval}`")
 
+    def _look_at_writes(self, frame: FrameType) -> None:
+        """Changes of items, of what has attributes like a tensor, and of lists and the like by
+        `+=`, where what is changed is known."""
+        for write in facts_of(frame.f_code).writes:
+            if _changes_others(write, frame):
+                self._report(frame.f_code, write.line, _text(write))
+
     def _report(self, code: CodeType, line: int, what: str) -> None:
         if self.problem is None:
             self.problem = (
                 f"capture: {what} at {code.co_filename}:{line} would not be repeated by a replay; "
                 "do it outside the compiled function, or return the value"
             )
+
+
+def _text(write: Write) -> str:
+    name = write.chain.name if write.chain else "an expression"
+    if write.kind == "attribute":
+        return f"a write to `{write.attribute}`"
+    return f"a change of `{name}`" if write.kind == "augmented" else f"a write into `{name}`"
+
+
+def _changes_others(write: Write, frame: FrameType) -> bool:
+    """Whether it changes what is no tensor and was not made in this call of the function."""
+    chain = write.chain
+    if chain is None:
+        return write.kind == "item"
+    made_here = chain.name in facts_of(frame.f_code).fresh
+    if made_here and not chain.steps and write.kind != "attribute":
+        return False
+    space = frame.f_globals if chain.kind == "global" else frame.f_locals
+    if chain.name not in space:
+        return chain.kind == "global" and chain.open  # what a builtin gives
+    found, whole = reached(chain, space[chain.name])
+    if isinstance(found, _C.Tensor):
+        return False
+    if write.kind == "attribute":  # others than those of tensors are refused wherever they are
+        return whole and write.attribute in _TENSOR_ATTRIBUTES
+    if write.kind == "augmented":
+        kind: Any = cast("Any", type(found))
+        return any(hasattr(kind, name) for name in _IN_PLACE)
+    return not whole or not made_here or type(found) in (list, dict, set)
+
+
+def _is_of_fresh(fn: Any, frame: FrameType) -> bool:
+    """Whether `fn` is a method of a list or the like that was made in this call of the function."""
+    owner: Any = getattr(fn, "__self__", None)
+    if type(owner) not in (list, dict, set):
+        return False
+    return any(frame.f_locals.get(name) is owner for name in facts_of(frame.f_code).fresh)
 
 
 def _is_trusted(code: CodeType) -> bool:

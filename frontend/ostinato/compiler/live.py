@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..runtime import _C
+from .reads import Reads
 
 Value = bool | int | float
 Read = Callable[[Sequence[Any]], Value]
@@ -22,6 +23,7 @@ class Session:
         self.inputs: dict[int, Read] = {}  # by value id of the trace
         self.guards: list[tuple[Read, Callable[[Value], Any], Any]] = []
         self.by_key: dict[Any, LiveNumber] = {}
+        self.reads: Reads | None = None  # of a function; a bare region is never replayed
 
     def add_input(self, number: LiveNumber) -> Any:
         """The number as an operand: an input of the region."""
@@ -145,9 +147,21 @@ def live_number(key: Any, path: _C.Path) -> Any:
     return session.by_key[key]
 
 
-def guard_flag(key: Any, path: _C.Path) -> None:
-    """Inside a capture: the variant holds only while the flag at `path` is what it is now."""
+def note_module(module: Any) -> None:
+    """In a capture: `module` is called or listed, so the variant relies on its attributes."""
     session = current_session()
-    if session is not None and key not in session.by_key:
-        number = session.by_key[key] = LiveNumber(session, path(), path)
-        number.settle(bool)
+    if session is not None and session.reads is not None:
+        session.reads.note_module(module)
+
+
+def note_options(groups: list[dict[str, Any]]) -> None:
+    """In a capture: these parameter groups, their parameters and their flags are read."""
+    session = current_session()
+    if session is None or session.reads is None:
+        return
+    session.reads.note_container(groups)
+    for group in groups:
+        session.reads.note_container(group["params"])
+        for name, value in group.items():
+            if isinstance(value, bool):
+                session.reads.note_item(group, name)

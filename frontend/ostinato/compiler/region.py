@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 from ..ir.op import OPS, Op
 from ..runtime import _C
 from .live import LiveNumber, Session
+from .reads import Read
 
 Source = tuple[str, Any]
 """Where a replay finds an input: ("argument", index of a leaf of the call), ("tensor", the tensor),
-("grad", the leaf that has it) or ("number", how to read it given the leaves)."""
+("grad", where its leaf is found) or ("number", how to read it given the leaves)."""
+
+Alias = tuple[Source, Source, int, tuple[int, ...], tuple[int, ...], bool]
+"""A tensor, an input whose memory it shows, how many elements later, the strides of both, and
+whether gradients of one are those of the other."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,17 @@ class Region:
     writes: list[tuple[int, int]]
     sources: list[Source]
     names: list[str]
-    returned: list[Any]  # ("value", position) | ("live", read) | ("same", object)
-    grads: list[tuple[Any, int | None]]  # (leaf, position among the results or None)
+    # ("value", position), ("live", read), ("same", object), ("tensor", source), or
+    # ("view", (the first or the last of these, how))
+    returned: list[Any]
+    grads: list[tuple[Source, int | None]]  # (leaf, position among the results or None)
     assigned: list[tuple[int, int]]  # (result, input that is given it by a recorded copy_)
-    grad_guards: list[tuple[Any, bool]]  # (leaf, had a gradient)
+    grad_guards: list[tuple[Source, bool]]  # (leaf, had a gradient)
     guards: list[tuple[Any, Any, Any]]
+    aliases: list[Alias]
+    identical: list[tuple[Source, Source]]
+    layouts: list[tuple[Source, tuple[int, ...]]]  # (input, its strides)
+    reads: list[Read]
     ties: Ties
     device: str  # where it runs: `cpu`, `cuda:0`
 
@@ -63,6 +75,11 @@ class Region:
         """For each input whether the CPU holds it for a region that runs elsewhere."""
         tensors = [self.values[v][4] for v in self.inputs]
         return [self.device != "cpu" and str(t.device) == "cpu" for t in tensors]
+
+    @property
+    def changed(self) -> set[int]:
+        """The inputs that the region changes in place."""
+        return {i for _, i in (*self.writes, *self.assigned)}
 
     @property
     def is_differentiable(self) -> bool:
@@ -75,11 +92,13 @@ def finish(
     names: dict[int, str],
 ) -> Region:  # fmt: skip
     """The region that `tracer` recorded, given argument leaves and the leaves that it returned."""
-    results = _Results()
-    returned = [_returned(o, tracer, results, leaves) for o in outputs]
+    results, reads = _Results(), session.reads
+    places = _Places(leaves)
     changes = tracer.grad_changes()
+    places.grads = {id(b): places.of(leaf) for leaf, b, _, _ in changes if b is not None}
+    returned = _Returned(tracer, results, places, outputs).all
     grads = [
-        (leaf, None if value < 0 else results.place(value))
+        (places.of(leaf), None if value < 0 else results.place(value))
         for leaf, _, value, kept in changes
         if not kept
     ]
@@ -90,15 +109,49 @@ def finish(
     assigned = [(results.place(v), i) for i, v, recorded in ends if recorded]
     shown = len(results.values)
     writes = [(results.add(v), i) for i, v, recorded in ends if not recorded]
-    guards = [(leaf, before is not None) for leaf, before, _, _ in changes]
-    before = {id(b): leaf for leaf, b, _, _ in changes if b is not None}
+    sources = [
+        ("number", session.inputs[v]) if v in session.inputs else places.of(values[v][4])
+        for v in inputs
+    ]
     return Region(
-        [Node(*n) for n in tracer.nodes()], values, inputs, results.values, writes,
-        [_source(values[v][4], v, session, leaves, before) for v in inputs],
+        [Node(*n) for n in tracer.nodes()], values, inputs, results.values, writes, sources,
         [names.get(id(values[v][4]), f"input{i}") for i, v in enumerate(inputs)],
-        returned, grads, assigned, guards, session.guards,
+        returned, grads, assigned,
+        [(places.of(leaf), before is not None) for leaf, before, _, _ in changes],
+        session.guards,
+        [(places.of(t), places.of(root), *how) for t, root, *how in tracer.aliases()],
+        places.identical(reads.tensors if reads else ()),
+        [(places.of(t), strides) for t, strides in tracer.fixed_layouts()],
+        reads.finish(set(session.by_key)) if reads else [],
         _ties(tracer, results.values[:shown], values, position), str(tracer.device()),
     )  # fmt: skip
+
+
+class _Places:
+    """Where a replay finds the tensors that a capture met."""
+
+    def __init__(self, leaves: Sequence[Any]) -> None:
+        self.grads: dict[int, Source] = {}  # grads that were there before, by id
+        self._tensors = [(i, t) for i, t in enumerate(leaves) if isinstance(t, _C.Tensor)]
+        self._arguments: dict[int, Source] = {}
+        for i, t in self._tensors:
+            self._arguments.setdefault(id(t), ("argument", i))
+
+    def of(self, tensor: Any) -> Source:
+        """Where `tensor` is found: as a grad, among the arguments, else it is this one."""
+        if id(tensor) in self.grads:
+            return "grad", self.grads[id(tensor)]
+        return self._arguments.get(id(tensor), ("tensor", tensor))
+
+    def identical(self, read: Sequence[Any]) -> list[tuple[Source, Source]]:
+        """The arguments that are found elsewhere as well, with that place: as another argument, a
+        grad, or among the tensors that were `read` otherwise."""
+        found: list[tuple[Source, Source]] = [
+            (("argument", i), self.of(t)) for i, t in self._tensors
+        ]
+        found = [(here, there) for here, there in found if here != there]
+        elsewhere = {id(t): t for t in read if id(t) in self._arguments}
+        return found + [(self._arguments[key], ("tensor", t)) for key, t in elsewhere.items()]
 
 
 class _Results:
@@ -120,15 +173,35 @@ class _Results:
         return len(self.values) - 1
 
 
-def _returned(output: Any, tracer: Any, results: _Results, leaves: Sequence[Any]) -> Any:
-    if isinstance(output, LiveNumber):
-        return "live", output.read
-    if not isinstance(output, _C.Tensor):
-        return "same", output
-    if tracer.is_given(output):
-        kind, where = _given(output, leaves)
-        return ("live", _C.Path.argument(where)) if kind == "argument" else ("same", output)
-    return "value", results.place(tracer.value_of(output))
+class _Returned:
+    """How a replay makes what the function returned: `all`, one entry an output."""
+
+    def __init__(
+        self, tracer: Any, results: _Results, places: _Places, outputs: Sequence[Any]
+    ) -> None:
+        self._tracer, self._results, self._places = tracer, results, places
+        made = {id(o): o for o in outputs if isinstance(o, _C.Tensor) and not tracer.is_given(o)}
+        self._views = {key: tracer.source_of(t) for key, t in made.items()}
+        self._shared = Counter(id(source) for source, _ in self._views.values())
+        self.all = [self._entry(o) for o in outputs]
+
+    def _entry(self, output: Any) -> Any:
+        if isinstance(output, LiveNumber):
+            return "live", output.read
+        if not isinstance(output, _C.Tensor):
+            return "same", output
+        if id(output) not in self._views:
+            source = self._places.of(output)
+            return ("same", output) if source[0] == "tensor" else ("tensor", source)
+        source, steps = self._views[id(output)]
+        if not _C.is_traced(source):
+            return "view", (("tensor", self._places.of(source)), steps)
+        if len(steps) and self._shared[id(source)] > 1:
+            return "view", (("value", self._place(source)), steps)
+        return "value", self._place(output)
+
+    def _place(self, tensor: Any) -> int:
+        return self._results.place(self._tracer.value_of(tensor))
 
 
 def _has_gradient(value: tuple[str, Any, tuple[int, ...], bool, Any, bool]) -> bool:
@@ -147,24 +220,6 @@ def _ties(
             (spent if released else live).append(i)
     wanted, _ = tracer.path_of([shown[i] for i in live])
     return Ties(live, spent, [position[v] for v in wanted])
-
-
-def _source(
-    tensor: Any, value: int, session: Session, leaves: Sequence[Any], before: dict[int, Any]
-) -> Source:
-    if value in session.inputs:
-        return "number", session.inputs[value]
-    if id(tensor) in before:
-        return "grad", before[id(tensor)]
-    return _given(tensor, leaves)
-
-
-def _given(tensor: Any, leaves: Sequence[Any]) -> Source:
-    """How to find a tensor from outside: among the arguments, else it is this one."""
-    for i, leaf in enumerate(leaves):
-        if leaf is tensor:
-            return "argument", i
-    return "tensor", tensor
 
 
 def to_module(region: Region) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..ir.errors import CaptureError
 from ..runtime import _C
+from .bytecode import Position
 from .live import LiveNumber, current_session, live_number
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -57,8 +58,9 @@ def _source_in(frame: FrameType, number: Any) -> Any:
     if _is_literal(number, frame.f_code):
         return None
     with _unwatched():
-        for path, read in _paths(frame):
+        for node, path, read in _paths(frame):
             if _reads(read, number):
+                _note_live(frame, node)
                 return live_number(path, read).operand()
         if not _holds_numbers(frame):
             return None  # computed by calls from literals and guarded values alone
@@ -67,6 +69,26 @@ def _source_in(frame: FrameType, number: Any) -> Any:
         "a literal nor read from an argument, attribute or global, so a replay could not know it; "
         "pass it as an argument"
     )
+
+
+def _note_live(frame: FrameType, found: ast.AST) -> None:
+    """Where the expression has the number as an operand, it needs no guard."""
+    session = current_session()
+    if session is None or session.reads is None:
+        return
+    wanted = ast.dump(found)
+    for parent in _expression(frame):
+        if not isinstance(parent, _TAKES_OPERANDS):
+            continue
+        for child in ast.iter_child_nodes(parent):
+            if ast.dump(child) == wanted and isinstance(child, ast.expr):
+                session.reads.note_live(frame.f_code, position_of(child))
+
+
+_TAKES_OPERANDS = (
+    ast.BinOp, ast.Call, ast.keyword, ast.AugAssign, ast.Tuple, ast.List, ast.Starred, ast.Expr,
+    ast.Assign, ast.Return,
+)  # fmt: skip
 
 
 @contextmanager
@@ -117,8 +139,8 @@ def _is_literal(number: Any, code: CodeType) -> bool:
     return among(code.co_consts) or (isinstance(number, bool))
 
 
-def _paths(frame: FrameType) -> Generator[tuple[Any, _C.Path]]:
-    """(key, how to read it) for the names and attribute chains of the running expression."""
+def _paths(frame: FrameType) -> Generator[tuple[ast.AST, Any, _C.Path]]:
+    """(node, key, how to read it) for the names and attribute chains of the running expression."""
     for node in _expression(frame):
         if isinstance(node, ast.Attribute):
             chain: list[str] = []
@@ -129,9 +151,10 @@ def _paths(frame: FrameType) -> Generator[tuple[Any, _C.Path]]:
             if isinstance(inner, ast.Name):
                 root = _root(frame, inner.id)
                 if root is not None:
-                    yield (id(root), *chain), _attribute_path(root, chain[::-1])
+                    yield node, (id(root), *chain), _attribute_path(root, chain[::-1])
         elif isinstance(node, ast.Name):
-            yield from _name_path(frame, node.id)
+            for key, path in _name_path(frame, node.id):
+                yield node, key, path
 
 
 def _expression(frame: FrameType) -> Iterator[ast.AST]:
@@ -143,13 +166,32 @@ def _expression(frame: FrameType) -> Iterator[ast.AST]:
         return
     if len(lines) == 1 and positions[2] is not None and positions[3] is not None:
         encoded = lines[0].encode()
-        text = encoded[positions[2] : positions[3]].decode()
+        text, column = encoded[positions[2] : positions[3]].decode(), positions[2]
     else:
-        text = textwrap.dedent("".join(lines)).strip()
+        dedented = textwrap.dedent("".join(lines))
+        text, column = dedented.strip(), len(lines[0]) - len(dedented.splitlines(True)[0])
     try:
-        yield from ast.walk(ast.parse(text))
+        tree = ast.parse(text)
     except SyntaxError:
         return
+    nodes = list(ast.walk(tree))
+    for node in nodes:
+        if isinstance(node, ast.expr):
+            _shift(node, positions[0] - 1, column)
+    yield from nodes
+
+
+def _shift(node: ast.expr, lines: int, columns: int) -> None:
+    """The node of a piece of text gets its place in the file."""
+    node.lineno += lines
+    node.col_offset += columns
+    node.end_lineno = (node.end_lineno or node.lineno) + lines
+    node.end_col_offset = (node.end_col_offset or 0) + columns
+
+
+def position_of(node: ast.expr) -> Position:
+    """The place of a node, as that of an instruction."""
+    return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
 
 
 def _root(frame: FrameType, name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, overload
 
+from ..compiler.live import note_module
 from .module import Module
 
 
@@ -22,9 +23,11 @@ class ModuleList(Module):
             setattr(self, str(index), module)
 
     def __len__(self) -> int:
+        note_module(self)
         return sum(isinstance(v, Module) for v in vars(self).values())
 
     def __iter__(self) -> Iterator[Module]:
+        note_module(self)
         return iter([v for v in vars(self).values() if isinstance(v, Module)])
 
     @overload

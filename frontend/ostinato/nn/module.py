@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from .. import DType, Tensor, bfloat16, device, float16, float32, float64, no_grad
-from ..compiler.live import guard_flag
+from ..compiler.live import note_module
 from ..runtime import _C
 from .parameter import Parameter
 from .state import IncompatibleKeys, load, shown_name
@@ -30,7 +30,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if _C.is_capturing():
-            guard_flag((id(self), "training"), _C.Path(self).attribute("training"))
+            note_module(self)
         return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -41,6 +41,11 @@ class Module:
                 "nn.Parameter, or change the old one in place under no_grad"
             )
         object.__setattr__(self, name, value)
+        _C.note_module_change()
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        _C.note_module_change()
 
     def register_parameter(self, name: str, value: Parameter | None) -> None:
         """Same as assigning the attribute."""
@@ -231,6 +236,7 @@ def _walk(module: Module, prefix: str, seen: set[int] | None) -> Iterator[tuple[
         if id(module) in seen:
             return
         seen.add(id(module))
+    note_module(module)
     yield prefix, module
     for name, child in _all_children(module):
         yield from _walk(child, shown_name(prefix, name), seen)

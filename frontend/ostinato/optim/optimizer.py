@@ -107,6 +107,9 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
+        from ..compiler.live import note_options
+
+        note_options(self.param_groups)
         with no_grad():
             for group, counters in zip(self.param_groups, self._counters, strict=True):
                 numbers = self.numbers(group)

@@ -14,17 +14,26 @@ SiteText site_text = nullptr;
 SiteCopy site_copy = nullptr;
 SiteRelease site_release = nullptr;
 
-// The saved slots of a pointwise op: what its gradient loops read besides g.
-void save_pointwise(Node& node, const OpCall& call, std::span<Tensor> results) {
-  const PointwiseOp& p = *call.op->pointwise;
-  node.variant = p.variant_of(call);
-  node.compute = compute_dtype(call);
+// What the gradient loops of a pointwise op read, for the operands that `wants` holds for: g, the
+// result, then the operands, a bit each.
+template <class Wants>
+uint32_t gradient_uses(const OpCall& call, int variant, DType compute, Wants wants) {
   uint32_t uses = 0;
   for (size_t i = 0; i < call.operands.size(); ++i) {
-    if (!node.edges[i]) continue;
-    const PointwiseEntry* e = p.find_gradient(node.variant, static_cast<int>(i), node.compute);
+    if (!wants(i)) continue;
+    const PointwiseEntry* e =
+        call.op->pointwise->find_gradient(variant, static_cast<int>(i), compute);
     if (e) uses |= e->uses;
   }
+  return uses;
+}
+
+// The saved slots of a pointwise op: what its gradient loops read besides g.
+void save_pointwise(Node& node, const OpCall& call, std::span<Tensor> results) {
+  node.variant = call.op->pointwise->variant_of(call);
+  node.compute = compute_dtype(call);
+  const uint32_t uses = gradient_uses(call, node.variant, node.compute,
+                                      [&](size_t i) { return static_cast<bool>(node.edges[i]); });
   if (uses >> 1 & 1) save(node, 1, results[0]);
   for (size_t i = 0; i < call.operands.size(); ++i) {
     if (uses >> (2 + i) & 1) save(node, static_cast<int>(2 + i), call.operands[i]);
@@ -58,6 +67,16 @@ bool find_edges(Node& node, const OpCall& call) {
 }
 
 }  // namespace
+
+bool saves_values(const OpCall& call) {
+  if (call.op->view) return false;
+  if (call.op->kind != OpKind::pointwise) return true;
+  return gradient_uses(call, call.op->pointwise->variant_of(call), compute_dtype(call),
+                       [&](size_t i) {
+                         const Tensor& t = call.operands[i];
+                         return t && t->requires_grad;
+                       }) > 1;
+}
 
 void destroy_autograd(AutogradState* state) { delete state; }
 

@@ -99,6 +99,9 @@ std::string text_of(const CallSite& site);
 CallSite copy_of(const CallSite& site);
 
 bool needs_grad(std::span<const Tensor> operands);
+// Whether the gradient of a recorded `call` reads values, so that a second backward needs them
+// kept; in doubt it does.
+bool saves_values(const OpCall& call);
 AutogradState& autograd_state(const Tensor& t);
 // Where the cotangent of `t` goes; none where it does not require grad.
 Edge edge_of(const Tensor& t);

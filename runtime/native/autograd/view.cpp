@@ -1,5 +1,6 @@
 #include "autograd/view.hpp"
 
+#include "core/place.hpp"
 #include "dispatch/shape_rules.hpp"
 #include "ops.hpp"
 #include "trace/tracer.hpp"
@@ -29,13 +30,14 @@ Tensor base_of(const Tensor& view) {
 
 // The attributes of `as_strided` that show `view` in its base.
 std::vector<Attr> place_in(const Tensor& base, const Tensor& view) {
-  if (!base.contiguous()) {
+  const std::optional<Place> place = place_among(base, view);
+  if (!place) {
     throw Error(ErrorKind::gradient,
-                "in-place change: a view of a tensor that is not contiguous, with shape " +
+                "in-place change: a view of a tensor whose elements share memory, with shape " +
                     show(base.sizes()) + " and strides " + show(base.strides()) +
                     ", has no place on the tape; call contiguous() before taking the view");
   }
-  return {Attr(view.sizes()), Attr(view.strides()), Attr(view->offset - base->offset)};
+  return {Attr(view.sizes()), Attr(place->strides), Attr(place->offset)};
 }
 
 // What a recorded op saved of the memory of `self` is kept as it was.

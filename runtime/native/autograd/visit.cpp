@@ -30,6 +30,7 @@ void check_saved(const Node& node) {
 }
 
 void release(Node& node) {
+  if (node.saved.empty()) return;
   node.saved.clear();
   node.released = true;
 }

@@ -161,6 +161,10 @@ PyObject* attr_to(const Attr& attr) {
   return std::visit(Visit{}, attr.value());
 }
 
+void note_layout(const Tensor& t) {
+  if (Tracer* tracer = Tracer::active()) tracer->note_layout(t);
+}
+
 void refuse_in_capture(const char* what) {
   if (!Tracer::active()) return;
   throw Error(

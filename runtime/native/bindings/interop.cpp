@@ -151,12 +151,34 @@ void bind_interop(nb::module_& m) {
       },
       "tensor"_a, "source"_a,
       "`tensor` becomes the result that `source` is of a node of the tape.");
-  m.def("strides", [](const Tensor& t) { return nb::steal(sizes_to(t.strides())); }, "tensor"_a);
-  m.def("storage_offset", [](const Tensor& t) { return t->offset; }, "tensor"_a);
   m.def(
-      "data_ptr", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.bytes()); },
+      "strides",
+      [](const Tensor& t) {
+        note_layout(t);
+        return nb::steal(sizes_to(t.strides()));
+      },
       "tensor"_a);
-  m.def("is_contiguous", [](const Tensor& t) { return t.contiguous(); }, "tensor"_a);
+  m.def(
+      "storage_offset",
+      [](const Tensor& t) {
+        refuse_in_capture("`.storage_offset()`");
+        return t->offset;
+      },
+      "tensor"_a);
+  m.def(
+      "data_ptr",
+      [](const Tensor& t) {
+        refuse_in_capture("`.data_ptr()`");
+        return reinterpret_cast<uintptr_t>(t.bytes());
+      },
+      "tensor"_a);
+  m.def(
+      "is_contiguous",
+      [](const Tensor& t) {
+        note_layout(t);
+        return t.contiguous();
+      },
+      "tensor"_a);
   m.def("is_traced", [](const Tensor& t) { return t.is_traced(); }, "tensor"_a);
   m.def(
       "empty",

@@ -88,6 +88,8 @@ void note_call_site(std::span<const Tensor> operands);
 void note_memory_holder();
 // Values cannot be read while a capture runs: CaptureError naming `what`.
 void refuse_in_capture(const char* what);
+// In a capture: user code saw how `t` lies in memory.
+void note_layout(const Tensor& t);
 
 // Calls an op with Python arguments by its schema. `self_first` only changes error texts.
 PyObject* call_from_python(const OpInfo& op, bool inplace, PyObject* const* args, Py_ssize_t nargs,

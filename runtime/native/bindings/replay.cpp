@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "autograd/region.hpp"
-#include "bindings/casters.hpp"
+#include "bindings/input_guards.hpp"
+#include "bindings/read_guards.hpp"
+#include "bindings/view_steps.hpp"
 #include "ops.hpp"
 
 namespace nb = nanobind;
@@ -102,38 +104,44 @@ Given given_number(int input, nb::handle value) {
 
 class Replay {
  public:
-  Replay(nb::object program, nb::list sources, nb::list guards, nb::list grad_guards,
-         nb::list returned, nb::list grads, nb::list assigned)
-      : owner_(program), inputs_(nb::len(sources)) {
+  Replay(nb::object program, nb::handle region)
+      : owner_(program),
+        tensors_(region),
+        reads_(nb::object(region.attr("reads"))),
+        inputs_(nb::len(nb::object(region.attr("sources")))) {
     nb::try_cast(program, program_);
     nb::try_cast(program, region_);
     int input = 0;
-    for (nb::handle s : sources) add_source(input++, nb::cast<std::string>(s[0]), s[1]);
-    for (nb::handle g : guards) {
+    for (nb::handle s : nb::object(region.attr("sources"))) add_source(input++, s);
+    for (nb::handle g : nb::object(region.attr("guards"))) {
       guards_.push_back({Reader(g[0]), nb::object(g[1]), nb::object(g[2])});
     }
-    for (nb::handle g : grad_guards) {
-      grad_guards_.push_back({nb::cast<Tensor>(g[0]), nb::cast<bool>(g[1])});
+    for (nb::handle g : nb::object(region.attr("grad_guards"))) {
+      grad_guards_.emplace_back(TensorSource(g[0]), nb::cast<bool>(g[1]));
     }
-    for (nb::handle r : returned) add_returned(nb::cast<std::string>(r[0]), r[1]);
-    for (nb::handle g : grads) {
+    for (nb::handle r : nb::object(region.attr("returned"))) {
+      add_returned(nb::cast<std::string>(r[0]), r[1]);
+    }
+    for (nb::handle g : nb::object(region.attr("grads"))) {
       const int at = g[1].is_none() ? -1 : want(nb::cast<int>(g[1]));
-      grads_.push_back({nb::cast<Tensor>(g[0]), at});
+      grads_.emplace_back(TensorSource(g[0]), at);
     }
-    for (nb::handle a : assigned) {
+    for (nb::handle a : nb::object(region.attr("assigned"))) {
       assigned_.push_back({want(nb::cast<int>(a[0])), nb::cast<int>(a[1])});
     }
   }
 
-  bool fits(nb::handle leaves) const {
+  bool fits(nb::handle leaves) {
     for (const auto& [leaf, had] : grad_guards_) {
-      if (has_grad(leaf) != had) return false;
+      if (has_grad(Tensor(leaf.find(leaves))) != had) return false;
     }
+    if (!tensors_.hold(leaves) || !reads_.hold()) return false;
     for (const Guard& g : guards_) {
       if (!g.holds(leaves)) return false;
     }
-    return true;
+    return tensors_.are_apart(leaves);
   }
+  bool are_apart(nb::handle leaves) { return tensors_.are_apart(leaves); }
 
   nb::list run(nb::list leaves) {
     SmallVector<Given, 16> given;
@@ -145,16 +153,15 @@ class Replay {
       nb::gil_scoped_release unlocked;
       program_->run(given, wanted_, made.data());
     }
-    for (const auto& [leaf, at] : grads_) {
+    for (const auto& [source, at] : grads_) {
+      const Tensor leaf(source.find(leaves));
       if (at >= 0)
         autograd_state(leaf).grad = made[at];
       else if (has_grad(leaf))
         leaf->autograd->grad = Tensor();
     }
     nb::list out;
-    for (const Returned& r : returned_) {
-      out.append(r.wanted >= 0 ? nb::cast(made[r.wanted]) : r.live ? (*r.live)(leaves) : r.same);
-    }
+    for (const Returned& r : returned_) out.append(handed(r, made, leaves));
     return out;
   }
 
@@ -172,27 +179,36 @@ class Replay {
       if (r.live) Py_VISIT(r.live->ptr());
       Py_VISIT(r.same.ptr());
     }
-    return 0;
+    return reads_.traverse(visit, arg);
   }
   void clear() {
     sources_.clear();
     guards_.clear();
     returned_.clear();
+    reads_.clear();
     owner_.reset();
   }
 
  private:
   struct Source {
     int input;
-    int argument = -1;                // its position among the leaves
-    Tensor leaf = {};                 // its gradient
+    std::optional<TensorSource> tensor = {};
     std::optional<Reader> read = {};  // a number
   };
   struct Returned {
     int wanted = -1;
-    std::optional<Reader> live;
-    nb::object same;
+    std::optional<Reader> live = {};
+    std::optional<TensorSource> tensor = {};
+    ViewSteps view = {};  // of the tensor, or of what is wanted
+    nb::object same = {};
   };
+
+  static nb::object handed(const Returned& r, std::span<const Tensor> made, nb::handle leaves) {
+    if (r.live) return (*r.live)(leaves);
+    if (r.wanted < 0 && !r.tensor) return r.same;
+    const Tensor t = r.tensor ? Tensor(r.tensor->find(leaves)) : made[r.wanted];
+    return nb::cast(r.view.empty() ? t : apply_views(t, r.view));
+  }
 
   // A region's results belong to the tape outside, and so does what it changes in place there.
   void run_region(std::span<const Given> given, std::span<Tensor> made) {
@@ -208,28 +224,35 @@ class Replay {
     }
   }
 
-  void add_source(int input, const std::string& kind, nb::handle what) {
-    if (kind == "tensor") {
-      inputs_[input] = nb::cast<Tensor>(what);
-      if (program_) program_->keep(input, inputs_[input]);
+  void add_source(int input, nb::handle described) {
+    if (nb::cast<std::string>(described[0]) == "number") {
+      sources_.push_back({input, {}, Reader(described[1])});
       return;
     }
-    Source s{input};
-    if (kind == "argument")
-      s.argument = nb::cast<int>(what);
-    else if (kind == "grad")
-      s.leaf = nb::cast<Tensor>(what);
-    else
-      s.read.emplace(nb::borrow(what));
-    sources_.push_back(std::move(s));
+    const TensorSource source(described);
+    if (!source.is_fixed()) {
+      sources_.push_back({input, source});
+      return;
+    }
+    inputs_[input] = Tensor(source.find({}));
+    if (program_) program_->keep(input, inputs_[input]);
   }
 
+  // ("value", result), ("live", reader), ("tensor", source), ("same", object), or
+  // ("view", (one of the first and the third, steps)).
   void add_returned(const std::string& kind, nb::handle what) {
     Returned r;
+    if (kind == "view") {
+      add_returned(nb::cast<std::string>(what[0][0]), nb::object(what[0][1]));
+      returned_.back().view = nb::cast<ViewSteps>(what[1]);
+      return;
+    }
     if (kind == "value")
       r.wanted = want(nb::cast<int>(what));
     else if (kind == "live")
       r.live.emplace(nb::borrow(what));
+    else if (kind == "tensor")
+      r.tensor.emplace(what);
     else
       r.same = nb::borrow(what);
     returned_.push_back(std::move(r));
@@ -243,21 +266,20 @@ class Replay {
   static Given find(const Source& s, nb::handle leaves) {
     if (s.read) return given_number(s.input, (*s.read)(leaves));
     Given g{s.input};
-    if (s.argument >= 0)
-      g.tensor = tensor_of(PyList_GET_ITEM(leaves.ptr(), s.argument)).get();
-    else if (has_grad(s.leaf))
-      g.tensor = s.leaf->autograd->grad.get();
+    g.tensor = s.tensor->find(leaves);
     return g;
   }
 
   nb::object owner_;  // of one of these two
   CompiledProgram* program_ = nullptr;
   RegionProgram* region_ = nullptr;
+  InputGuards tensors_;
+  ReadGuards reads_;
   std::vector<Tensor> inputs_;  // those that stay the same tensor
   std::vector<Source> sources_;
   std::vector<Guard> guards_;
-  std::vector<std::pair<Tensor, bool>> grad_guards_;
-  std::vector<std::pair<Tensor, int>> grads_;
+  std::vector<std::pair<TensorSource, bool>> grad_guards_;
+  std::vector<std::pair<TensorSource, int>> grads_;
   std::vector<std::pair<int, int>> assigned_;
   std::vector<Returned> returned_;
   std::vector<int> wanted_;
@@ -286,6 +308,8 @@ PyType_Slot* collected() {
 }  // namespace
 
 void bind_replay(nb::module_& m) {
+  m.def("note_module_change", &note_module_change,
+        "An attribute of a module was set or deleted: replays look at them again.");
   nb::class_<Path>(m, "Path", nb::type_slots(collected<Path>()),
                    "How to read a value again: from an object by attributes and items.")
       .def(nb::init<nb::object>(), "root"_a)
@@ -295,11 +319,11 @@ void bind_replay(nb::module_& m) {
       .def("__call__", &Path::read, "leaves"_a = nb::tuple(), "What is there now.");
   nb::class_<Replay>(m, "Replay", nb::type_slots(collected<Replay>()),
                      "A captured region, ready to run again.")
-      .def(nb::init<nb::object, nb::list, nb::list, nb::list, nb::list, nb::list, nb::list>(),
-           "program"_a, "sources"_a, "guards"_a, "grad_guards"_a, "returned"_a, "grads"_a,
-           "assigned"_a)
+      .def(nb::init<nb::object, nb::handle>(), "program"_a, "region"_a)
       .def("fits", &Replay::fits, "leaves"_a,
            "Whether everything that the capture relied on is as it was.")
+      .def("are_apart", &Replay::are_apart, "leaves"_a,
+           "Whether no tensor that the region changes shares memory with another one.")
       .def("run", &Replay::run, "leaves"_a, "What the captured function returned, flat.");
 }
 

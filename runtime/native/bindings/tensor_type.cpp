@@ -95,6 +95,7 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
 
 PyObject* get_grad(PyObject* self, void*) {
   const Tensor& t = tensor_of(self);
+  if (Tracer* tracer = Tracer::active(); tracer && !t.is_traced()) tracer->note_grad(t);
   if (!t->autograd || !t->autograd->grad) Py_RETURN_NONE;
   return wrap(t->autograd->grad);
 }

@@ -4,8 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "bindings/casters.hpp"
-#include "trace/tracer.hpp"
+#include "bindings/view_steps.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -71,9 +70,23 @@ nb::object device_of_region(const Tracer& t) {
   return nb::borrow(made);
 }
 
+// (tensor, input whose memory it shows, distance in elements, strides of both, whether gradients
+// of one are those of the other)
+nb::list aliases_of(const Tracer& t) {
+  nb::list out;
+  for (const TraceAlias& a : t.aliases()) {
+    out.append(nb::make_tuple(a.tensor, a.root, a.tensor->offset - a.root->offset,
+                              nb::steal(sizes_to(a.tensor.strides())),
+                              nb::steal(sizes_to(a.root.strides())), is_tied(a.root, a.tensor)));
+  }
+  return out;
+}
+
 }  // namespace
 
 void bind_trace(nb::module_& m) {
+  nb::class_<ViewSteps>(m, "ViewSteps", "View ops that lead from a tensor to a view of it.")
+      .def("__len__", [](const ViewSteps& v) { return v.size(); });
   nb::class_<Tracer>(m, "Tracer", "Records what the dispatcher is asked to do.")
       .def(nb::init<>())
       .def("start", &Tracer::start)
@@ -106,6 +119,25 @@ void bind_trace(nb::module_& m) {
           },
           "roots"_a)
       .def("is_given", &Tracer::is_given, "tensor"_a)
+      .def("aliases", &aliases_of)
+      .def(
+          "source_of",
+          [](const Tracer& t, const Tensor& view) {
+            ViewSteps steps;
+            Tensor source = t.source_of(view, steps);
+            return nb::make_tuple(source, steps);
+          },
+          "tensor"_a, "The tensor that this one is a view of, itself no view; how it is made.")
+      .def(
+          "fixed_layouts",
+          [](const Tracer& t) {
+            nb::list out;
+            for (const Tensor& given : t.fixed_layouts()) {
+              out.append(nb::make_tuple(given, nb::steal(sizes_to(given.strides()))));
+            }
+            return out;
+          },
+          "(tensor, strides) of those from outside on whose layout the region relies.")
       .def("held", &Tracer::held, "Traced tensors that someone outside still holds.")
       .def("value_of", &Tracer::value_of, "tensor"_a)
       .def("add_input", &Tracer::add_input, "tensor"_a);

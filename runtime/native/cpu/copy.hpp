@@ -9,6 +9,9 @@ namespace ostinato {
 // `t` as contiguous elements of `dtype`: itself where it is that already.
 Tensor contiguous_as(const Tensor& t, DType dtype);
 
+// Whether the memory of `x` shows `sizes` in row-major order, so that a reshape is no copy.
+bool can_view(const Tensor& x, const Sizes& sizes);
+
 // Contiguous room of `dtype` for a result: the result itself where it fits, else memory that
 // `store` copies into it.
 class ResultBuffer {

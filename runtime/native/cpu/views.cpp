@@ -54,6 +54,12 @@ std::optional<Sizes> strides_for(const Tensor& x, const Sizes& sizes) {
   return strides;
 }
 
+}  // namespace
+
+bool can_view(const Tensor& x, const Sizes& sizes) { return strides_for(x, sizes).has_value(); }
+
+namespace {
+
 Tensor reshape(const OpCall& call, const TensorMeta& result) {
   const Tensor& x = call.operand(0);
   if (auto strides = strides_for(x, result.sizes)) return viewed(x, result.sizes, *strides);

@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "autograd/view.hpp"
+#include "core/place.hpp"
+#include "cpu/copy.hpp"
 #include "dispatch/op_table.hpp"
+#include "dispatch/shape_rules.hpp"
 #include "ops.hpp"
 
 namespace ostinato {
@@ -17,24 +20,21 @@ bool same_geometry(const Tensor& a, const Tensor& b) {
 
 TensorMeta meta_of(const Tensor& t) { return {t.dtype(), t.sizes(), t.device()}; }
 
-// A view of a traced tensor shares its storage; a reshape that would have to copy does not.
-bool makes_view(const OpCall& call) {
-  if (!call.op->view) return false;
-  return call.op->id != op::reshape || call.operand(0).contiguous();
-}
+}  // namespace
 
-// Whether a cotangent comes to `node` when it comes to the values in `reached`.
-bool is_on_path(const TraceNode& node, const std::vector<bool>& reached) {
-  return !node.no_grad &&
-         std::any_of(node.results.begin(), node.results.end(), [&](int r) { return reached[r]; });
-}
-
-// Whether the gradient of `t`, on the storage of `root`, is that of the root's elements.
 bool is_tied(const Tensor& root, const Tensor& t) {
   return t.same(root) || (t->base && !t->unrecorded);
 }
 
-}  // namespace
+Tensor apply_views(Tensor source, std::span<const ViewStep> steps) {
+  const bool before = grad_enabled();
+  for (const ViewStep& s : steps) {
+    set_grad_enabled(before && !s.no_grad);
+    source = call_op(*s.op, {&source, 1}, s.attrs);
+  }
+  set_grad_enabled(before);
+  return source;
+}
 
 Tracer::~Tracer() {
   if (running_) stop();
@@ -64,7 +64,7 @@ int Tracer::emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> 
                  TensorMeta meta, bool no_grad) {
   bool grad = !no_grad && is_differentiable(op) && has_gradient(operands);
   int id = new_value({TraceValue::Kind::result, std::move(meta), false, grad});
-  nodes_.push_back({&op, std::move(operands), {id}, std::move(attrs), {}, no_grad, true});
+  nodes_.push_back({&op, std::move(operands), {id}, std::move(attrs), {}, no_grad});
   return id;
 }
 
@@ -116,7 +116,47 @@ bool Tracer::covers(const Cell& cell, const Tensor& t) const {
 }
 
 std::vector<Attr> Tracer::geometry(const Cell& cell, const Tensor& t) const {
-  return {Attr(t.sizes()), Attr(t.strides()), Attr(t->offset - cell.root->offset)};
+  const std::optional<Place> place = place_among(cell.root, t);
+  if (!place) {
+    throw Error(ErrorKind::capture,
+                "capture: a view of an input whose elements share memory, with strides " +
+                    show(cell.root.strides()) +
+                    ", is read or written after a change in place; clone() the input");
+  }
+  return {Attr(t.sizes()), Attr(place->strides), Attr(place->offset)};
+}
+
+// Whether the result of a view op shares memory with its operand: that of a reshape may be a copy.
+bool Tracer::makes_view(const OpCall& call, const TensorMeta& meta) {
+  if (!call.op->view) return false;
+  if (call.op->id != op::reshape) return true;
+  const Tensor& x = call.operand(0);
+  if (auto at = cells_.find(x->storage.get()); at != cells_.end()) at->second.reshaped = true;
+  return can_view(x, meta.sizes);
+}
+
+Tensor Tracer::source_of(const Tensor& t, std::vector<ViewStep>& steps) const {
+  Tensor source = t;
+  for (auto at = views_.find(t.get()); at != views_.end(); at = views_.find(source.get())) {
+    steps.push_back(at->second.step);
+    source = at->second.source;
+  }
+  std::reverse(steps.begin(), steps.end());
+  return source;
+}
+
+void Tracer::note_layout(const Tensor& t) {
+  std::vector<ViewStep> steps;
+  const Tensor source = source_of(t, steps);
+  if (!source.is_traced() && source->storage) layouts_.push_back(source);
+}
+
+std::vector<Tensor> Tracer::fixed_layouts() const {
+  std::vector<Tensor> out = layouts_;
+  for (const auto& [storage, cell] : cells_) {
+    if (cell.reshaped && cell.version && !cell.root.is_traced()) out.push_back(cell.root);
+  }
+  return out;
 }
 
 int Tracer::value_of(const Tensor& t) {
@@ -138,6 +178,7 @@ int Tracer::value_of(const Tensor& t) {
                   "function instead");
     }
     id = t.is_traced() ? -1 : input_of(t);
+    if (!t.is_traced() && id < 0) aliases_.push_back({t, at->second.root});
     keep_.push_back(t);
   }
   Cell& cell = cells_[t->storage.get()];
@@ -162,8 +203,9 @@ void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results
   const Device device = device_of(call);
   for (const Tensor& t : call.operands) node.operands.push_back(value_of(t));
   bool grad = grad_enabled() && is_differentiable(*call.op) && has_gradient(node.operands);
+  node.saves = grad && saves_values(call);
   std::swap(node.site, call_site());
-  bool view = makes_view(call);
+  const bool view = makes_view(call, metas[0]);
   for (int i = 0; i < call.op->results; ++i) {
     results[i] = view ? call.op->view_fn(call, metas[i])
                       : traced_tensor(metas[i].sizes, metas[i].dtype, device);
@@ -173,6 +215,7 @@ void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results
     node.results.push_back(id);
     Cell& cell = cells_[results[i]->storage.get()];
     if (!view) cell = {results[i], -1, id};
+    if (view) views_[results[i].get()] = {call.operand(0), {call.op, node.attrs, node.no_grad}};
     if (view && call.op->id != op::detach) note_view(results[i], call.operand(0));
     states_[results[i].get()] = {id, cell.version};
     keep_.push_back(results[i]);
@@ -204,7 +247,13 @@ void Tracer::write(const Tensor& target, int value) {
                 "place; clone() one of them");
   }
   const bool whole = same_geometry(cell.root, target);
-  const bool recorded = grad_enabled() && is_tied(cell.root, target);
+  const bool tied = is_tied(cell.root, target);
+  const bool recorded = grad_enabled() && tied;
+  if (grad_enabled() && !tied && values_[value].requires_grad) {
+    throw Error(ErrorKind::capture,
+                "capture: a detached tensor, which shares memory with another one, is changed to "
+                "what has a gradient; clone() it after detach()");
+  }
   int next = value;
   if (!whole) {
     next = emit(op_info(op::as_strided_scatter), {cell.value, value}, geometry(cell, target),
@@ -220,98 +269,12 @@ void Tracer::write(const Tensor& target, int value) {
   states_[cell.root.get()] = {next, cell.version};
 }
 
-// The values that `roots` depend on through recorded ops.
-std::vector<bool> Tracer::reached_from(std::span<const int> roots) const {
-  std::vector<bool> reached(values_.size(), false);
-  for (int root : roots) reached[root] = true;
-  for (size_t n = nodes_.size(); n-- > 0;) {
-    const TraceNode& node = nodes_[n];
-    if (!is_on_path(node, reached)) continue;
-    for (int o : node.operands) {
-      if (o >= 0 && values_[o].requires_grad) reached[o] = true;
-    }
-  }
-  return reached;
-}
-
-GradientPath Tracer::path_of(std::span<const int> roots) const {
-  std::vector<bool> reached = reached_from(roots);
-  GradientPath path;
-  for (int i : inputs_) {
-    if (reached[i] && values_[i].requires_grad) path.leaves.push_back(i);
-  }
-  for (const TraceNode& node : nodes_) path.released |= node.released && is_on_path(node, reached);
-  return path;
-}
-
-std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
-                                     std::span<const Tensor> inputs, bool retain) {
-  TraceNode node{nullptr, {value_of(root), value_of(seed)}, {}, {}, {}, false};
-  std::swap(node.site, call_site());
-  std::vector<int> wanted;
-  for (const Tensor& t : inputs) wanted.push_back(value_of(t));
-  GradientPath path = path_of({node.operands.data(), 1});
-  if (path.released) {
-    throw Error(ErrorKind::gradient,
-                "backward: the saved tensors of what leads here are gone, since backward ran "
-                "before; pass retain_graph=True to the first");
-  }
-  if (inputs.empty()) wanted = path.leaves;
-  if (!retain) release({node.operands.data(), 1});
-  std::vector<Tensor> made;
-  for (int w : wanted) {
-    Tensor g = traced_tensor(values_[w].meta.sizes, values_[w].meta.dtype, values_[w].meta.device);
-    int id = new_value({TraceValue::Kind::result, values_[w].meta});
-    node.operands.push_back(w);
-    node.results.push_back(id);
-    cells_[g->storage.get()] = {g, -1, id};
-    states_[g.get()] = {id, 0};
-    keep_.push_back(g);
-    made.push_back(g);
-  }
-  nodes_.push_back(std::move(node));
-  if (inputs.empty()) accumulate(wanted, made);
-  return inputs.empty() ? std::vector<Tensor>() : made;
-}
-
-void Tracer::release(std::span<const int> roots) {
-  std::vector<bool> reached = reached_from(roots);
-  for (TraceNode& node : nodes_) {
-    node.released |= node.op && !node.implied && is_on_path(node, reached);
-  }
-}
-
-// Adds gradients into the grads of leaves.
-void Tracer::accumulate(std::span<const int> leaves, std::span<const Tensor> gradients) {
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    Tensor leaf = values_[leaves[i]].tensor;
-    note_grad(leaf);
-    Tensor& grad = autograd_state(leaf).grad;
-    if (!grad) {
-      grad = gradients[i];
-      continue;
-    }
-    bool before = grad_enabled();
-    set_grad_enabled(false);
-    Tensor pair[] = {grad, gradients[i]};
-    call_op_inplace(op_info(op::add), pair, {});
-    set_grad_enabled(before);
-  }
-}
-
 bool Tracer::is_given(const Tensor& t) const {
   if (t.is_traced()) return false;
   auto at = states_.find(t.get());
   if (at == states_.end()) return true;
   return std::any_of(inputs_.begin(), inputs_.end(),
                      [&](int i) { return values_[i].tensor.same(t); });
-}
-
-void Tracer::note_grad(const Tensor& leaf) {
-  for (const GradChange& c : grads_) {
-    if (c.leaf.same(leaf)) return;
-  }
-  grads_.push_back({leaf, autograd_state(leaf).grad, -1});
 }
 
 std::vector<TraceWrite> Tracer::writes() const {
@@ -329,16 +292,6 @@ std::vector<Tensor> Tracer::held() const {
   std::vector<Tensor> out;
   for (const Tensor& t : keep_) {
     if (t.is_traced() && t->py_object) out.push_back(t);
-  }
-  return out;
-}
-
-std::vector<GradChange> Tracer::grad_changes() {
-  std::vector<GradChange> out = grads_;
-  for (GradChange& c : out) {
-    const Tensor& now = autograd_state(c.leaf).grad;
-    c.kept = now && c.before && now.same(c.before);
-    c.value = now && !c.kept ? value_of(now) : -1;
   }
   return out;
 }

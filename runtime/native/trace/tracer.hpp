@@ -25,8 +25,8 @@ struct TraceNode {
   std::vector<Attr> attrs;
   CallSite site;
   bool no_grad = false;
-  bool implied = false;   // no call of user code, but what a change in place means to others
-  bool released = false;  // a backward of the region ran over it and did not retain it
+  bool saves = false;     // its gradient reads values
+  bool released = false;  // a backward of the region ran over it and did not retain these
 };
 
 // An input that ends with another value; `recorded` where gradients are recorded of a change.
@@ -35,6 +35,23 @@ struct TraceWrite {
   int value;
   bool recorded;
 };
+
+// One view op on the way from a tensor to a view of it.
+struct ViewStep {
+  const OpInfo* op;
+  std::vector<Attr> attrs;
+  bool no_grad;
+};
+// Makes the view of `source` again, as eager code does.
+Tensor apply_views(Tensor source, std::span<const ViewStep> steps);
+
+// A given tensor that the region computes from an input, whose memory it shows.
+struct TraceAlias {
+  Tensor tensor;
+  Tensor root;  // the input
+};
+// Whether gradients of the memory of `root` are gradients of `t` too: `t` is no detached alias.
+bool is_tied(const Tensor& root, const Tensor& t);
 
 // What the gradient of some values leads to.
 struct GradientPath {
@@ -88,6 +105,13 @@ class Tracer {
   std::vector<TraceWrite> writes() const;
   // Whether `t` has a gradient, by its value now.
   bool requires_grad(const Tensor& t);
+  // The tensor that `t` is a view of, made by the steps; `t` itself where no view op made it.
+  Tensor source_of(const Tensor& t, std::vector<ViewStep>& steps) const;
+  const std::vector<TraceAlias>& aliases() const { return aliases_; }
+  // From now on the region relies on how `t` lies in memory.
+  void note_layout(const Tensor& t);
+  // Tensors from outside on whose layout the region relies.
+  std::vector<Tensor> fixed_layouts() const;
   // Traced tensors that are held by others than the trace.
   std::vector<Tensor> held() const;
   // The grads as they are now, by leaf.
@@ -102,6 +126,11 @@ class Tracer {
     int version = 0;
     bool shared = false;    // two inputs are different views of this storage
     bool recorded = false;  // a change of it has a gradient
+    bool reshaped = false;  // an op whose result is a view or a copy, as the layout has it
+  };
+  struct View {
+    Tensor source;
+    ViewStep step;
   };
   struct State {
     int value;
@@ -114,10 +143,12 @@ class Tracer {
   int input_of(const Tensor& t);
   void write(const Tensor& target, int value);
   int shown(const Cell& cell, const Tensor& t);
+  bool makes_view(const OpCall& call, const TensorMeta& meta);
   bool has_gradient(std::span<const int> values) const;
   bool covers(const Cell& cell, const Tensor& t) const;
   std::vector<Attr> geometry(const Cell& cell, const Tensor& t) const;
   std::vector<bool> reached_from(std::span<const int> roots) const;
+  std::vector<int> leaves_of(const GradientPath& path) const;
   void release(std::span<const int> roots);
   void accumulate(std::span<const int> leaves, std::span<const Tensor> gradients);
 
@@ -126,7 +157,10 @@ class Tracer {
   std::vector<int> inputs_;
   std::unordered_map<const Storage*, Cell> cells_;
   std::unordered_map<const TensorImpl*, State> states_;
+  std::unordered_map<const TensorImpl*, View> views_;
   std::unordered_map<const TensorImpl*, int> number_inputs_;
+  std::vector<TraceAlias> aliases_;
+  std::vector<Tensor> layouts_;
   std::vector<GradChange> grads_;
   std::vector<Tensor> keep_;
   Tracer* outer_ = nullptr;

@@ -1,0 +1,261 @@
+"""What a captured function reads outside of its arguments, as guards of the variant.
+
+Read are names of closures and globals, and attributes and constant items reached from names, where
+the bytecode shows them; the contents of lists, tuples and dicts found there; attributes of modules
+that are called or listed. Unseen are what C code reads, `getattr` with a computed name, and what
+properties and calls of other libraries read.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)  # fmt: skip
+from typing import Any, cast
+
+from ..runtime import _C
+from .bytecode import Chain, Position, facts_of
+
+Read = tuple[str, Any, Any, Any]
+"""(how, owner, key, what was there), as `_C.Replay` takes it."""
+
+_NOTHING: Any = object()
+_NUMBERS = (int, float)
+_PLAIN = (bool, str, bytes, type(None))
+_VALUES = (*_PLAIN, *_NUMBERS, list, tuple, dict, _C.Tensor)
+
+
+@dataclass
+class Reads:
+    """The reads of one capture."""
+
+    report: Callable[[CodeType, int, str], None]
+    found: dict[tuple[str, int, Any], Read] = field(default_factory=dict[Any, Read])
+    numbers: list[tuple[CodeType, Position, Read]] = field(default_factory=list[Any])
+    live: set[tuple[CodeType, Position]] = field(default_factory=set[Any])
+    tensors: list[Any] = field(default_factory=list[Any])
+    _functions: dict[CodeType, FunctionType] = field(default_factory=dict[Any, Any])
+    _looked_at: set[int] = field(default_factory=set[int])
+
+    def start(self, fn: Any) -> None:
+        """`fn` is what is captured."""
+        self._note_function(fn)
+
+    def enter(self, frame: FrameType) -> None:
+        """A function of user code begins: what it reads of arguments, closures and globals."""
+        given = set(frame.f_locals)
+        for chain in facts_of(frame.f_code).chains:
+            if chain.kind != "local" or chain.name in given:
+                self._follow(chain, frame)
+
+    def leave(self, frame: FrameType) -> None:
+        """It ends: what it read of other variables."""
+        given = frame.f_code.co_varnames[: frame.f_code.co_argcount]
+        for chain in facts_of(frame.f_code).chains:
+            if chain.kind == "local" and chain.name not in given:
+                self._follow(chain, frame)
+
+    def note_module(self, module: Any) -> None:
+        """A module is called or listed: its attributes."""
+        if id(module) in self._looked_at:
+            return
+        self._looked_at.add(id(module))
+        every = cast("dict[str, Any]", vars(module))
+        own = {n: v for n, v in every.items() if n != "training"}
+        self._add("names of a module", every, None, tuple(own))
+        self._add("of a module", module, "training", module.training)
+        ours = type(module).__module__.startswith("ostinato")
+        for name, value in own.items():
+            if ours and isinstance(value, _NUMBERS) and not isinstance(value, bool):
+                self.numbers.append(
+                    (_NOTHING, cast("Position", (id(module), name)),
+                     ("of a module", module, name, value))
+                )  # fmt: skip
+            elif ours or isinstance(value, (_C.Tensor, bool)) or hasattr(value, "forward"):
+                self._add("of a module", module, name, value)
+                self._note_value(value)
+
+    def note_container(self, value: list[Any]) -> None:
+        """The elements of a list of the package are read."""
+        self._add("elements", value, None, tuple(value))
+        self.tensors += [v for v in value if isinstance(v, _C.Tensor)]
+
+    def note_item(self, owner: dict[str, Any], key: str) -> None:
+        """An item of a dictionary of the package is read."""
+        self._add("item", owner, key, owner[key])
+
+    def note_live(self, code: CodeType, position: Position) -> None:
+        """The number that is read there is read again before each replay."""
+        self.live.add((code, position))
+
+    def finish(self, live_keys: set[Any]) -> list[Read]:
+        """All that a replay has to find as it was. `live_keys` are those of numbers that are read
+        again before each replay."""
+        for code, position, read in self.numbers:
+            live = position in live_keys if code is _NOTHING else (code, position) in self.live
+            if not live:
+                self.found.setdefault((read[0], id(read[1]), read[2]), read)
+        return list(self.found.values())
+
+    def _add(self, how: str, owner: Any, key: Any, what: Any) -> None:
+        self.found.setdefault((how, id(owner), key), (how, owner, key, what))
+
+    def _follow(self, chain: Chain, frame: FrameType) -> None:
+        """Note the last step of `chain`; those before have chains of their own."""
+        read = self._root(chain, frame)
+        for kind, key in chain.steps:
+            if read is None:
+                return
+            value = read[3]
+            if isinstance(value, _C.Tensor) or _is_ours(value):
+                return
+            read = _attribute(value, key) if kind == "attribute" else _item(value, key)
+        if read is None or read[1] is None:
+            return
+        value = read[3]
+        if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+            self.numbers.append((frame.f_code, chain.position, read))
+            return
+        self._add(*read)
+        self._note_value(value)
+        if hasattr(_kind(value), "__next__"):
+            what = f"`{chain.name}` leads to an iterator, which"
+            self.report(frame.f_code, chain.position[0] or frame.f_lineno, what)
+
+    def _root(self, chain: Chain, frame: FrameType) -> Read | None:
+        name = chain.name
+        if chain.kind == "global":
+            space = frame.f_globals
+            return ("item", space, name, space[name]) if name in space else None
+        if name not in frame.f_locals:
+            return None
+        if chain.kind == "cell" and name in frame.f_code.co_freevars:
+            cell = self._cell(frame.f_code, name)
+            if cell is not None:
+                return "attribute", cell, "cell_contents", frame.f_locals[name]
+        return "local", None, None, frame.f_locals[name]
+
+    def _cell(self, code: CodeType, name: str) -> Any:
+        """The cell of a closure variable, of the one function that has this code."""
+        if code not in self._functions:
+            found = [f for f in gc.get_referrers(code) if isinstance(f, FunctionType)]
+            if len(found) != 1:
+                return None
+            self._functions[code] = found[0]
+        closure = self._functions[code].__closure__
+        return closure[code.co_freevars.index(name)] if closure else None
+
+    def _note_value(self, value: Any) -> None:
+        if isinstance(value, _C.Tensor):
+            self.tensors.append(value)
+        elif isinstance(value, (list, tuple, dict, set)):
+            self._note_contents(value)
+        else:
+            if _is_module(value):
+                self.note_module(value)
+            self._note_function(value)
+
+    def _note_contents(self, value: Any) -> None:
+        if id(value) in self._looked_at:
+            return
+        self._looked_at.add(id(value))
+        if isinstance(value, dict):
+            pairs = cast("dict[Any, Any]", value).items()
+            self._add("entries", value, None, tuple(x for pair in pairs for x in pair))
+            inner = [v for _, v in pairs]
+        else:
+            inner = list(cast("list[Any]", value))
+            if isinstance(value, list):
+                self._add("elements", value, None, tuple(inner))
+            elif isinstance(value, set):
+                self._add("members", value, None, frozenset(inner))
+        for v in inner:
+            if not isinstance(v, (*_PLAIN, *_NUMBERS)):
+                self._note_value(v)
+
+    def _note_function(self, value: Any) -> None:
+        """A change of the code of a function that is called is seen; and its cells are known."""
+        if isinstance(value, MethodType):
+            value = value.__func__
+        if not isinstance(value, (FunctionType, BuiltinFunctionType, type, *_VALUES)):
+            call = getattr(_kind(value), "__call__", None)  # noqa: B004
+            value = getattr(_kind(value), "forward", call)
+        while isinstance(value, FunctionType) and not _is_ours(value):
+            self._functions.setdefault(value.__code__, value)
+            self._add("attribute", value, "__code__", value.__code__)
+            value = vars(value).get("__wrapped__")
+
+
+def reached(chain: Chain, value: Any) -> tuple[Any, bool]:
+    """What `chain` leads to from the value of its name, and whether that is all of it; a tensor on
+    the way is what it leads to."""
+    for kind, key in chain.steps:
+        if isinstance(value, _C.Tensor):
+            return value, True
+        read = _attribute(value, key) if kind == "attribute" else _item(value, key)
+        if read is None:
+            return value, False
+        value = read[3]
+    return value, not chain.open
+
+
+def _kind(value: Any) -> Any:
+    return cast("Any", type(value))
+
+
+def _is_ours(value: Any) -> bool:
+    """Whether `value` is of this package, which says itself what it reads."""
+    if isinstance(value, ModuleType):
+        return value.__name__.startswith("ostinato")
+    of = value if isinstance(value, (FunctionType, type)) else type(value)
+    return (of.__module__ or "").startswith("ostinato") and not _is_module(value)
+
+
+def _attribute(owner: Any, name: str) -> Read | None:
+    """The attribute, found without running code of the user; None where that cannot be."""
+    shared: Any = next((vars(k)[name] for k in type(owner).__mro__ if name in vars(k)), _NOTHING)
+    if isinstance(shared, MemberDescriptorType):
+        return "attribute", owner, name, getattr(owner, name, None)
+    if hasattr(_kind(shared), "__set__"):
+        return None
+    own = _own_attributes(owner)
+    how = "of a module" if _is_module(owner) else "attribute"
+    if name in own:
+        plain = not isinstance(owner, type) or isinstance(own[name], (FunctionType, *_VALUES))
+        return (how, owner, name, own[name]) if plain else None
+    if isinstance(shared, FunctionType):
+        kind = next(k for k in type(owner).__mro__ if name in vars(k))
+        return None if _is_ours(shared) else ("attribute", kind, name, shared)
+    known = isinstance(shared, _VALUES)
+    return (how, owner, name, cast("Any", shared)) if known else None
+
+
+def _own_attributes(owner: Any) -> Any:
+    try:
+        return object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return {}
+
+
+def _is_module(owner: Any) -> bool:
+    return callable(getattr(_kind(owner), "named_parameters", None)) and isinstance(
+        getattr(owner, "training", None), bool
+    )
+
+
+def _item(owner: Any, key: Any) -> Read | None:
+    if type(owner) not in (list, tuple, dict):
+        return None
+    try:
+        return "item", owner, key, owner[key]
+    except (LookupError, TypeError):
+        return None
