@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..ir.errors import CaptureError
@@ -23,6 +23,7 @@ class Variant:
 
     built: _build.Built
     structure: Any  # of the result
+    objects: list[Any] = field(default_factory=list[Any])  # given by id, which stays theirs
     calls: int = 0
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class Compiled:
         if _C.is_capturing():
             return self.fn(*args, **kwargs)
         leaves, structure = _optree().tree_flatten((args, kwargs), none_is_leaf=True)
-        key = (structure, tuple(map(_signature, leaves)), _C.grad_enabled(), _C.autocast())
+        key = (structure, tuple(map(_signature, leaves)), _settings())
         for variant in self.variants.get(key, ()):
             if variant.fits(leaves):
                 return variant.replay(leaves)
@@ -78,7 +79,8 @@ class Compiled:
         _expect_compiling(leaves)
         region, result = trace(self.fn, leaves, structure)
         built = _build.build(region, self.name)
-        variant = Variant(built, result)
+        objects = [x for x in leaves if _signature(x) == ("object", id(x))]
+        variant = Variant(built, result, objects)
         if not variant.replays.are_apart(leaves):
             raise CaptureError(
                 f"{self.name}: a tensor that the function changes in place shares memory with "
@@ -140,6 +142,12 @@ def _explained(number: int, variant: Variant) -> list[str]:
     ]
 
 
+def _settings() -> Any:
+    """What the thread or process has set that changes what ops do."""
+    device = id(_C.device_of(None))  # there is one object a device
+    return _C.grad_enabled(), _C.autocast(), device, _C.float32_matmul_precision()
+
+
 def _signature(leaf: Any) -> Any:
     if isinstance(leaf, _C.Tensor):
         return (
@@ -162,7 +170,7 @@ def trace(fn: Callable[..., Any], leaves: Sequence[Any], structure: Any) -> tupl
         for leaf in leaves:
             if isinstance(leaf, _C.Tensor):
                 tracer.add_input(leaf)
-        with watched(fn) as session.reads:
+        with watched(fn, leaves) as session.reads:
             result = fn(*args, **kwargs)
         flat, shape = _optree().tree_flatten(result, none_is_leaf=True)
         names = _names(fn, args, kwargs)

@@ -6,7 +6,7 @@ import builtins
 import dis
 import math
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any, cast
@@ -40,11 +40,11 @@ _TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "<str
 
 
 @contextmanager
-def watched(fn: Any) -> Generator[Reads]:
+def watched(fn: Any, leaves: Sequence[Any]) -> Generator[Reads]:
     """CaptureError for what runs inside and a replay would not repeat, naming its line; and what
-    user code, `fn` to begin with, reads."""
+    user code, `fn` with arguments of these leaves to begin with, reads."""
     watch = _Watch()
-    watch.reads.start(fn)
+    watch.reads.start(fn, leaves)
     before = sys.getprofile()
     sys.setprofile(watch)
     try:

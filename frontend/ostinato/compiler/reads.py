@@ -9,7 +9,9 @@ properties and calls of other libraries read.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import (
     BuiltinFunctionType,
@@ -31,6 +33,7 @@ Read = tuple[str, Any, Any, Any]
 _NOTHING: Any = object()
 _NUMBERS = (int, float)
 _PLAIN = (bool, str, bytes, type(None))
+_GETTERS: list[Any] = [vars(kind)["__getitem__"] for kind in (list, tuple, dict)]
 _VALUES = (*_PLAIN, *_NUMBERS, list, tuple, dict, _C.Tensor)
 
 
@@ -43,12 +46,14 @@ class Reads:
     numbers: list[tuple[CodeType, Position, Read]] = field(default_factory=list[Any])
     live: set[tuple[CodeType, Position]] = field(default_factory=set[Any])
     tensors: list[Any] = field(default_factory=list[Any])
+    leaves: set[int] = field(default_factory=set[int])  # of the arguments, by id
     _functions: dict[CodeType, FunctionType] = field(default_factory=dict[Any, Any])
     _looked_at: set[int] = field(default_factory=set[int])
 
-    def start(self, fn: Any) -> None:
-        """`fn` is what is captured."""
+    def start(self, fn: Any, leaves: Sequence[Any]) -> None:
+        """`fn` is what is captured, for a call with these leaves."""
         self._note_function(fn)
+        self.leaves.update(map(id, leaves))
 
     def enter(self, frame: FrameType) -> None:
         """A function of user code begins: what it reads of arguments, closures and globals."""
@@ -119,17 +124,32 @@ class Reads:
             if isinstance(value, _C.Tensor) or _is_ours(value):
                 return
             read = _attribute(value, key) if kind == "attribute" else _item(value, key)
-        if read is None or read[1] is None:
+            if read is None and (unseen := _unseen(value, kind, key)):
+                self._refuse(chain, frame, unseen)
+        if read is None or read[1] is None or _is_passed_on(chain):
             return
         value = read[3]
         if isinstance(value, _NUMBERS) and not isinstance(value, bool):
             self.numbers.append((frame.f_code, chain.position, read))
-            return
-        self._add(*read)
-        self._note_value(value)
-        if hasattr(_kind(value), "__next__"):
-            what = f"`{chain.name}` leads to an iterator, which"
-            self.report(frame.f_code, chain.position[0] or frame.f_lineno, what)
+        elif not isinstance(value, _C.Tensor) or self._is_outside(value, chain, frame):
+            self._add(*read)
+            self._note_value(value)
+            if hasattr(_kind(value), "__next__"):
+                self._refuse(chain, frame, "an iterator")
+            elif _is_compiled(value):
+                self._refuse(chain, frame, "a function that cannot be looked into")
+
+    def _refuse(self, chain: Chain, frame: FrameType, what: str) -> None:
+        line = chain.position[0] or frame.f_lineno
+        self.report(frame.f_code, line, f"`{chain.name}` leads to {what}, which")
+
+    def _is_outside(self, tensor: Any, chain: Chain, frame: FrameType) -> bool:
+        """Whether a tensor was there before the call, or may be what another call has instead."""
+        if _C.is_traced(tensor):
+            return False
+        code = frame.f_code
+        given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        return chain.kind != "local" or chain.name in given or id(tensor) not in self.leaves
 
     def _root(self, chain: Chain, frame: FrameType) -> Read | None:
         name = chain.name
@@ -157,8 +177,10 @@ class Reads:
     def _note_value(self, value: Any) -> None:
         if isinstance(value, _C.Tensor):
             self.tensors.append(value)
-        elif isinstance(value, (list, tuple, dict, set)):
+        elif isinstance(value, (list, tuple, dict, set, deque)):
             self._note_contents(value)
+        elif value is os.environ:
+            self._note_contents(vars(value)["_data"])
         else:
             if _is_module(value):
                 self.note_module(value)
@@ -178,6 +200,8 @@ class Reads:
                 self._add("elements", value, None, tuple(inner))
             elif isinstance(value, set):
                 self._add("members", value, None, frozenset(inner))
+            elif isinstance(value, deque):
+                self._add("members", value, None, value.copy())
         for v in inner:
             if not isinstance(v, (*_PLAIN, *_NUMBERS)):
                 self._note_value(v)
@@ -206,6 +230,29 @@ def reached(chain: Chain, value: Any) -> tuple[Any, bool]:
             return value, False
         value = read[3]
     return value, not chain.open
+
+
+def _is_passed_on(chain: Chain) -> bool:
+    """Whether it leads to an item of an argument or variable; those of what is read elsewhere are
+    guarded there."""
+    return chain.kind == "local" and all(kind == "item" for kind, _ in chain.steps)
+
+
+def _is_compiled(value: Any) -> bool:
+    """Whether it is a function of an extension whose calls no profile hook sees."""
+    return "cython" in _kind(getattr(value, "__func__", value)).__name__
+
+
+def _unseen(value: Any, kind: str, key: Any) -> str:
+    """What is read of `value` where it cannot be found out whether it changes."""
+    if kind == "attribute":
+        shared = next((vars(k)[key] for k in type(value).__mro__ if key in vars(k)), None)
+        return "a function that cannot be looked into" if _is_compiled(shared) else ""
+    known = isinstance(value, (str, bytes, range, list, tuple, dict))
+    getter = getattr(_kind(value), "__getitem__", None)
+    if known or getter is None or isinstance(getter, FunctionType):
+        return ""
+    return f"an item of a {_kind(value).__name__}"
 
 
 def _kind(value: Any) -> Any:
@@ -253,7 +300,7 @@ def _is_module(owner: Any) -> bool:
 
 
 def _item(owner: Any, key: Any) -> Read | None:
-    if type(owner) not in (list, tuple, dict):
+    if getattr(_kind(owner), "__getitem__", None) not in _GETTERS:
         return None
     try:
         return "item", owner, key, owner[key]
