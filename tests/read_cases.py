@@ -46,6 +46,7 @@ class Plain:
         self.shape = (2, 6)
         self.queue = deque([1, 2])
         self.inner: Any = None
+        self.several: list[Any] = []
 
     def method(self, x: Any) -> Any:
         return x * 2
@@ -90,6 +91,7 @@ class World:
     def __post_init__(self) -> None:
         self.module.SCALE, self.module.ON = 2.0, True
         self.plain.inner = Plain()
+        self.plain.several = [Plain(), Plain(), Plain()]
 
 
 Make = Callable[[World], Callable[[Any], Any]]
@@ -174,6 +176,12 @@ def loop_over_modules(x: Any, net: Any) -> Any:
     return x
 
 
+def loop_over_objects(x: Any, world: World) -> Any:
+    for part in world.plain.several:
+        x = x * 2 if part.flag else x + 1
+    return x
+
+
 def total_of_parameters(net: Any, x: Any) -> Any:
     total = x.sum()
     for p in net.parameters():
@@ -246,6 +254,14 @@ ROWS: dict[str, Callable[[World], tuple[Callable[[Any], Any], Change]]] = {
     "another object in an attribute": lambda w: (
         lambda x: x * w.plain.inner.w,
         lambda w: setattr(w.plain, "inner", types.SimpleNamespace(w=ot.tensor(7.0))),
+    ),
+    "an attribute by its name": lambda w: (
+        lambda x: x * 2 if getattr(w.plain, "flag") else x,  # noqa: B009
+        lambda w: setattr(w.plain, "flag", False),
+    ),
+    "attributes of the objects of a list": lambda w: (
+        lambda x: loop_over_objects(x, w),
+        lambda w: setattr(w.plain.several[0], "flag", False),
     ),
     "an attribute of the class": lambda w: (
         lambda x: x * 2 if w.plain.mode == "up" else x,

@@ -33,6 +33,13 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """A constant on the stack."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
 class Write:
     """A change of what a chain leads to: of an item (`a.b[i] = x`, `del a[i]`), of an attribute
     (`a.grad = x`), or as a whole by an augmented assignment (`a += x`), which changes lists but not
@@ -83,8 +90,7 @@ class _Reader:
 
     def __init__(self, code: CodeType) -> None:
         self.code, self.facts = code, Facts()
-        self.stack: list[Chain | None] = []
-        self.constants: list[Any] = []  # of the last instruction, where it loads one
+        self.stack: list[Chain | Constant | None] = []
         self.before = ""
         self.line = code.co_firstlineno
         self.stores: dict[str, list[str]] = {}
@@ -105,12 +111,10 @@ class _Reader:
         position: Position = step.positions or (None, None, None, None)
         self.line = position[0] or self.line
         name: str = step.opname
-        constant = step.argval if name == "LOAD_CONST" else None
         if name in _NOTHING:
             return
         if not self._loads(name, step, position) and not self._writes(name, step):
             self._shift(name, step)
-        self.constants = [constant] if name == "LOAD_CONST" else []
         self.augmented = name == "BINARY_OP" and step.argrepr.endswith("=")
         self.before = name
 
@@ -131,10 +135,12 @@ class _Reader:
                 self.stack.append(None)
             if name == "LOAD_METHOD" or dis.stack_effect(step.opcode, step.arg, jump=False) > 0:
                 self.stack.append(None)
-        elif name == "BINARY_SUBSCR" and self.constants:
-            self._pop()
-            of = self._pop()
-            self._load(None if of is None else of.then("item", self.constants[0], position))
+        elif name == "LOAD_CONST":
+            self.stack.append(Constant(step.argval))
+        elif name == "BINARY_SUBSCR" and self.stack and isinstance(self.stack[-1], Constant):
+            key, of = self.stack.pop(), self._pop()
+            assert isinstance(key, Constant)
+            self._load(None if of is None else of.then("item", key.value, position))
         elif name == "COPY":
             depth: int = step.arg
             self.stack.append(self.stack[-depth] if depth <= len(self.stack) else None)
@@ -189,11 +195,10 @@ class _Reader:
         if name.startswith("CALL"):
             extra = {"CALL": 2, "CALL_KW": 3}.get(name)
             taken = self._drop(1 - effect if extra is None else step.arg + extra)
-            start = next((c for c in taken[:2] if c is not None), None)
-            self.stack.append(None if start is None else replace(start, open=True))
+            self._load(_called(taken, step.positions))
         elif name == "BINARY_SUBSCR" or name == "BINARY_SLICE":
             start = self._drop(1 - effect)[0]
-            self.stack.append(None if start is None else replace(start, open=True))
+            self._load(replace(start, open=True) if isinstance(start, Chain) else None)
         elif name.startswith(("POP_", "STORE_", "DELETE_", "RETURN")) or effect > 0:
             self._drop(-effect)
             self.stack += [None] * effect
@@ -202,12 +207,26 @@ class _Reader:
             self.stack.append(None)
 
     def _pop(self) -> Chain | None:
-        return self.stack.pop() if self.stack else None
+        top = self.stack.pop() if self.stack else None
+        return top if isinstance(top, Chain) else None
 
-    def _drop(self, count: int) -> Sequence[Chain | None]:
-        taken = [self._pop() for _ in range(count)][::-1]
+    def _drop(self, count: int) -> Sequence[Chain | Constant | None]:
+        taken = [self.stack.pop() if self.stack else None for _ in range(count)][::-1]
         return taken or [None]
 
     def _swap(self, depth: int) -> None:
         if depth <= len(self.stack):
             self.stack[-1], self.stack[-depth] = self.stack[-depth], self.stack[-1]
+
+
+def _called(taken: Sequence[Chain | Constant | None], position: Position | None) -> Chain | None:
+    """What a call gives, from its function and arguments: `getattr(x, "name")` goes on from x."""
+    chains = [c for c in taken if isinstance(c, Chain)]
+    callee = next((c for c in taken[:2] if isinstance(c, Chain)), None)
+    if callee is None:
+        return None
+    name = next((c.value for c in taken if isinstance(c, Constant)), None)
+    if (callee.kind, callee.name, callee.steps) == ("global", "getattr", ()) and name:
+        if len(chains) == 2 and isinstance(name, str):
+            return chains[1].then("attribute", name, position or chains[1].position)
+    return replace(callee, open=True)

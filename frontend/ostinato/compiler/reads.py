@@ -47,6 +47,7 @@ class Reads:
     live: set[tuple[CodeType, Position]] = field(default_factory=set[Any])
     tensors: list[Any] = field(default_factory=list[Any])
     leaves: set[int] = field(default_factory=set[int])  # of the arguments, by id
+    _beside: dict[int, list[Any]] = field(default_factory=dict[int, Any])
     _functions: dict[CodeType, FunctionType] = field(default_factory=dict[Any, Any])
     _looked_at: set[int] = field(default_factory=set[int])
 
@@ -68,6 +69,8 @@ class Reads:
         for chain in facts_of(frame.f_code).chains:
             if chain.kind == "local" and chain.name not in given:
                 self._follow(chain, frame)
+                for other in self._others(chain, frame):
+                    self._follow(chain, frame, ("local", None, None, other))
 
     def note_module(self, module: Any) -> None:
         """A module is called or listed: its attributes."""
@@ -114,9 +117,14 @@ class Reads:
     def _add(self, how: str, owner: Any, key: Any, what: Any) -> None:
         self.found.setdefault((how, id(owner), key), (how, owner, key, what))
 
-    def _follow(self, chain: Chain, frame: FrameType) -> None:
+    def _others(self, chain: Chain, frame: FrameType) -> list[Any]:
+        """A variable may hold one element of a container after the other: all but the last."""
+        last = frame.f_locals.get(chain.name)
+        return [v for v in self._beside.get(id(last), ()) if v is not last] if chain.steps else []
+
+    def _follow(self, chain: Chain, frame: FrameType, root: Read | None = None) -> None:
         """Note the last step of `chain`; those before have chains of their own."""
-        read = self._root(chain, frame)
+        read = root or self._root(chain, frame)
         for kind, key in chain.steps:
             if read is None:
                 return
@@ -202,9 +210,10 @@ class Reads:
                 self._add("members", value, None, frozenset(inner))
             elif isinstance(value, deque):
                 self._add("members", value, None, value.copy())
-        for v in inner:
-            if not isinstance(v, (*_PLAIN, *_NUMBERS)):
-                self._note_value(v)
+        objects = [v for v in inner if not isinstance(v, (*_PLAIN, *_NUMBERS))]
+        for v in objects:
+            self._beside[id(v)] = objects
+            self._note_value(v)
 
     def _note_function(self, value: Any) -> None:
         """A change of the code of a function that is called is seen; and its cells are known."""
