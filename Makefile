@@ -73,6 +73,7 @@ bench-gpu: dev $(stamps)/test $(stamps)/gpu
 	$(bin)/python tests/bench/step.py --device cuda --workloads reverse,minigpt,vit --precision bf16
 	$(bin)/python tests/bench/compile_time.py --device cuda
 	$(bin)/python tests/bench/memory.py
+	$(bin)/python tests/bench/endurance.py
 
 # A wheel holds no C++, and what it needs holds no compiler and no torch; $(BUILD) saves a second build.
 wheel-test: dev

@@ -742,6 +742,9 @@ def cuda_index(device: Any) -> int:
 def cuda_capability(device: Any) -> int:
     """The compute capability: 90 is 9.0."""
 
+def cuda_seconds_of_launch(device: Any, count: _int) -> float:
+    """What the driver takes to queue a kernel that does nothing."""
+
 def cuda_allocates_directly() -> bool:
     """Whether every tensor is an allocation of the driver (OSTINATO_ALLOCATOR=direct)."""
 

@@ -87,7 +87,7 @@ def status(tool: str, *command: str) -> tuple[int, str]:
 def main(tools: str, files: tuple[str, ...]) -> None:
     failed = False
     for tool in tools.split(","):
-        runs = {"a compiled training step": ("-c", STEP)}
+        runs: dict[str, tuple[str, ...]] = {"a compiled training step": ("-c", STEP)}
         for file in files or FILES:
             runs[file] = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", file)
         for name, command in runs.items():

@@ -39,7 +39,7 @@ def on_the_stand_in(*command: str) -> subprocess.CompletedProcess[str]:
 
 FILES = {p.name for p in (ROOT / "tests/gpu").glob("test_*.py")}
 # Generated kernels are machine code of a GPU; Triton's interpreter checks them (test_triton.py).
-FOR_A_GPU = {"test_compiled.py"}
+FOR_A_GPU = {"test_compiled.py", "test_graphs.py"}
 
 
 @pytest.mark.parametrize("file", sorted(FILES - FOR_A_GPU))

@@ -1,6 +1,7 @@
 """The time of one call on 8-element tensors, which is the host's, beside PyTorch's.
 
-On a GPU the times hold that of a kernel launch, which no library goes below.
+On a GPU it is compared above what the driver takes to queue a kernel, measured in the same run,
+which no call that launches one goes below.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -17,12 +18,14 @@ import torch
 from measure import Bar, options, report, use_threads
 
 import ostinato as ot
+from ostinato.runtime import _C
 
 LIMIT, GPU_LIMIT = 0.8, 0.5
 GPU_CALLS = {
     "add": "x + y", "add a number": "x + 1.5", "relu": "x.relu()", "sum": "x.sum()",
     "view": "x.view(2, 4)", "8x8 matmul": "a @ b",
 }  # fmt: skip
+LAUNCHLESS = {"view"}
 LAUNCHES = 1000  # between two waits for the device: fewer than its queue holds
 CALLS = {
     "add": "x + y",
@@ -63,6 +66,20 @@ def on_gpu(rounds: int) -> dict[str, dict[str, float]]:
     return {c: {s: median(t) for s, t in by_side.items()} for c, by_side in times.items()}
 
 
+def launch_seconds(rounds: int) -> float:
+    """Median seconds of the driver's part of a launch."""
+    times: list[float] = []
+    for _ in range(rounds):
+        times.append(_C.cuda_seconds_of_launch("cuda", LAUNCHES))
+        ot.cuda.synchronize()
+    return median(times)
+
+
+def above(seconds: float, call: str, floor: float) -> float:
+    """What a call takes beyond its launch."""
+    return seconds - (0.0 if call in LAUNCHLESS else floor)
+
+
 def measured(rounds: int, calls: int) -> dict[str, dict[str, float]]:
     """Median seconds of each call on each side, taken by turns."""
     sides = {"ostinato": names(ot), "torch": names(torch)}
@@ -83,13 +100,19 @@ def measured(rounds: int, calls: int) -> dict[str, dict[str, float]]:
 def main(device: str, rounds: int, calls: int, **given: Any) -> None:
     use_threads()
     figures = on_gpu(rounds) if device == "cuda" else measured(rounds, calls)
-    ratios = {call: t["ostinato"] / t["torch"] for call, t in figures.items()}
+    floor = launch_seconds(rounds) if device == "cuda" else 0.0
+    ratios = {
+        call: above(t["ostinato"], call, floor) / above(t["torch"], call, floor)
+        for call, t in figures.items()
+    }
     rows = [
         [call, f"{t['ostinato'] * 1e6:.3f}", f"{t['torch'] * 1e6:.3f}", f"{ratios[call]:.2f}"]
         for call, t in figures.items()
     ]
     limit = GPU_LIMIT if device == "cuda" else LIMIT
     bars = [Bar(call, ratio, limit) for call, ratio in ratios.items()]
+    if device == "cuda":
+        rows.append(["a bare launch", f"{floor * 1e6:.3f}", "", ""])
     columns = ["call", "ostinato, µs", "torch, µs", "ratio"]
     report(f"host time of one call on {device}", columns, rows, bars, figures, **given)
 

@@ -173,6 +173,12 @@ void bind_cuda(nb::module_& m) {
         return 10 * p.major + p.minor;
       },
       "device"_a, "The compute capability: 90 is 9.0.");
+  m.def(
+      "cuda_seconds_of_launch",
+      [](nb::handle device, int count) {
+        return cuda::seconds_of_launch(device_from(device.ptr()).index, count);
+      },
+      "device"_a, "count"_a, "What the driver takes to queue a kernel that does nothing.");
   m.def("cuda_allocates_directly", &cuda::allocates_directly,
         "Whether every tensor is an allocation of the driver (OSTINATO_ALLOCATOR=direct).");
 }

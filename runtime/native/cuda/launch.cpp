@@ -1,5 +1,6 @@
 #include "cuda/launch.hpp"
 
+#include <chrono>
 #include <fstream>
 #include <map>
 #include <mutex>
@@ -7,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/kernels/slots.hpp"
 #include "cuda/stream.hpp"
 
 namespace ostinato::cuda {
@@ -91,6 +93,18 @@ void launch(CUfunction fn, int device, Grid grid, Grid block, uint32_t shared, v
                                current_handle(device), arguments, nullptr);
   if (result != CUDA_SUCCESS) [[unlikely]]
     fail_launch(result, fn);
+}
+
+double seconds_of_launch(int device, int count) {
+  static KernelName nothing{"slots", "store_word"};
+  use_device(device);
+  const CUfunction fn = nothing.on(device);
+  WordParams none = {};
+  void* arguments[] = {&none};
+  const auto started = std::chrono::steady_clock::now();
+  for (int i = 0; i < count; ++i) launch(fn, device, {}, {1}, 0, arguments);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+  return took.count() / count;
 }
 
 }  // namespace ostinato::cuda

@@ -36,6 +36,10 @@ class KernelName {
 // Queues `fn` on the current stream of `device`; `arguments` point at the parameters, in order.
 void launch(CUfunction fn, int device, Grid grid, Grid block, uint32_t shared, void** arguments);
 
+// What the driver takes to queue a kernel that does nothing, the mean of `count` launches: no call
+// that launches one takes the host less.
+double seconds_of_launch(int device, int count);
+
 // The same with the parameters themselves: trivially copyable, of exactly the kernel's types.
 template <class... Args>
 void launch(KernelName& kernel, int device, Grid grid, uint32_t threads, uint32_t shared,
