@@ -70,15 +70,24 @@ Tensor moved(const Tensor& t, Device to, bool non_blocking = false) {
   return call_op(op_info(op::to_device), {&t, 1}, attrs);
 }
 
-// CPU tensors that go along with a CUDA device and want a gradient are moved by an op of their own,
-// so that the gradient finds its way back. False where there are none.
+// Whether a CUDA kernel would read operand `t` from memory that lies on the CPU: pointwise ones take
+// its value as a parameter, as all take numbers.
+bool is_out_of_reach(const OpInfo& op, const Tensor& t) {
+  return op.kind != OpKind::pointwise && t && t->storage && t.device().is_cpu() && t.ndim() == 0 &&
+         !t->wrapped;
+}
+
+// CPU tensors that go along with a CUDA device are moved by an op of their own where they want a
+// gradient, so that it finds its way back, or where they are out of reach. False where there are
+// none.
 bool move_operands(const OpCall& call, std::vector<Tensor>& there) {
   if (call.op->device_attr >= 0) return false;
   const Device device = device_of(call);
   if (device.is_cpu()) return false;
   for (size_t i = 0; i < call.operands.size(); ++i) {
     const Tensor& t = call.operands[i];
-    if (!t || !t->requires_grad || t.device() == device) continue;
+    if (!t || t.device() == device) continue;
+    if (!t->requires_grad && !is_out_of_reach(*call.op, t)) continue;
     if (there.empty()) there.assign(call.operands.begin(), call.operands.end());
     there[i] = moved(t, device);
   }
@@ -189,6 +198,11 @@ void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const 
   OpCall call{&op, operands, attrs};
   TensorMeta metas[kMaxResults];
   op.infer(call, metas);
+  std::vector<Tensor> there;
+  const auto unreachable = [&](const Tensor& t) { return is_out_of_reach(op, t); };
+  if (std::any_of(operands.begin(), operands.end(), unreachable) && move_operands(call, there)) {
+    call.operands = there;
+  }
   compute(call, metas, results);
 }
 
@@ -201,7 +215,9 @@ void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const
   op.infer(call, metas);
   const bool recorded = needs_grad(operands);
   std::vector<Tensor> there;
-  if (recorded && move_operands(call, there)) call.operands = there;
+  const auto unreachable = [&](const Tensor& t) { return is_out_of_reach(op, t); };
+  const bool moves = recorded || std::any_of(operands.begin(), operands.end(), unreachable);
+  if (moves && move_operands(call, there)) call.operands = there;
   if (Tracer* tracer = Tracer::active()) return tracer->record(call, metas, results);
   if (recorded && records_parts(op)) return run_body(call, metas, results, true);
   compute(call, metas, results);
