@@ -73,7 +73,7 @@ FOUND = 9
 def status(tool: str, *command: str) -> tuple[int, str]:
     """How a command ends under a tool, and the end of what it wrote."""
     sanitizer = ["compute-sanitizer", "--tool", tool, "--error-exitcode", str(FOUND)]
-    environment = os.environ | {"OSTINATO_ALLOCATOR": "direct"}
+    environment = os.environ | {"OSTINATO_ALLOCATOR": "direct", "OSTINATO_TUNE": "0"}
     done = subprocess.run(
         [*sanitizer, sys.executable, *command],
         cwd=FOLDER.parent, env=environment, capture_output=True, text=True,

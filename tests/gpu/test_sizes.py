@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ostinato as ot
+import ostinato.nn.functional as F
 from device_cases import Place, assert_alike, on_cpu, on_cuda, transposed
 from op_cases import flat
 from ostinato.runtime import _C
@@ -128,3 +129,13 @@ def test_random_tensors(name: str) -> None:
         with ot.device(device):
             made.append(_C.call(name, **attrs, rng=ot.Generator(3)))
     assert_alike([made[0]], [made[1]], 2.0**-22 if name == "randn" else 0.0)
+
+
+def test_a_cpu_tensor_without_axes_goes_along_with_every_kernel() -> None:
+    logits, target = np.array([0.5, -1.0, 2.0], "float32"), np.array(2)
+    found = F.cross_entropy(on_cuda(logits), on_cpu(target))
+    assert_alike([found], [F.cross_entropy(on_cpu(logits), on_cpu(target))], 2.0**-20)
+    rows = np.arange(6, dtype="float32").reshape(3, 2)
+    picked = ot.gather(on_cuda(rows[:, 0]), 0, on_cpu(np.array(1)))
+    assert picked.device.type == "cuda"
+    assert picked.item() == 2.0

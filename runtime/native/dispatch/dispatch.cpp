@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "autograd/view.hpp"
 #include "cuda/context.hpp"
 #include "cuda/copy.hpp"
