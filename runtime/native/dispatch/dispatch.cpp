@@ -72,8 +72,8 @@ Tensor moved(const Tensor& t, Device to, bool non_blocking = false) {
   return call_op(op_info(op::to_device), {&t, 1}, attrs);
 }
 
-// Whether a CUDA kernel would read operand `t` from memory that lies on the CPU: pointwise ones take
-// its value as a parameter, as all take numbers.
+// Whether a CUDA kernel would read operand `t` from memory that lies on the CPU: pointwise ones
+// take its value as a parameter, as all take numbers.
 bool is_out_of_reach(const OpInfo& op, const Tensor& t) {
   return op.kind != OpKind::pointwise && t && t->storage && t.device().is_cpu() && t.ndim() == 0 &&
          !t->wrapped;
