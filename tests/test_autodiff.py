@@ -37,8 +37,8 @@ from ostinato.passes.autodiff import autodiff
 
 DIFFERENTIABLE = [op for op in IR_OPS if has_gradient(op)]
 WITHOUT_FLOAT_SAMPLES = {"detach", "bernoulli", "one_hot", "changed"}
-"""No gradient (detach, bernoulli: a step), no floating operand (one_hot), a gradient that is not the
-derivative (changed)."""
+"""No gradient (detach, bernoulli: a step), no floating operand (one_hot), a gradient by design that
+is not the derivative (changed)."""
 
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
