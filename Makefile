@@ -13,6 +13,8 @@ pip := $(bin)/python -m pip install --quiet --disable-pip-version-check
 native_sources = $(shell find runtime/native tests/cuda_on_cpu -name '*.[ch]pp' -o -name '*.cu*')
 build_needs = $(shell $(bin)/python -c \
   'import shlex, tomllib; print(shlex.join(tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"]))')
+# A process of tests for each core.
+parallel := --numprocesses=auto --dist=worksteal
 sanitizer_library = $(or $(if $(filter address,$(SANITIZER)),asan),$(if \
   $(filter undefined,$(SANITIZER)),ubsan),tsan)
 # The module comes from $(BUILD), so this only links the tree into .venv.
@@ -30,11 +32,11 @@ dev: $(stamps)/base $(BUILD)/build.ninja
 	@cp --update --remove-destination $(BUILD)/kernels/*.fatbin runtime/kernels/
 
 test: dev $(stamps)/test
-	$(bin)/python -m pytest $(PYTEST_ARGS)
+	$(bin)/python -m pytest $(parallel) $(PYTEST_ARGS)
 
 # Lines of the package that the suite runs; fails under the share in pyproject.toml.
 coverage: dev $(stamps)/test
-	$(bin)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+	$(bin)/python -m pytest $(parallel) --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 lint: $(stamps)/test $(stamps)/lint
 	$(bin)/ruff format --check

@@ -13,6 +13,32 @@ import pytest
 
 import ostinato as ot
 
+# Files of tests that run on a device, and what each has that is about the CPU, and why.
+EAGER: dict[str, dict[str, str]] = {
+    "test_tape.py": {},
+    "test_tape_keys.py": {},
+    "test_tape_program.py": {},
+    "test_layers.py": {},
+    "test_derived.py": {},
+    "test_nn.py": {"test_repr_is_pytorchs": "as the release of PyTorch that it was written for"},
+    "test_modules.py": {
+        "test_conversion_keeps_parameters_and_converts_gradients": "its optimizer is on the CPU",
+        "test_parameters_share_memory_with_their_data": "shows a tensor without a device",
+    },
+}  # fmt: skip
+COMPILED: dict[str, dict[str, str]] = {
+    "test_capture.py": {
+        "test_a_damaged_cache_entry_is_rebuilt": "counts the entries of the CPU's backend",
+    },
+    "test_replay.py": {},
+    "test_compiled_gradients.py": {
+        "test_gradients_through_a_compiled_forward_are_torchs[rows picked]": "an index on the CPU",
+        "test_both_programs_come_from_the_cache_and_either_is_rebuilt":
+            "counts the entries of the CPU's backend",
+    },
+    "test_optim.py": {},
+}  # fmt: skip
+
 _FROM_NUMPY = ot.from_numpy
 _NUMPY = ot.Tensor.numpy
 

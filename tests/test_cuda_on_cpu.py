@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from on_cuda import EAGER
 from ostinato.ir.op import OPS
 from ostinato.runtime import _C
 
@@ -40,9 +41,11 @@ def on_the_stand_in(*command: str) -> subprocess.CompletedProcess[str]:
 FILES = {p.name for p in (ROOT / "tests/gpu").glob("test_*.py")}
 # Generated kernels are machine code of a GPU; Triton's interpreter checks them (test_triton.py).
 FOR_A_GPU = {"test_compiled.py", "test_graphs.py"}
+# One after the other, they take long.
+PARTS = [f"test_spine.py::test_eager[{file}]" for file in EAGER]
 
 
-@pytest.mark.parametrize("file", sorted(FILES - FOR_A_GPU))
+@pytest.mark.parametrize("file", [*sorted(FILES - FOR_A_GPU - {"test_spine.py"}), *PARTS])
 def test_the_gpu_tests_pass_on_the_stand_in(file: str) -> None:
     done = on_the_stand_in("-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/gpu/{file}")
     assert done.returncode == 0, done.stdout[-4000:]
