@@ -377,32 +377,30 @@ class InputOp(IRDLOperation):
         super().__init__(operands=[argument], result_types=[type_])
 
 
+class _PlacedOp(IRDLOperation):
+    """What `program.arena` and `program.host` share: a tensor at byte `offset` of some memory."""
+
+    offset = prop_def(IntegerAttr[I64])
+    memory = result_def(MemRefType)
+    traits = traits_def(NoMemoryEffect())
+    assembly_format = "$offset attr-dict `:` type($memory)"
+
+    def __init__(self, offset: int, type_: Attribute) -> None:
+        super().__init__(properties={"offset": IntegerAttr(offset, i64)}, result_types=[type_])
+
+
 @irdl_op_definition
-class ArenaOp(IRDLOperation):
+class ArenaOp(_PlacedOp):
     """A tensor at byte `offset` of the arena (its layout's own offset comes on top)."""
 
     name = "program.arena"
-    offset = prop_def(IntegerAttr[I64])
-    memory = result_def(MemRefType)
-    traits = traits_def(NoMemoryEffect())
-    assembly_format = "$offset attr-dict `:` type($memory)"
-
-    def __init__(self, offset: int, type_: Attribute) -> None:
-        super().__init__(properties={"offset": IntegerAttr(offset, i64)}, result_types=[type_])
 
 
 @irdl_op_definition
-class HostOp(IRDLOperation):
+class HostOp(_PlacedOp):
     """A tensor at byte `offset` of the region's memory on the host."""
 
     name = "program.host"
-    offset = prop_def(IntegerAttr[I64])
-    memory = result_def(MemRefType)
-    traits = traits_def(NoMemoryEffect())
-    assembly_format = "$offset attr-dict `:` type($memory)"
-
-    def __init__(self, offset: int, type_: Attribute) -> None:
-        super().__init__(properties={"offset": IntegerAttr(offset, i64)}, result_types=[type_])
 
 
 @irdl_op_definition

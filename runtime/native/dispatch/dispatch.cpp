@@ -79,6 +79,12 @@ bool is_out_of_reach(const OpInfo& op, const Tensor& t) {
          !t->wrapped;
 }
 
+bool any_out_of_reach(const OpInfo& op, std::span<const Tensor> operands) {
+  return op.kind != OpKind::pointwise &&
+         std::any_of(operands.begin(), operands.end(),
+                     [&](const Tensor& t) { return is_out_of_reach(op, t); });
+}
+
 // CPU tensors that go along with a CUDA device are moved by an op of their own where they want a
 // gradient, so that it finds its way back, or where they are out of reach. False where there are
 // none.
@@ -201,10 +207,7 @@ void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const 
   TensorMeta metas[kMaxResults];
   op.infer(call, metas);
   std::vector<Tensor> there;
-  const auto unreachable = [&](const Tensor& t) { return is_out_of_reach(op, t); };
-  if (std::any_of(operands.begin(), operands.end(), unreachable) && move_operands(call, there)) {
-    call.operands = there;
-  }
+  if (any_out_of_reach(op, operands) && move_operands(call, there)) call.operands = there;
   compute(call, metas, results);
 }
 
@@ -217,8 +220,7 @@ void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const
   op.infer(call, metas);
   const bool recorded = needs_grad(operands);
   std::vector<Tensor> there;
-  const auto unreachable = [&](const Tensor& t) { return is_out_of_reach(op, t); };
-  const bool moves = recorded || std::any_of(operands.begin(), operands.end(), unreachable);
+  const bool moves = recorded || any_out_of_reach(op, operands);
   if (moves && move_operands(call, there)) call.operands = there;
   if (Tracer* tracer = Tracer::active()) return tracer->record(call, metas, results);
   if (recorded && records_parts(op)) return run_body(call, metas, results, true);
