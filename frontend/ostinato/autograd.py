@@ -111,7 +111,7 @@ def value_and_grad(
         with enable_grad():
             for i in positions:
                 given[i] = _variable(given[i], outer)
-            value = fn(*given, **kwargs)
+            value = _tensor(fn(*given, **kwargs))
             found = gradients(value, [given[i] for i in positions], create_graph=outer)
         if not outer:
             value = value.detach()
@@ -120,11 +120,19 @@ def value_and_grad(
     return wrapped
 
 
-def _variable(x: Tensor, outer: bool) -> Tensor:
+def _variable(x: Any, outer: bool) -> Tensor:
     """`x` as something to differentiate by: tied to the tape outside where there is one."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"grad: the argument is a {type(x).__name__}; give a tensor")
     if outer and x.requires_grad:
         return x * 1
     return x.detach().requires_grad_()
+
+
+def _tensor(value: Any) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"grad: the function returned a {type(value).__name__}; return a tensor")
+    return value
 
 
 def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -136,8 +144,8 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[.
 def vjp(fn: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[[Tensor], Any]]:
     """`fn(*primals)` and a function from a cotangent of it to those of the primals, a tuple."""
     with enable_grad():
-        inputs = [x.detach().requires_grad_() for x in primals]
-        value = fn(*inputs)
+        inputs = [_variable(x, False) for x in primals]
+        value = _tensor(fn(*inputs))
 
     def pull_back(cotangent: Tensor) -> tuple[Tensor, ...]:
         return tuple(gradients(value, inputs, cotangent, retain_graph=True))

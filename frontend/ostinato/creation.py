@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from .ir.dtypes import BY_NAME, DType, float32
+from .ir.errors import DTypeError
 from .ops import functions
 from .runtime import _C
 from .tensor import Tensor
@@ -13,12 +14,47 @@ _CUDA = 2  # kDLCUDA
 
 
 def from_numpy(array: Any) -> Tensor:
-    """A tensor on the memory of a NumPy array: writing to one changes the other."""
-    return _C.from_array(array)
+    """A tensor on the memory of a NumPy array: writing to one changes the other.
+
+    TypeError for anything else, DTypeError for elements that no dtype has, ValueError for memory
+    that cannot be written to or is laid out as no tensor can be.
+    """
+    import numpy as np
+
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"from_numpy: a {type(array).__name__} came; give a NumPy array, or use tensor()"
+        )
+    given = cast("Any", array)
+    if not _has_dtype(given):
+        raise DTypeError(
+            f"from_numpy: dtype {given.dtype} has no ostinato dtype; convert it with .astype(...)"
+        )
+    if problem := _unfit(given):
+        raise ValueError(f"from_numpy: the array {problem}; give its .copy()")
+    return _C.from_array(given)
+
+
+def _has_dtype(array: Any) -> bool:
+    kind = array.dtype
+    return kind.kind in "biuf" and kind.name in BY_NAME and kind.isnative
+
+
+def _unfit(array: Any) -> str:
+    """Why no tensor can be on the memory of `array`, if so."""
+    if not array.flags.aligned or any(s % array.itemsize for s in array.strides):
+        return "has elements between the places of such elements in memory"
+    return "" if array.flags.writeable else "is read-only"
 
 
 def from_dlpack(source: Any) -> Tensor:
     """A tensor on the memory of any object with `__dlpack__`, of the CPU or a CUDA device."""
+    if not hasattr(source, "__dlpack_device__"):
+        raise TypeError(
+            f"from_dlpack: a {type(source).__name__} came; give an object with __dlpack__"
+        )
+    if hasattr(source, "__array_interface__"):
+        return from_numpy(source)
     kind, index = source.__dlpack_device__()
     if kind != _CUDA:
         return _C.from_array(source)
@@ -57,7 +93,11 @@ def as_tensor(data: Any, *, dtype: DType | None = None, device: Any = None) -> T
     if isinstance(data, Tensor):
         return data.to(device, dtype)
     if hasattr(data, "__array_interface__"):
-        return from_numpy(data).to(_C.device_of(device), dtype)
+        import numpy as np
+
+        array = np.asarray(data)
+        if _has_dtype(array) and not _unfit(array):
+            return from_numpy(array).to(_C.device_of(device), dtype)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -72,7 +112,8 @@ def _shared(data: Any, dtype: DType | None) -> Tensor:
         raise TypeError(
             f"tensor: data of {array.dtype} came; give numbers, bools or nested lists of them"
         )
-    return from_numpy(np.ascontiguousarray(array).reshape(array.shape))
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return from_numpy(np.require(native, requirements=["C", "A", "W"]).reshape(array.shape))
 
 
 def empty(

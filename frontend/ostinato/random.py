@@ -11,7 +11,11 @@ Generator = _C.Generator
 
 
 def manual_seed(seed: int) -> Generator:
-    """Set the seed of the default generator and return it."""
+    """Set the seed of the default generator and return it; it is an int of 64 bits."""
+    if not isinstance(seed, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"manual_seed: a {type(seed).__name__} came; give an int")
+    if not -(1 << 63) <= seed < 1 << 63:
+        raise ValueError(f"manual_seed: {seed} came; give an int of 64 bits")
     return _C.default_generator().manual_seed(seed)
 
 

@@ -175,7 +175,11 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Any:
 
     With `non_blocking`, a copy between pinned memory and a CUDA device is only queued.
     """
-    return _C.copy_non_blocking(self, src) if non_blocking else _copy(self, src)
+    return (
+        _C.copy_non_blocking(self, src)
+        if non_blocking and isinstance(src, Tensor)
+        else _copy(self, src)
+    )
 
 
 def pin_memory(self: Tensor) -> Any:

@@ -11,7 +11,9 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Let kernels run on `count` threads; ValueError below 1."""
+    """Let kernels run on `count` threads; TypeError for what is no int, ValueError below 1."""
+    if not isinstance(count, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"set_num_threads: a {type(count).__name__} came; give an int")
     if count < 1:
         raise ValueError(f"set_num_threads: {count} came; give a number from 1")
     _C.set_num_threads(count)

@@ -13,9 +13,15 @@ using namespace nb::literals;
 namespace ostinato::python {
 namespace {
 
+const Tensor& expect_tensor(nb::handle given, const char* what) {
+  if (is_tensor(given.ptr())) return tensor_of(given.ptr());
+  throw Error(ErrorKind::type, std::string("backward: ") + what + " is a " +
+                                   Py_TYPE(given.ptr())->tp_name + "; give a tensor");
+}
+
 Tensor seed_for(const Tensor& root, nb::handle given) {
   if (!given.is_none()) {
-    const Tensor& seed = tensor_of(given.ptr());
+    const Tensor& seed = expect_tensor(given, "the gradient");
     if (seed.sizes() != root.sizes()) {
       throw Error(ErrorKind::gradient,
                   "backward: the gradient has another shape than the tensor; "
@@ -45,7 +51,7 @@ void check_root(const Tensor& root) {
 // Gradients of `root` weighted by `seed`: into the leaves' grads, or of `inputs`.
 std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
                                  const std::vector<Tensor>& inputs, bool retain, bool create) {
-  const Tensor& root = tensor_of(root_object.ptr());
+  const Tensor& root = expect_tensor(root_object, "what is to be differentiated");
   check_root(root);
   note_call_site({&root, 1});
   bool before = grad_enabled();
@@ -58,6 +64,9 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
     throw;
   }
   set_grad_enabled(before);
+  for (const Tensor& t : inputs) {
+    if (!t) throw Error(ErrorKind::type, "backward: an input is None; give a tensor");
+  }
   if (Tracer* tracer = Tracer::active()) return tracer->gradient(root, seed, inputs, retain);
   refresh(root);
   for (const Tensor& t : inputs) refresh(t);

@@ -162,6 +162,10 @@ int64_t drawn(const OpCall& call) {
 PyObject* run(const OpInfo& op, bool inplace, Gathered& g) {
   std::span<Tensor> operands = g.operands();
   std::span<const Attr> attrs(g.attrs, static_cast<size_t>(g.attr_count));
+  if (op.view && operands[0]->wrapped) {
+    throw Error(ErrorKind::type, std::string(op.name) + ": " + op.params[0].name +
+                                     " is a number, which has no memory to view; give a tensor");
+  }
   if (g.rng_at >= 0) {
     operands[g.rng_at] = rng_state(0, 0);
     operands[g.rng_at] = draw(g.generator, drawn({&op, operands, attrs}));

@@ -188,22 +188,48 @@ To first_element(const Tensor& t) {
 double Tensor::item_double() const { return first_element<double>(*this); }
 int64_t Tensor::item_int() const { return first_element<int64_t>(*this); }
 
+std::string show(std::span<const int64_t> sizes) {
+  std::string out = "(";
+  for (size_t i = 0; i < sizes.size(); ++i) out += (i ? ", " : "") + std::to_string(sizes[i]);
+  return out + (sizes.size() == 1 ? ",)" : ")");
+}
+
 Sizes contiguous_strides(const Sizes& sizes) {
   Sizes strides(sizes.size());
   int64_t step = 1;
   for (int i = sizes.ssize() - 1; i >= 0; --i) {
     strides[i] = step;
-    // Torch's strides of empty tensors: an axis of size 0 counts as 1.
-    step *= sizes[i] > 1 ? sizes[i] : 1;
+    // Torch's strides of empty tensors: an axis of size 0 counts as 1. Those of an empty tensor may
+    // not fit 64 bits, and are never used.
+    __builtin_mul_overflow(step, sizes[i] > 1 ? sizes[i] : 1, &step);
   }
   return strides;
 }
 
 int64_t product(const Sizes& sizes) {
   int64_t p = 1;
-  for (int64_t s : sizes) p *= s;
-  return p;
+  bool fits = true;
+  for (int64_t s : sizes) fits &= !__builtin_mul_overflow(p, s, &p);
+  if (fits) return p;
+  for (int64_t s : sizes) {
+    if (s == 0) return 0;
+  }
+  throw Error(ErrorKind::shape, "shape " + show(sizes) + " has too many elements to be counted; " +
+                                    "give smaller sizes");
 }
+
+namespace {
+
+size_t bytes_for(const Sizes& sizes, int64_t numel, DType dtype) {
+  int64_t bytes = 0;
+  if (__builtin_mul_overflow(numel, static_cast<int64_t>(size_of(dtype)), &bytes)) {
+    throw Error(ErrorKind::shape, "shape " + show(sizes) + " of " + std::string(name_of(dtype)) +
+                                      " has too many bytes to be counted; give smaller sizes");
+  }
+  return static_cast<size_t>(bytes);
+}
+
+}  // namespace
 
 Tensor empty(const Sizes& sizes, DType dtype, Device device) {
   Ref<TensorImpl> t = make_impl();
@@ -211,13 +237,13 @@ Tensor empty(const Sizes& sizes, DType dtype, Device device) {
   t->sizes = sizes;
   t->strides = contiguous_strides(sizes);
   t->numel = product(sizes);
-  t->storage = Storage::allocate(static_cast<size_t>(t->numel) * size_of(dtype), device);
+  t->storage = Storage::allocate(bytes_for(sizes, t->numel, dtype), device);
   return Tensor(std::move(t));
 }
 
 Tensor empty_pinned(const Sizes& sizes, DType dtype) {
   Tensor t = shape_only(sizes, dtype);
-  t->storage = Storage::allocate_pinned(static_cast<size_t>(t.numel()) * size_of(dtype));
+  t->storage = Storage::allocate_pinned(bytes_for(sizes, t.numel(), dtype));
   return t;
 }
 
@@ -244,7 +270,7 @@ Tensor shape_only(const Sizes& sizes, DType dtype) {
 
 Tensor traced_tensor(const Sizes& sizes, DType dtype, Device device) {
   Tensor t = shape_only(sizes, dtype);
-  t->storage = Storage::traced(static_cast<size_t>(t.numel()) * size_of(dtype), device);
+  t->storage = Storage::traced(bytes_for(sizes, t.numel(), dtype), device);
   return t;
 }
 

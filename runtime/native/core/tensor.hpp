@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "core/device.hpp"
 #include "core/dtype.hpp"
@@ -132,6 +134,8 @@ class Tensor {
   Ref<TensorImpl> p_;
 };
 
+// `(2, 3)`, `(2,)`, `()`.
+std::string show(std::span<const int64_t> sizes);
 // Row-major strides of `sizes`.
 Sizes contiguous_strides(const Sizes& sizes);
 int64_t product(const Sizes& sizes);

@@ -50,12 +50,6 @@ void check_index(const OpCall& call, const char* what, const Sizes& shape, const
 
 }  // namespace
 
-std::string show(std::span<const int64_t> sizes) {
-  std::string out = "(";
-  for (size_t i = 0; i < sizes.size(); ++i) out += (i ? ", " : "") + std::to_string(sizes[i]);
-  return out + (sizes.size() == 1 ? ",)" : ")");
-}
-
 int axis_of(const char* op, int64_t dim, int ndim, std::span<const int64_t> shape) {
   int64_t n = std::max(ndim, 1);
   if (dim < -n || dim >= n) {

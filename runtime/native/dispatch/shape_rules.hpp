@@ -8,8 +8,6 @@
 
 namespace ostinato {
 
-// `(2, 3)`, `(2,)`, `()`.
-std::string show(std::span<const int64_t> sizes);
 // `dim` counted from the front; 0-d values have axis 0.
 int axis_of(const char* op, int64_t dim, int ndim, std::span<const int64_t> shape);
 // Marks the axes that attribute `dim` (none, an int or several) names.
