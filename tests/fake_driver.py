@@ -2,9 +2,21 @@
 
 import ctypes
 import os
+from dataclasses import dataclass, field
 
 OUT_OF_MEMORY = 2
 ILLEGAL_ADDRESS = 700
+
+
+@dataclass
+class Node:
+    """Of a graph: a kernel, or a child with the kernels, copies and sets of a library call."""
+
+    number: int
+    name: str
+    before: list[int]
+    pointers: list[int]
+    children: list[str] = field(default_factory=list[str])
 
 
 class Fake:
@@ -14,6 +26,8 @@ class Fake:
         self._library = ctypes.CDLL(os.environ["OSTINATO_LIBCUDA"])
         self._library.fake_calls.restype = ctypes.c_char_p
         self._library.fake_races.restype = ctypes.c_char_p
+        self._library.fake_graph.restype = ctypes.c_char_p
+        self._library.fake_live.restype = ctypes.c_char_p
 
     def calls(self, *names: str) -> list[str]:
         """The calls since the last time, without the prefix `cu`; of all, or of `names`."""
@@ -44,3 +58,30 @@ class Fake:
     def set_busy(self, busy: bool) -> None:
         """While busy, nothing is over before somebody waits for it."""
         self._library.fake_set_busy(int(busy))
+
+    def live(self) -> dict[str, int]:
+        """How many graphs, modules, events and so on there are."""
+        lines = self._library.fake_live().decode().splitlines()
+        return {kind: int(count) for kind, count in (line.split() for line in lines)}
+
+    def lose_edge(self, nth: int) -> None:
+        """Of the edges that come with nodes of graphs from now on, the `nth` is lost."""
+        self._library.fake_lose_edge(nth)
+
+    def graph(self) -> list[Node]:
+        """The graph that was instantiated last and is still there, as it would run now."""
+        nodes: list[Node] = []
+        for line in self._library.fake_graph().decode().splitlines():
+            head, _, what = line.partition(": ")
+            number, _, before = head.partition(" after")
+            if line.startswith(" "):
+                nodes[-1].children.append(what)
+                continue
+            name, _, rest = what.partition(" grid ")
+            pointers = rest.split()[9:]
+            nodes.append(
+                Node(
+                    int(number), name, [int(n) for n in before.split()], [int(p) for p in pointers]
+                )
+            )
+        return nodes

@@ -19,9 +19,12 @@ ENVIRONMENT = {
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The fake driver, built."""
     made = tmp_path_factory.mktemp("fake_cuda") / "libcuda.so"
+    native = ROOT / "runtime" / "native"
     sources = [str(p) for p in sorted(FOLDER.glob("*.cpp"))]
-    flags = ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fvisibility=hidden"]
-    headers = [f"-isystem{f}/include" for f in (_cuda_packages(), "/usr/local/cuda") if f]
+    sources += [str(FOLDER.parent / "cuda_on_cpu/cublaslt.cpp"), str(native / "core/dtype.cpp")]
+    flags = ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-fPIC", f"-I{FOLDER.parent}"]
+    headers = [f"-I{native}"]
+    headers += [f"-isystem{f}/include" for f in (_cuda_packages(), "/usr/local/cuda") if f]
     subprocess.run(["g++", "-shared", *flags, *headers, "-o", str(made), *sources], check=True)
     return made
 
@@ -35,7 +38,12 @@ def _cuda_packages() -> str:
 
 @pytest.mark.parametrize("file", sorted(p.name for p in FOLDER.glob("fake_*.py")))
 def test_on_the_fake_driver(file: str, library: Path) -> None:
-    environment = {**os.environ, "OSTINATO_LIBCUDA": str(library), **ENVIRONMENT.get(file, {})}
+    environment = {
+        **os.environ,
+        "OSTINATO_LIBCUDA": str(library),
+        "OSTINATO_LIBCUBLASLT": str(library),
+        **ENVIRONMENT.get(file, {}),
+    }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(FOLDER / file)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -63,6 +71,18 @@ def test_without_a_driver() -> None:
         "cuda: libnone.so cannot be opened; a CUDA device needs an NVIDIA GPU and its driver, "
         'release 580 or newer; install them, or use device="cpu"'
     ]
+
+
+def test_a_driver_of_an_older_release(library: Path) -> None:
+    script = "import ostinato as ot\nprint(ot.cuda.is_available())\not.zeros(2, device='cuda')"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "OSTINATO_LIBCUDA": str(library), "FAKE_CUDA_VERSION": "12040"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "False\n"
+    assert f"DeviceError: cuda: {library} is too old: it is of CUDA 12.4; a CUDA" in done.stderr
 
 
 def test_a_driver_that_is_too_old(tmp_path: Path) -> None:

@@ -10,16 +10,6 @@ using fake::state;
 
 namespace {
 
-// An operation on `stream` that reads and writes device (or pinned) memory.
-void touch(CUstream stream, CUdeviceptr written, CUdeviceptr read, size_t bytes) {
-  fake::State& s = state();
-  const int id = id_of(stream);
-  s.timeline.begin(id);
-  s.now += 1;
-  if (written != 0) s.timeline.access(id, written, bytes, true);
-  if (read != 0) s.timeline.access(id, read, bytes, false);
-}
-
 // The region that `address` lies in, or null.
 const fake::Region* region_of(CUdeviceptr address) {
   auto it = state().regions.upper_bound(address);
@@ -39,12 +29,20 @@ CUdeviceptr pinned(const void* host) {
   return region != nullptr && region->device < 0 ? address : 0;
 }
 
+void copy(CUstream stream, void* to, const void* from, CUdeviceptr written, CUdeviceptr read,
+          size_t bytes) {
+  fake::queue(stream, CU_GRAPH_NODE_TYPE_MEMCPY, "copy", written, read, bytes,
+              [=] { std::memcpy(to, from, bytes); });
+}
+
 template <class T>
 CUresult fill(const Call& call, CUdeviceptr at, T value, size_t count, CUstream stream) {
   if (!call.fails()) {
     if (!holds(at, count * sizeof(T))) return CUDA_ERROR_INVALID_VALUE;
-    touch(stream, at, 0, count * sizeof(T));
-    std::fill_n(reinterpret_cast<T*>(at), count, value);
+    CUgraphNode node =
+        fake::queue(stream, CU_GRAPH_NODE_TYPE_MEMSET, "set", at, 0, count * sizeof(T),
+                    [=] { std::fill_n(reinterpret_cast<T*>(at), count, value); });
+    if (node != nullptr) node->memset = {at, 0, value, sizeof(T), count, 1};
   }
   return call.log(count, "of", static_cast<uint64_t>(value), "stream", id_of(stream));
 }
@@ -68,6 +66,26 @@ CUresult release(CUdeviceptr address) {
 
 }  // namespace
 
+CUgraphNode fake::queue(CUstream stream, CUgraphNodeType type, const std::string& text,
+                        CUdeviceptr written, CUdeviceptr read, size_t bytes,
+                        std::function<void()> work) {
+  const int id = id_of(stream);
+  if (CUgraph graph = id > 0 ? stream->capturing : nullptr) {
+    std::vector<CUgraphNode> before;
+    if (!graph->nodes.empty()) before = {graph->nodes.back().get()};
+    CUgraphNode made = graph->add(type, before, text);
+    made->work = std::move(work);
+    return made;
+  }
+  State& s = state();
+  s.timeline.begin(id);
+  s.now += 1;
+  if (written != 0) s.timeline.access(id, written, bytes, true);
+  if (read != 0) s.timeline.access(id, read, bytes, false);
+  if (work) work();
+  return nullptr;
+}
+
 FAKE_EXPORT CUresult cuInit(unsigned) { return Call("cuInit").log(); }
 
 FAKE_EXPORT CUresult cuGetErrorName(CUresult error, const char** name) {
@@ -77,6 +95,7 @@ FAKE_EXPORT CUresult cuGetErrorName(CUresult error, const char** name) {
       {CUDA_ERROR_ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
       {CUDA_ERROR_INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE"},
       {CUDA_ERROR_NO_BINARY_FOR_GPU, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
+      {CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE, "CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE"},
       {CUDA_ERROR_NO_DEVICE, "CUDA_ERROR_NO_DEVICE"}};
   const auto it = names.find(error);
   if (it == names.end()) return CUDA_ERROR_INVALID_VALUE;
@@ -90,7 +109,7 @@ FAKE_EXPORT CUresult cuGetErrorString(CUresult, const char** text) {
 }
 
 FAKE_EXPORT CUresult cuDriverGetVersion(int* version) {
-  *version = CUDA_VERSION;
+  *version = fake::from_environment("FAKE_CUDA_VERSION", CUDA_VERSION);
   return CUDA_SUCCESS;
 }
 
@@ -166,12 +185,6 @@ FAKE_EXPORT CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned) {
   return Call("cuCtxEnablePeerAccess").log(peer->device);
 }
 
-FAKE_EXPORT CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
-  *least = 0;
-  *greatest = -5;
-  return CUDA_SUCCESS;
-}
-
 FAKE_EXPORT CUresult cuMemAlloc(CUdeviceptr* made, size_t bytes) {
   const Call call("cuMemAlloc");
   if (call.fails()) return call.log(bytes);
@@ -218,8 +231,7 @@ FAKE_EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t 
   const Call call("cuMemcpyHtoDAsync");
   if (!call.fails()) {
     if (!holds(to, bytes)) return CUDA_ERROR_INVALID_VALUE;
-    touch(stream, to, pinned(from), bytes);
-    std::memcpy(reinterpret_cast<void*>(to), from, bytes);
+    copy(stream, reinterpret_cast<void*>(to), from, to, pinned(from), bytes);
   }
   return call.log(bytes, "stream", id_of(stream));
 }
@@ -228,8 +240,7 @@ FAKE_EXPORT CUresult cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t bytes,
   const Call call("cuMemcpyDtoHAsync");
   if (!call.fails()) {
     if (!holds(from, bytes)) return CUDA_ERROR_INVALID_VALUE;
-    touch(stream, pinned(to), from, bytes);
-    std::memcpy(to, reinterpret_cast<void*>(from), bytes);
+    copy(stream, to, reinterpret_cast<void*>(from), pinned(to), from, bytes);
     // Memory that is not pinned is there when the call returns.
     if (pinned(to) == 0) state().timeline.learn(state().timeline.of(id_of(stream)));
   }
@@ -241,8 +252,7 @@ FAKE_EXPORT CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t 
   const Call call("cuMemcpyDtoDAsync");
   if (!call.fails()) {
     if (!holds(to, bytes) || !holds(from, bytes)) return CUDA_ERROR_INVALID_VALUE;
-    touch(stream, to, from, bytes);
-    std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+    copy(stream, reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), to, from, bytes);
   }
   return call.log(bytes, "stream", id_of(stream));
 }
@@ -252,8 +262,7 @@ FAKE_EXPORT CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext target, CUdevic
   const Call call("cuMemcpyPeerAsync");
   if (!call.fails()) {
     if (!holds(to, bytes) || !holds(from, bytes)) return CUDA_ERROR_INVALID_VALUE;
-    touch(stream, to, from, bytes);
-    std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+    copy(stream, reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), to, from, bytes);
   }
   return call.log(bytes, "device", source->device, "to", target->device, "stream", id_of(stream));
 }

@@ -6,11 +6,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "clocks.hpp"
+#include "graphs.hpp"
 
 struct CUctx_st {
   int device = 0;
@@ -19,6 +21,7 @@ struct CUstream_st {
   int id = 0;
   int device = 0;
   int priority = 0;
+  CUgraph capturing = nullptr;  // where what is queued goes, if anywhere
 };
 struct CUevent_st {
   int id = 0;
@@ -28,8 +31,10 @@ struct CUevent_st {
 };
 struct CUfunc_st {
   std::string name;
+  int parameters = 0;  // 0: unknown
 };
 struct CUmod_st {
+  const void* image;  // a cubin, or null; whoever loads it keeps it
   std::map<std::string, std::unique_ptr<CUfunc_st>> functions;
 };
 
@@ -63,8 +68,13 @@ struct State {
   std::vector<std::string> calls;
   CUresult sticky = CUDA_SUCCESS;
   Timeline timeline;
+  std::set<CUgraph> graphs;  // but for children and those of execs
+  std::set<CUgraphExec> execs;
+  std::map<std::string, int> live;  // handles of each kind
+  int edges_until_lost = 0;
   int next_stream = 1;
   int next_event = 1;
+  int next_exec = 1;
   double now = 0;  // milliseconds; each operation takes one
   std::string text;
 };
@@ -108,6 +118,11 @@ class Call {
   std::string name_;
   CUresult result_;
 };
+
+// Does `work`, which reads and writes bytes of devices or pinned memory, on `stream`; on one that
+// is captured it becomes a node, called `text`, which is returned. 0 for no bytes.
+CUgraphNode queue(CUstream stream, CUgraphNodeType type, const std::string& text,
+                  CUdeviceptr written, CUdeviceptr read, size_t bytes, std::function<void()> work);
 
 }  // namespace fake
 

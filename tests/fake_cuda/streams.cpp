@@ -1,6 +1,7 @@
 // Streams, events, modules and launches of the fake driver, and what tests call.
 #include <algorithm>
 
+#include "cuda_on_cpu/queue.hpp"
 #include "state.hpp"
 
 using fake::Call;
@@ -32,12 +33,8 @@ std::string joined(const Lines& lines) {
 
 FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* made, unsigned, int priority) {
   const Call call("cuStreamCreateWithPriority");
-  *made = new CUstream_st{state().next_stream++, fake::current->device, priority};
+  *made = new CUstream_st{state().next_stream++, fake::current->device, priority, nullptr};
   return call.log(id_of(*made), "priority", priority, "device", fake::current->device);
-}
-
-FAKE_EXPORT CUresult cuStreamDestroy(CUstream stream) {
-  return Call("cuStreamDestroy").log(id_of(stream));
 }
 
 FAKE_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
@@ -62,14 +59,10 @@ FAKE_EXPORT CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode*) {
   return CUDA_SUCCESS;
 }
 
-FAKE_EXPORT CUresult cuStreamIsCapturing(CUstream, CUstreamCaptureStatus* status) {
-  *status = CU_STREAM_CAPTURE_STATUS_NONE;
-  return CUDA_SUCCESS;
-}
-
 FAKE_EXPORT CUresult cuEventCreate(CUevent* made, unsigned flags) {
   const Call call("cuEventCreate");
   *made = new CUevent_st{state().next_event++, (flags & CU_EVENT_DISABLE_TIMING) == 0, {}, 0};
+  ++state().live["events"];
   return call.log((*made)->id);
 }
 
@@ -77,6 +70,7 @@ FAKE_EXPORT CUresult cuEventDestroy(CUevent event) {
   const Call call("cuEventDestroy");
   call.log(event->id);
   delete event;
+  --state().live["events"];
   return call.result();
 }
 
@@ -110,28 +104,34 @@ FAKE_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent first, CUev
   return call.result();
 }
 
-FAKE_EXPORT CUresult cuModuleLoadData(CUmodule* made, const void*) {
-  *made = new CUmod_st;
-  return Call("cuModuleLoadData").log();
+FAKE_EXPORT CUresult cuModuleLoadData(CUmodule* made, const void* image) {
+  const Call call("cuModuleLoadData");
+  if (call.fails()) return call.log();
+  *made = new CUmod_st{fake::is_cubin(image) ? image : nullptr, {}};
+  ++state().live["modules"];
+  return call.log();
 }
 
-FAKE_EXPORT CUresult cuModuleUnload(CUmodule) { return Call("cuModuleUnload").log(); }
+FAKE_EXPORT CUresult cuModuleUnload(CUmodule module) {
+  const Call call("cuModuleUnload");
+  if (fake::current == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  delete module;
+  --state().live["modules"];
+  return call.log();
+}
 
 FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* found, CUmodule module, const char* name) {
   const Call call("cuModuleGetFunction");
   auto& slot = module->functions[name];
-  if (slot == nullptr) slot.reset(new CUfunc_st{name});
+  if (slot == nullptr) {
+    slot.reset(new CUfunc_st{name, fake::count_parameters(module->image, name)});
+  }
   *found = slot.get();
   return call.log(name);
 }
 
 FAKE_EXPORT CUresult cuFuncSetAttribute(CUfunction fn, CUfunction_attribute which, int value) {
   return Call("cuFuncSetAttribute").log(fn->name, static_cast<int>(which), value);
-}
-
-FAKE_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute, CUfunction) {
-  *value = 0;
-  return CUDA_SUCCESS;
 }
 
 FAKE_EXPORT CUresult cuFuncGetName(const char** name, CUfunction fn) {
@@ -141,12 +141,19 @@ FAKE_EXPORT CUresult cuFuncGetName(const char** name, CUfunction fn) {
 
 FAKE_EXPORT CUresult cuLaunchKernel(CUfunction fn, unsigned x, unsigned y, unsigned z, unsigned bx,
                                     unsigned by, unsigned bz, unsigned shared, CUstream stream,
-                                    void**, void**) {
+                                    void** parameters, void**) {
   const Call call("cuLaunchKernel");
-  state().timeline.begin(id_of(stream));
-  state().now += 1;
-  return call.log(fn->name, "grid", x, y, z, "block", bx, by, bz, "shared", shared, "stream",
-                  id_of(stream));
+  const CUDA_KERNEL_NODE_PARAMS params = {fn, x,      y,          z,       bx,      by,
+                                          bz, shared, parameters, nullptr, nullptr, nullptr};
+  const std::string text = fake::described(params);
+  if (!call.fails()) fake::queue(stream, CU_GRAPH_NODE_TYPE_KERNEL, text, 0, 0, 0, {});
+  return call.log(text, "stream", id_of(stream));
+}
+
+void queue_work(CUstream stream, double milliseconds, std::function<void()> work) {
+  const std::lock_guard lock(state().mutex);
+  state().now += milliseconds;
+  fake::queue(stream, CU_GRAPH_NODE_TYPE_KERNEL, "product", 0, 0, 0, std::move(work));
 }
 
 // The calls since the last time, a line each.

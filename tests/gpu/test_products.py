@@ -106,12 +106,12 @@ def test_a_choice_that_the_library_refuses_is_measured_again() -> None:
 
 @pytest.mark.skipif(not ON_STAND_IN, reason="a GPU does not say which is fastest")
 def test_the_fastest_that_runs_is_chosen() -> None:
-    """Of 4, refused, 3, 2 and 2.5 ms; see tests/cuda_on_cpu/cublaslt.cpp."""
+    """Of 40, refused, 30, 20 and 25 ms; see tests/cuda_on_cpu/cublaslt.cpp."""
     shelf = Shelf()
     shelf.choose(next(SIZES))
     for algorithm, workspace, seconds, first in shelf.choices.values():
         assert (algorithm[0], workspace) == (3, 1024)
-        assert (seconds, first) == (pytest.approx(2e-3), pytest.approx(4e-3))
+        assert (seconds, first) == (pytest.approx(2e-2), pytest.approx(4e-2))
 
 
 def test_choices_lie_in_the_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,10 +32,16 @@ Ref<Storage> Scratch::take(size_t bytes, Device device) {
 
 size_t Scratch::bytes() const {
   size_t sum = 0;
-  for (const auto* part : {&pieces_, &outgrown_}) {
-    for (const Ref<Storage>& p : *part) sum += p->bytes();
-  }
+  for (const Ref<Storage>& p : pieces()) sum += p->bytes();
   return sum;
+}
+
+std::vector<Ref<Storage>> Scratch::pieces() const {
+  std::vector<Ref<Storage>> all = outgrown_;
+  for (const Ref<Storage>& p : pieces_) {
+    if (p) all.push_back(p);
+  }
+  return all;
 }
 
 }  // namespace ostinato

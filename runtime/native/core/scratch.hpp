@@ -28,10 +28,12 @@ class Scratch {
   static Scratch* active();
   Ref<Storage> take(size_t bytes, Device device);
   size_t bytes() const;
+  // All of them, also outgrown ones, which earlier calls still use.
+  std::vector<Ref<Storage>> pieces() const;
 
  private:
   std::vector<Ref<Storage>> pieces_;
-  std::vector<Ref<Storage>> outgrown_;  // earlier calls still use them
+  std::vector<Ref<Storage>> outgrown_;
   size_t next_ = 0;
 };
 

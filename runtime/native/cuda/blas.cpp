@@ -17,6 +17,9 @@ namespace {
 
 constexpr uint64_t kMostWorkspace = uint64_t{32} << 20;
 constexpr uint32_t kMostAlignment = 256;
+// Of what a compiled Program's inputs and outputs are sure to have. Its products are chosen for no
+// more, so that a product in a graph has the same kernels wherever its operands move.
+constexpr uint32_t kSureAlignment = 16;
 constexpr int kMostProposals = 16;
 
 std::atomic<Precision> precision{Precision::highest};
@@ -39,9 +42,9 @@ lt::Compute compute_type(DType t, bool reduced) {
   return t == DType::float32_ && reduced ? lt::Compute::f32_fast_tf32 : lt::Compute::f32;
 }
 
-// The power of two that an address is a multiple of.
-uint32_t alignment_of(const void* p) {
-  const uint64_t at = reinterpret_cast<uint64_t>(p) | kMostAlignment;
+// The power of two, `most` at most, that an address is a multiple of.
+uint32_t alignment_of(const void* p, uint32_t most) {
+  const uint64_t at = reinterpret_cast<uint64_t>(p) | most;
   return static_cast<uint32_t>(at & (~at + 1));
 }
 
@@ -56,11 +59,14 @@ struct Problem {
 
   Problem(const Shape& s, const Operands& o, int device)
       : shape(s),
-        alignments{alignment_of(o.a), alignment_of(o.b), alignment_of(o.c)},
         device(device),
         reduced(s.dtype == DType::float32_ &&
                 precision.load(std::memory_order_relaxed) != Precision::highest),
-        chosen(ChoiceScope::is_active()) {}
+        chosen(ChoiceScope::is_active()) {
+    const uint32_t most = chosen ? kSureAlignment : kMostAlignment;
+    const void* const operands[] = {o.a, o.b, o.c};
+    for (int i = 0; i < 3; ++i) alignments[i] = alignment_of(operands[i], most);
+  }
 };
 
 std::string text_of(const Side& side) {

@@ -13,6 +13,8 @@ static_assert(CUDA_VERSION >= 13000 && CUDA_VERSION < 14000, "the cuda.h of CUDA
 namespace ostinato::cuda {
 namespace {
 
+// Of the driver, as it tells it: release 580 is the first of CUDA 13.
+constexpr int kOldest = 13000;
 constexpr const char* kNeeded =
     "a CUDA device needs an NVIDIA GPU and its driver, release 580 or newer; install them, or use "
     "device=\"cpu\"";
@@ -62,6 +64,13 @@ Opened open() {
   }
   if (const char* lacking = find_functions(library, made.functions)) {
     made.failure = "cuda: " + name + " is too old: it lacks " + lacking + "; " + kNeeded;
+    return made;
+  }
+  int version = 0;
+  if (made.functions.cuDriverGetVersion_(&version) == CUDA_SUCCESS && version < kOldest) {
+    made.failure = "cuda: " + name + " is too old: it is of CUDA " +
+                   std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10) +
+                   "; " + kNeeded;
     return made;
   }
   const CUresult result = made.functions.cuInit_(0);

@@ -62,7 +62,11 @@ void* data_of(const Block* block) { return reinterpret_cast<void*>(block->data);
 void free_block(Block* block) noexcept { block->segment->owner->free(block); }
 
 void record_stream(const Tensor& t, const Stream& stream) {
-  Block* block = t->storage ? t->storage->block() : nullptr;
+  if (t->storage) record_stream(*t->storage, stream);
+}
+
+void record_stream(const Storage& memory, const Stream& stream) {
+  Block* block = memory.block();
   if (block != nullptr) block->segment->owner->use_on(block, stream.handle());
 }
 

@@ -24,6 +24,7 @@ void* data_of(const Block* block);
 void free_block(Block* block) noexcept;
 // Work queued on `stream` now also uses the storage of `t`: it is reused only after that.
 void record_stream(const Tensor& t, const Stream& stream);
+void record_stream(const Storage& memory, const Stream& stream);
 // Whether every allocation is one of the driver (OSTINATO_ALLOCATOR=direct), so that
 // compute-sanitizer sees its bounds.
 bool allocates_directly();

@@ -98,7 +98,15 @@ std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* 
 
 size_t CompiledProgram::scratch_bytes() const { return cuda_ ? cuda_->scratch_bytes() : 0; }
 
+// Where this fails the next run tries again.
 void CompiledProgram::prepare() {
+  memory_.emplace(*this);
+  try {
+    if (device.is_cuda()) cuda_ = std::make_unique<CudaProgram>(*this, *memory_, counters_);
+  } catch (...) {
+    memory_.reset();
+    throw;
+  }
   bound_.resize(inputs.size());
   fresh_.resize(outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -107,8 +115,6 @@ void CompiledProgram::prepare() {
     else if (outputs[i].input < 0)
       made_.push_back(static_cast<int>(i));
   }
-  memory_.emplace(*this);
-  if (device.is_cuda()) cuda_ = std::make_unique<CudaProgram>(*this, *memory_, counters_);
 }
 
 void CompiledProgram::bind(std::span<const Given> given) {

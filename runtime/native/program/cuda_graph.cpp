@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cuda/driver.hpp"
+#include "cuda/memory.hpp"
 #include "program/stored_words.hpp"
 
 namespace ostinato {
@@ -94,12 +95,16 @@ CudaGraph::CudaGraph(const CompiledProgram& program, Memory& memory, CudaSteps& 
   build();
 }
 
-CudaGraph::~CudaGraph() {
-  if (exec_) cuda::driver().cuGraphExecDestroy_(exec_);
+void CudaGraph::Destroy::operator()(CUgraph graph) const noexcept {
+  if (const cuda::Driver* driver = cuda::usable_driver()) driver->cuGraphDestroy_(graph);
 }
 
-void CudaGraph::DestroyGraph::operator()(CUgraph graph) const {
-  cuda::driver().cuGraphDestroy_(graph);
+void CudaGraph::Destroy::operator()(CUgraphExec exec) const noexcept {
+  if (const cuda::Driver* driver = cuda::usable_driver()) driver->cuGraphExecDestroy_(exec);
+}
+
+void CudaGraph::record_stream(const cuda::Stream& stream) const {
+  for (const Ref<Storage>& piece : scratch_.pieces()) cuda::record_stream(*piece, stream);
 }
 
 // Library calls are captured first, since only that shows which of them want scratch memory: these
@@ -115,7 +120,7 @@ void CudaGraph::build() {
     if (program_.steps[s].host) continue;
     if (steps_.reads_host(s)) {
       watched_.push_back(s);
-      steps_.changed(s);
+      steps_.note_values(s);
     }
     if (program_.steps[s].kind != StepKind::call) continue;
     calls[s] = capture(s);
@@ -125,16 +130,26 @@ void CudaGraph::build() {
   const std::vector<StepEdge> edges = in_lanes(count, order_steps(count, accesses), kLanes);
   std::vector<std::vector<int>> after(program_.steps.size());
   for (const auto& [before, step] : edges) after[step].push_back(before);
+  const auto done = [&](CUresult result) {
+    if (result != CUDA_SUCCESS) cuda::fail(result, "making a graph of " + size_text());
+  };
   CUgraph graph = nullptr;
-  OSTINATO_CUDA(cuGraphCreate, &graph, 0);
+  done(cuda::driver().cuGraphCreate_(&graph, 0));
   graph_.reset(graph);
   for (size_t s = 0; s < program_.steps.size(); ++s) {
     if (!program_.steps[s].host) add(s, after[s], calls[s].graph.get());
   }
   if (is_checking()) check(accesses, edges);
-  OSTINATO_CUDA(cuGraphInstantiate, &exec_, graph_.get(), 0);
+  CUgraphExec exec = nullptr;
+  done(cuda::driver().cuGraphInstantiate_(&exec, graph_.get(), 0));
+  exec_.reset(exec);
   memory_.settle();
   ++counters_.builds;
+}
+
+std::string CudaGraph::size_text() const {
+  const size_t count = program_.steps.size();
+  return std::to_string(count) + (count == 1 ? " step" : " steps");
 }
 
 void CudaGraph::check(std::span<const Access> accesses, std::span<const StepEdge> edges) const {
@@ -166,8 +181,17 @@ void CudaGraph::add(size_t s, const std::vector<int>& after, CUgraph call) {
   }
 }
 
-// Relaxed: what a call prepares when it runs for the first time is no part of the graph.
 CudaGraph::Captured CudaGraph::capture(size_t s) {
+  try {
+    return captured(s);
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                std::string(error.what()) + ", in the capture of " + steps_.described(s));
+  }
+}
+
+// Relaxed: what a call prepares when it runs for the first time is no part of the graph.
+CudaGraph::Captured CudaGraph::captured(size_t s) {
   const StreamScope stream(capturing_);
   const Scratch::Scope scratch(scratch_);
   OSTINATO_CUDA(cuStreamBeginCapture, capturing_->handle(), CU_STREAM_CAPTURE_MODE_RELAXED);
@@ -176,11 +200,10 @@ CudaGraph::Captured CudaGraph::capture(size_t s) {
     steps_.run(s);
   } catch (...) {
     cuda::driver().cuStreamEndCapture_(capturing_->handle(), &made);
-    if (made) cuda::driver().cuGraphDestroy_(made);
+    const GraphHandle unfinished(made);
     throw;
   }
-  const CUresult result = cuda::driver().cuStreamEndCapture_(capturing_->handle(), &made);
-  if (result != CUDA_SUCCESS) cuda::fail(result, "the capture of " + steps_.described(s));
+  OSTINATO_CUDA(cuStreamEndCapture, capturing_->handle(), &made);
   Captured found{GraphHandle(made), scratch.is_used()};
   store_words_by_kernels(made, program_.device.index);
   return found;
@@ -192,13 +215,15 @@ void CudaGraph::replay() {
   }
   memory_.settle();
   for (size_t s : watched_) {
-    if (steps_.changed(s)) patch(s);
+    if (!steps_.changed(s)) continue;
+    patch(s);
+    steps_.note_values(s);
   }
   const CUresult result =
-      cuda::driver().cuGraphLaunch_(exec_, cuda::current_handle(program_.device.index));
+      cuda::driver().cuGraphLaunch_(exec_.get(), cuda::current_handle(program_.device.index));
   if (result != CUDA_SUCCESS) {
-    cuda::fail(result, "a replay of " + std::to_string(program_.steps.size()) +
-                           " steps (OSTINATO_GRAPH=0 runs them one by one, and names the one)");
+    cuda::fail(result, "a replay of " + size_text() +
+                           " (OSTINATO_GRAPH=0 runs them one by one, and names the one)");
   }
   ++counters_.replays;
 }
@@ -209,13 +234,15 @@ void CudaGraph::patch(size_t s) {
   };
   if (program_.steps[s].kind == StepKind::call) {
     const Captured now = capture(s);
-    done(cuda::driver().cuGraphExecChildGraphNodeSetParams_(exec_, nodes_[s][0], now.graph.get()));
+    done(cuda::driver().cuGraphExecChildGraphNodeSetParams_(exec_.get(), nodes_[s][0],
+                                                            now.graph.get()));
     ++counters_.recaptures;
     return;
   }
   std::vector<CudaSteps::Kernel>& kernels = steps_.kernels(s);
   for (size_t i = 0; i < kernels.size(); ++i) {
-    done(cuda::driver().cuGraphExecKernelNodeSetParams_(exec_, nodes_[s][i], &kernels[i].node));
+    done(cuda::driver().cuGraphExecKernelNodeSetParams_(exec_.get(), nodes_[s][i],
+                                                        &kernels[i].node));
   }
   if (program_.steps[s].kind == StepKind::launch) ++counters_.patches;
 }

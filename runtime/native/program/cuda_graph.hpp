@@ -20,7 +20,6 @@ class CudaGraph {
   // Builds the graph of the steps as they are now; `counters` count what replays do.
   CudaGraph(const CompiledProgram& program, Memory& memory, CudaSteps& steps,
             ProgramCounters& counters);
-  ~CudaGraph();
   CudaGraph(const CudaGraph&) = delete;
   CudaGraph& operator=(const CudaGraph&) = delete;
 
@@ -28,12 +27,16 @@ class CudaGraph {
   void replay();
   // Of the memory that library calls ask for beside operands and results.
   size_t scratch_bytes() const { return scratch_.bytes(); }
+  // That memory is in use on `stream`, beside the one that it was made on.
+  void record_stream(const cuda::Stream& stream) const;
 
  private:
-  struct DestroyGraph {
-    void operator()(CUgraph graph) const;
+  struct Destroy {
+    void operator()(CUgraph graph) const noexcept;
+    void operator()(CUgraphExec exec) const noexcept;
   };
-  using GraphHandle = std::unique_ptr<std::remove_pointer_t<CUgraph>, DestroyGraph>;
+  using GraphHandle = std::unique_ptr<std::remove_pointer_t<CUgraph>, Destroy>;
+  using ExecHandle = std::unique_ptr<std::remove_pointer_t<CUgraphExec>, Destroy>;
   struct Captured {
     GraphHandle graph;
     bool uses_scratch = false;
@@ -42,7 +45,10 @@ class CudaGraph {
   void build();
   void check(std::span<const Access> accesses, std::span<const StepEdge> edges) const;
   void add(size_t s, const std::vector<int>& after, CUgraph call);
+  // Library call `s` as a graph of its own.
   Captured capture(size_t s);
+  Captured captured(size_t s);
+  std::string size_text() const;
   void patch(size_t s);
 
   const CompiledProgram& program_;
@@ -52,7 +58,7 @@ class CudaGraph {
   Ref<cuda::Stream> capturing_;
   Scratch scratch_;  // of library calls
   GraphHandle graph_;
-  CUgraphExec exec_ = nullptr;
+  ExecHandle exec_;
   std::vector<std::vector<CUgraphNode>> nodes_;  // by step; several of a long upload
   std::vector<size_t> watched_;                  // steps that read values of the host
 };

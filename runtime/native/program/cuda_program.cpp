@@ -22,6 +22,11 @@ bool is_stepwise() {
 CudaProgram::CudaProgram(const CompiledProgram& program, Memory& memory, ProgramCounters& counters)
     : program_(program), memory_(memory), counters_(counters), steps_(program, memory) {}
 
+// The last run may not be over, and comes after all others.
+CudaProgram::~CudaProgram() {
+  if (graph_ && last_) graph_->record_stream(*last_);
+}
+
 void CudaProgram::run(double* seconds) {
   cuda::use_device(program_.device.index);
   follow_last_run();

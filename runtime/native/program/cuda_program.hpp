@@ -9,6 +9,7 @@ namespace ostinato {
 class CudaProgram {
  public:
   CudaProgram(const CompiledProgram& program, Memory& memory, ProgramCounters& counters);
+  ~CudaProgram();
 
   // Queues one run on the current stream of the device. With `seconds` the steps run one by one,
   // and what each took is waited for.

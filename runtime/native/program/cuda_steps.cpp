@@ -1,5 +1,6 @@
 #include "program/cuda_steps.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "cuda/choices.hpp"
@@ -46,20 +47,25 @@ CudaSteps::CudaSteps(const CompiledProgram& program, Memory& memory)
   }
 }
 
-CudaSteps::~CudaSteps() {
-  for (CUmodule m : modules_) cuda::driver().cuModuleUnload_(m);
+void CudaSteps::Unload::operator()(CUmodule module) const noexcept {
+  if (cuda::becomes_current(device)) cuda::driver().cuModuleUnload_(module);
 }
 
 void CudaSteps::load() {
+  const cuda::Driver& driver = cuda::driver();
   for (const CubinKernel& k : program_.cubins) {
+    const auto check = [&](CUresult result) {
+      if (result != CUDA_SUCCESS)
+        cuda::fail(result, "loading " + described_kernel(functions_.size()));
+    };
     CUmodule module = nullptr;
-    OSTINATO_CUDA(cuModuleLoadData, &module, program_.code.data() + k.offset);
-    modules_.push_back(module);
+    check(driver.cuModuleLoadData_(&module, program_.code.data() + k.offset));
+    modules_.emplace_back(module, Unload{program_.device.index});
     CUfunction found = nullptr;
-    OSTINATO_CUDA(cuModuleGetFunction, &found, module, k.symbol.c_str());
+    check(driver.cuModuleGetFunction_(&found, module, k.symbol.c_str()));
     if (k.shared > kSharedByDefault) {
-      OSTINATO_CUDA(cuFuncSetAttribute, found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                    static_cast<int>(k.shared));
+      check(driver.cuFuncSetAttribute_(found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                       static_cast<int>(k.shared)));
     }
     functions_.push_back(found);
   }
@@ -155,21 +161,34 @@ bool CudaSteps::reads_host(size_t s) const {
   return false;
 }
 
-bool CudaSteps::changed(size_t s) {
-  if (program_.steps[s].kind == StepKind::upload) return std::exchange(slots_[s].changed, false);
-  return host_operands_changed(s);
+bool CudaSteps::changed(size_t s) const {
+  if (program_.steps[s].kind == StepKind::upload) return slots_[s].changed;
+  return host_operands(s) != seen_[s];
 }
 
-bool CudaSteps::host_operands_changed(size_t s) {
+void CudaSteps::note_values(size_t s) {
+  if (program_.steps[s].kind == StepKind::upload)
+    slots_[s].changed = false;
+  else
+    seen_[s] = host_operands(s);
+}
+
+std::vector<std::byte> CudaSteps::host_operands(size_t s) const {
   std::vector<std::byte> now;
   for (const Tensor& t : memory_.operands(s)) {
     if (!is_of_host(t)) continue;
     const size_t bytes = static_cast<size_t>(t.numel()) * size_of(t.dtype());
     now.insert(now.end(), t.bytes(), t.bytes() + bytes);
   }
-  if (now == seen_[s]) return false;
-  seen_[s] = std::move(now);
-  return true;
+  return now;
+}
+
+std::string CudaSteps::described_kernel(size_t cubin) const {
+  const auto is_launch = [&](const CompiledStep& s) {
+    return s.kind == StepKind::launch && static_cast<size_t>(s.cubin) == cubin;
+  };
+  const auto found = std::ranges::find_if(program_.steps, is_launch);
+  return described(static_cast<size_t>(found - program_.steps.begin()));
 }
 
 std::string CudaSteps::described(size_t s) const {

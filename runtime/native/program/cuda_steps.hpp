@@ -2,6 +2,7 @@
 #pragma once
 #include <cuda.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,6 @@ namespace ostinato {
 class CudaSteps {
  public:
   CudaSteps(const CompiledProgram& program, Memory& memory);
-  ~CudaSteps();
   CudaSteps(const CudaSteps&) = delete;
   CudaSteps& operator=(const CudaSteps&) = delete;
 
@@ -32,12 +32,17 @@ class CudaSteps {
   // Whether step `s` depends on values of the host, other than literals.
   bool reads_host(size_t s) const;
   // Whether the values of an upload, or of operands of a call that lie on the host, are others than
-  // when this was last asked.
-  bool changed(size_t s);
+  // when they were last noted.
+  bool changed(size_t s) const;
+  void note_values(size_t s);
   // `kernel NAME (file:line)`, for errors.
   std::string described(size_t s) const;
 
  private:
+  struct Unload {
+    int device;
+    void operator()(CUmodule module) const noexcept;
+  };
   struct Slots {
     std::vector<cuda::SlotParams> parts;
     bool changed = false;
@@ -47,11 +52,12 @@ class CudaSteps {
   void prepare_launch(size_t s);
   void prepare_upload(size_t s);
   void fill_slots(size_t s);
-  bool host_operands_changed(size_t s);
+  std::vector<std::byte> host_operands(size_t s) const;
+  std::string described_kernel(size_t cubin) const;
 
   const CompiledProgram& program_;
   Memory& memory_;
-  std::vector<CUmodule> modules_;
+  std::vector<std::unique_ptr<std::remove_pointer_t<CUmodule>, Unload>> modules_;
   std::vector<CUfunction> functions_;  // by cubin
   std::vector<std::vector<Kernel>> kernels_;
   std::vector<Slots> slots_;
