@@ -49,9 +49,10 @@ format: $(stamps)/lint
 	$(bin)/ruff check --fix
 	$(bin)/clang-format -i $(native_sources)
 
-# The .pyi files, which type checkers read, from the op table.
+# From the op table: the .pyi files, which type checkers read, and docs/operators.md.
 stubs: dev
 	$(bin)/python runtime/native/generate/stubs.py
+	$(bin)/python runtime/native/generate/reference.py
 
 demo: dev $(stamps)/demo $(if $(shell command -v nvidia-smi),$(stamps)/gpu)
 	$(bin)/python examples/minigpt.py

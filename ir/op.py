@@ -40,6 +40,13 @@ _ATTRS = {
 }
 
 
+# Names that PyTorch or the array API have for the parameters of these names.
+_OTHER_NAMES = {
+    "x": "input", "y": "other", "dim": "axis", "keepdim": "keepdims", "rng": "generator",
+    "correction": "unbiased", "split_size_or_sections": "split_size",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Param:
     """One parameter of an op. `kind` is one of the values of the two tables above; kinds `size`
@@ -55,6 +62,11 @@ class Param:
     def is_operand(self) -> bool:
         """True for tensors, lists of tensors and random states."""
         return self.kind in _OPERANDS.values()
+
+    @property
+    def other_name(self) -> str:
+        """A second name that it may be given by, or nothing."""
+        return _OTHER_NAMES.get(self.name, "")
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,8 @@ class Op:
     """A declared op. `kind` is `pointwise`, `primitive`, `composite` or `function`.
 
     `autocast` says what becomes of its floating-point operands in an autocast region: `low` casts
-    them to the region's dtype, `wide` to float32.
+    them to the region's dtype, `wide` to float32. `keyword` is an argument of PyTorch's that other
+    ops around this one do: `dtype`, which x is cast to first, or `alpha`, which y is multiplied by.
     """
 
     name: str
@@ -152,6 +165,7 @@ class Op:
     elementwise: bool = False
     autocast: str = ""
     uncast: tuple[int, ...] = ()
+    keyword: str = ""
     variants: dict[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
 
     @property
@@ -168,6 +182,17 @@ class Op:
     def attrs(self) -> tuple[Param, ...]:
         """The other parameters, in order."""
         return tuple(p for p in self.params if not p.is_operand)
+
+    def takes_rest(self, at: int) -> bool:
+        """True where the sizes at `at` may also come one by one: an int after them is never
+        another argument."""
+        lists = self.params[at].kind in ("sizes", "ints")
+        return lists and all(p.kind != "int" for p in self.params[at + 1 :])
+
+    @property
+    def reduces(self) -> bool:
+        """True for reductions over axes, where naming none means all."""
+        return any(p.name == "keepdim" for p in self.params)
 
     @property
     def creates(self) -> bool:

@@ -69,6 +69,7 @@ class Tensor:
     ) -> None: ...
     def requires_grad_(self, requires_grad: _bool = True) -> Self: ...
     def zero_(self) -> Self: ...
+    def where(self, condition: Tensor, other: Tensor | _float) -> Tensor: ...
     def to(
         self,
         *args: DType | Tensor | device | _str | _bool | None,
@@ -106,6 +107,12 @@ class Tensor:
     def __truediv__(self, other: Tensor | _float) -> Tensor: ...
     def __rtruediv__(self, other: _float) -> Tensor: ...
     def __itruediv__(self, other: Tensor | _float) -> Self: ...
+    def __ifloordiv__(self, other: Tensor | _float) -> Self: ...
+    def __imod__(self, other: Tensor | _float) -> Self: ...
+    def __ipow__(self, other: Tensor | _float) -> Self: ...
+    def __iand__(self, other: Tensor | _int) -> Self: ...
+    def __ior__(self, other: Tensor | _int) -> Self: ...
+    def __ixor__(self, other: Tensor | _int) -> Self: ...
     def __floordiv__(self, other: Tensor | _float) -> Tensor: ...
     def __rfloordiv__(self, other: _float) -> Tensor: ...
     def __mod__(self, other: Tensor | _float) -> Tensor: ...
@@ -120,6 +127,7 @@ class Tensor:
     def __ror__(self, other: _int) -> Tensor: ...
     def __xor__(self, other: Tensor | _int) -> Tensor: ...
     def __rxor__(self, other: _int) -> Tensor: ...
+    def __pos__(self) -> Self: ...
     def __neg__(self) -> Tensor: ...
     def __abs__(self) -> Tensor: ...
     def __invert__(self) -> Tensor: ...
@@ -300,13 +308,13 @@ class Tensor:
         """The whole number nearest to x; halves go to the even one."""
     def round_(self) -> Self:
         """`round` in place."""
-    def add(self, y: Tensor | _float) -> Tensor:
+    def add(self, y: Tensor | _float, *, alpha: _float = 1) -> Tensor:
         """x + y; of two bools, whether either holds."""
-    def add_(self, y: Tensor | _float) -> Self:
+    def add_(self, y: Tensor | _float, *, alpha: _float = 1) -> Self:
         """`add` in place."""
-    def sub(self, y: Tensor | _float) -> Tensor:
+    def sub(self, y: Tensor | _float, *, alpha: _float = 1) -> Tensor:
         """x - y; not for two bools."""
-    def sub_(self, y: Tensor | _float) -> Self:
+    def sub_(self, y: Tensor | _float, *, alpha: _float = 1) -> Self:
         """`sub` in place."""
     def mul(self, y: Tensor | _float) -> Tensor:
         """x * y; of two bools, whether both hold."""
@@ -407,7 +415,7 @@ class Tensor:
     def unflatten(self, dim: _int, sizes: _int | Sequence[_int]) -> Tensor:
         """x with axis `dim` split into axes of `sizes`, one of which may be -1."""
     def t(self) -> Tensor:
-        """A matrix transposed; vectors and 0-d tensors as they are."""
+        """A matrix transposed; vectors and 0-d tensors as they are. ShapeError for more axes."""
     def matmul(self, y: Tensor | _float) -> Tensor:
         """The matrix product: 1-d operands are vectors, leading axes broadcast. Half types are
         multiplied and added up in float32."""
@@ -419,11 +427,7 @@ class Tensor:
         """x with the elements that `slice` would give replaced by `src`, broadcast and converted."""
     def select_scatter(self, src: Tensor | _float, dim: _int, index: _int) -> Tensor:
         """x with the elements that `select` would give replaced by `src`, broadcast and converted."""
-    @overload
     def split(self, split_size_or_sections: _int | Sequence[_int], dim: _int = 0) -> tuple[Tensor, ...]:
-        """Views of x cut along `dim`, of one size (the last may be smaller) or of the given sizes."""
-    @overload
-    def split(self, *split_size_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
         """Views of x cut along `dim`, of one size (the last may be smaller) or of the given sizes."""
     def chunk(self, chunks: _int, dim: _int = 0) -> tuple[Tensor, ...]:
         """At most `chunks` views of x of equal size along `dim`, the last of which may be smaller."""
@@ -452,9 +456,9 @@ class Tensor:
         ValueError for negative weights, and where a row has too few that are positive."""
     def bernoulli(self, generator: Generator | None = None) -> Tensor:
         """1 with the probability that `input` holds, else 0: 1 where the uniform number is below."""
-    def sum(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+    def sum(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: DType | None = None) -> Tensor:
         """The sum of the elements along `dim` (all axes for None); integers add up in int64."""
-    def prod(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+    def prod(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: DType | None = None) -> Tensor:
         """The product of the elements along `dim` (all axes for None); integers multiply in int64."""
     def amax(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The largest element along `dim` (all axes for None); NaN if there is one."""
@@ -468,7 +472,7 @@ class Tensor:
         """Whether some element along `dim` (all axes for None) is not zero, as bool."""
     def all(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """Whether no element along `dim` (all axes for None) is zero, as bool."""
-    def cumsum(self, dim: _int) -> Tensor:
+    def cumsum(self, dim: _int, *, dtype: DType | None = None) -> Tensor:
         """The sums of the elements along `dim` up to and with each; integers add up in int64."""
     def gather(self, dim: _int, index: Tensor | _float) -> Tensor:
         """Element (i, j, ...) is that of x with the index along `dim` replaced by index[i, j, ...].
@@ -497,7 +501,7 @@ class Tensor:
     def as_strided_scatter(self, src: Tensor | _float, size: _int | Sequence[_int], stride: _int | Sequence[_int], storage_offset: _int = 0) -> Tensor:
         """x with the elements that `as_strided` would give replaced by `src`, broadcast and
         converted; where several lie on one place, the last wins."""
-    def mean(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
+    def mean(self, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: DType | None = None) -> Tensor:
         """The mean of the elements along `dim` (all axes for None)."""
     def var(self, dim: _int | Sequence[_int] | None = None, correction: _float = 1.0, keepdim: _bool = False) -> Tensor:
         """The mean squared distance from the mean along `dim` (all axes for None), with a divisor
@@ -513,9 +517,9 @@ class Tensor:
     def norm(self, p: _float = 2.0, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The p-norm of the elements along `dim` (all axes for None): sum(|x|^p)^(1/p); the number
         of nonzero ones for p = 0, the largest or smallest |x| for p = inf or -inf."""
-    def softmax(self, dim: _int) -> Tensor:
+    def softmax(self, dim: _int, *, dtype: DType | None = None) -> Tensor:
         """exp(x - max x), normalised to sum to 1 along `dim`."""
-    def log_softmax(self, dim: _int) -> Tensor:
+    def log_softmax(self, dim: _int, *, dtype: DType | None = None) -> Tensor:
         """The logarithm of `softmax`, without its rounding to 0."""
 
 class CompiledProgram:

@@ -25,11 +25,12 @@ def expanded(op: Op) -> Callable[..., Any]:
 
 
 def _gathering(op: Op) -> Callable[..., Any]:
-    lists = [i for i, p in enumerate(op.params) if p.kind in ("sizes", "ints")]
-    if not lists:
-        return op.body
+    lists = [i for i in range(len(op.params)) if op.takes_rest(i)]
+    others = {p.other_name: p.name for p in op.params if p.other_name}
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            kwargs = {others.get(name, name): value for name, value in kwargs.items()}
         return op.body(*_gathered(lists, args), **kwargs)
 
     return call

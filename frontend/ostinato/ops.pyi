@@ -160,10 +160,10 @@ class functions:
     def round(x: Tensor | float) -> Tensor:
         """The whole number nearest to x; halves go to the even one."""
     @staticmethod
-    def add(x: Tensor | float, y: Tensor | float) -> Tensor:
+    def add(x: Tensor | float, y: Tensor | float, *, alpha: float = 1) -> Tensor:
         """x + y; of two bools, whether either holds."""
     @staticmethod
-    def sub(x: Tensor | float, y: Tensor | float) -> Tensor:
+    def sub(x: Tensor | float, y: Tensor | float, *, alpha: float = 1) -> Tensor:
         """x - y; not for two bools."""
     @staticmethod
     def mul(x: Tensor | float, y: Tensor | float) -> Tensor:
@@ -264,7 +264,7 @@ class functions:
         """x with axis `dim` split into axes of `sizes`, one of which may be -1."""
     @staticmethod
     def t(x: Tensor | float) -> Tensor:
-        """A matrix transposed; vectors and 0-d tensors as they are."""
+        """A matrix transposed; vectors and 0-d tensors as they are. ShapeError for more axes."""
     @staticmethod
     def matmul(x: Tensor | float, y: Tensor | float) -> Tensor:
         """The matrix product: 1-d operands are vectors, leading axes broadcast. Half types are
@@ -308,7 +308,7 @@ class functions:
     def ones_like(x: Tensor | float, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """A tensor of ones of the shape and (for None) the dtype of x."""
     @staticmethod
-    def arange(start: float, end: float | None = None, step: float = 1, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
+    def arange(start: float = 0, end: float | None = None, step: float = 1, dtype: DType | None = None, *, requires_grad: bool = False, device: device | str | None = None) -> Tensor:
         """start, start + step, ... below `end` (from 0 to `start` where only that is given).
 
         The dtype for None is int64 if all three are ints, else float32. ValueError where `step` leads
@@ -336,13 +336,8 @@ class functions:
     def pad(input: Tensor | float, pad: int | Sequence[int], mode: Literal['constant'] = 'constant', value: float = 0.0) -> Tensor:
         """input grown by `pad`, (before, after) pairs from the last axis to the front, with `value`;
         negative amounts cut."""
-    @overload
     @staticmethod
     def split(x: Tensor | float, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-        """Views of x cut along `dim`, of one size (the last may be smaller) or of the given sizes."""
-    @overload
-    @staticmethod
-    def split(x: Tensor | float, *split_size_or_sections: int, dim: int = 0) -> tuple[Tensor, ...]:
         """Views of x cut along `dim`, of one size (the last may be smaller) or of the given sizes."""
     @staticmethod
     def chunk(x: Tensor | float, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -422,10 +417,10 @@ class functions:
     def rng_advance(generator: Generator | None, count: int) -> Tensor:
         """The state after `count` elements were drawn: the offset grown by count / 4, rounded up."""
     @staticmethod
-    def sum(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+    def sum(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
         """The sum of the elements along `dim` (all axes for None); integers add up in int64."""
     @staticmethod
-    def prod(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+    def prod(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
         """The product of the elements along `dim` (all axes for None); integers multiply in int64."""
     @staticmethod
     def amax(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
@@ -446,7 +441,7 @@ class functions:
     def all(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """Whether no element along `dim` (all axes for None) is zero, as bool."""
     @staticmethod
-    def cumsum(x: Tensor | float, dim: int) -> Tensor:
+    def cumsum(x: Tensor | float, dim: int, *, dtype: DType | None = None) -> Tensor:
         """The sums of the elements along `dim` up to and with each; integers add up in int64."""
     @staticmethod
     def scaled_dot_product_attention(query: Tensor | float, key: Tensor | float, value: Tensor | float, attn_mask: Tensor | float | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor:
@@ -506,7 +501,7 @@ class functions:
         """x with the elements that `as_strided` would give replaced by `src`, broadcast and
         converted; where several lie on one place, the last wins."""
     @staticmethod
-    def mean(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+    def mean(x: Tensor | float, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
         """The mean of the elements along `dim` (all axes for None)."""
     @staticmethod
     def var(x: Tensor | float, dim: int | Sequence[int] | None = None, correction: float = 1.0, keepdim: bool = False) -> Tensor:
@@ -541,10 +536,10 @@ class functions:
     def cross_entropy_backward(g: Tensor | float, input: Tensor | float, target: Tensor | float, ignore_index: int, reduction: Literal['none', 'mean', 'sum'], label_smoothing: float) -> Tensor:
         """The gradient of `cross_entropy` for input, from that of its result."""
     @staticmethod
-    def softmax(x: Tensor | float, dim: int) -> Tensor:
+    def softmax(x: Tensor | float, dim: int, *, dtype: DType | None = None) -> Tensor:
         """exp(x - max x), normalised to sum to 1 along `dim`."""
     @staticmethod
-    def log_softmax(x: Tensor | float, dim: int) -> Tensor:
+    def log_softmax(x: Tensor | float, dim: int, *, dtype: DType | None = None) -> Tensor:
         """The logarithm of `softmax`, without its rounding to 0."""
     @staticmethod
     def layer_norm(input: Tensor | float, normalized_shape: int | Sequence[int], weight: Tensor | float | None = None, bias: Tensor | float | None = None, eps: float = 1e-05) -> Tensor:

@@ -208,7 +208,7 @@ def _cast(dtype: DType) -> Any:
 
 def _attach() -> None:
     plain = (numpy, tolist, backward, requires_grad_, size, numel, to, cuda, copy_,
-             pin_memory, record_stream)  # fmt: skip
+             pin_memory, record_stream, where)  # fmt: skip
     for fn in plain:
         setattr(Tensor, fn.__name__, fn)
     for name, op in OPS.items():
@@ -262,6 +262,11 @@ def _element_size(self: Tensor) -> int:
 
 def _type_as(self: Tensor, other: Tensor) -> Tensor:
     return to(self, other)
+
+
+def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """The elements of this tensor where the bool `condition` holds, else those of `other`."""
+    return functions.where(condition, self, other)
 
 
 def _zero_(self: Tensor) -> Tensor:

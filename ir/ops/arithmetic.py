@@ -20,7 +20,7 @@ _NUMBERS = Only(Promote(), "if")
 _FLOATS = Only(Promote(), "f")
 
 
-@pointwise()
+@pointwise(keyword="alpha")
 def add(x: Tensor, y: Tensor) -> Tensor:
     """x + y; of two bools, whether either holds."""
     return x | y if x.dtype is bool_ else x + y
@@ -34,7 +34,7 @@ def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Any:
 add.sampled(binary())
 
 
-@pointwise(dtype=_NUMBERS)
+@pointwise(dtype=_NUMBERS, keyword="alpha")
 def sub(x: Tensor, y: Tensor) -> Tensor:
     """x - y; not for two bools."""
     return x - y

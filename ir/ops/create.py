@@ -142,7 +142,7 @@ def _() -> Iterator[Sample]:
 
 @function(method=False)
 def arange(
-    start: float, end: float | None = None, step: float = 1, dtype: DType | None = None
+    start: float = 0, end: float | None = None, step: float = 1, dtype: DType | None = None
 ) -> Tensor:
     """start, start + step, ... below `end` (from 0 to `start` where only that is given).
 

@@ -32,7 +32,7 @@ def _rows() -> Iterator[Sample]:
     yield without_gradient(np.array([[-np.inf, 0, 1], [-np.inf, -np.inf, 2]], "float32"), dim=1)
 
 
-@composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True, autocast="wide")
+@composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True, autocast="wide", keyword="dtype")
 def softmax(x: Tensor, dim: int) -> Tensor:
     """exp(x - max x), normalised to sum to 1 along `dim`."""
     wide = widened(x)
@@ -49,7 +49,7 @@ def _(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Any:
 softmax.sampled(_rows)
 
 
-@composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True, autocast="wide")
+@composite(shape=SameShape(dim="dim"), dtype=_FLOAT, native=True, autocast="wide", keyword="dtype")
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """The logarithm of `softmax`, without its rounding to 0."""
     wide = widened(x)

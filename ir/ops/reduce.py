@@ -44,7 +44,7 @@ def _axes(dim: Any, x: Any) -> Any:
     return reduced_axes("reduce", dim, x.shape) if x.ndim else None
 
 
-@primitive(shape=Reduced(), dtype=Summed(), autocast="wide")
+@primitive(shape=Reduced(), dtype=Summed(), autocast="wide", keyword="dtype")
 def sum_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The sum of the elements along `dim` (all axes for None); integers add up in int64."""
     dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
@@ -59,7 +59,7 @@ def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, keepdim: bool) -> Any
 sum_.sampled(reduction())
 
 
-@primitive(shape=Reduced(), dtype=Summed(), autocast="wide")
+@primitive(shape=Reduced(), dtype=Summed(), autocast="wide", keyword="dtype")
 def prod(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The product of the elements along `dim` (all axes for None); integers multiply in int64."""
     dtype = np.int64 if x.dtype.kind in "bui" else x.dtype
@@ -159,7 +159,7 @@ def all_(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
 all_.sampled(reduction())
 
 
-@primitive(shape=SameShape(dim="dim"), dtype=Summed(), autocast="wide")
+@primitive(shape=SameShape(dim="dim"), dtype=Summed(), autocast="wide", keyword="dtype")
 def cumsum(x: Tensor, dim: int) -> Tensor:
     """The sums of the elements along `dim` up to and with each; integers add up in int64."""
     dtype = np.int64 if x.dtype.kind in "bui" else x.dtype

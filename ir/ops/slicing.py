@@ -194,6 +194,8 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     if chunks < 1:
         raise ValueError(f"chunk: chunks {chunks} is not positive; give a number from 1")
     total = x.shape[axis_of("chunk", dim, x.ndim, x.shape)]
+    if total == 0:
+        return split(x, (0,) * chunks, dim=dim)
     return split(x, max(-(-total // chunks), 1), dim=dim)
 
 
@@ -202,6 +204,7 @@ def _() -> Iterator[Sample]:
     yield sample(floats(5, 2), chunks=2)
     yield sample(floats(2, 6), chunks=3, dim=1)
     yield sample(floats(2), chunks=5)
+    yield sample(floats(0, 2), chunks=3)
 
 
 @function()

@@ -21,7 +21,7 @@ from .view import expand
 _FLOAT = Only(Same(), "f")
 
 
-@composite(shape=Reduced(), dtype=_FLOAT, native=True)
+@composite(shape=Reduced(), dtype=_FLOAT, native=True, keyword="dtype")
 def mean(x: Tensor, dim: Ints | None = None, keepdim: bool = False) -> Tensor:
     """The mean of the elements along `dim` (all axes for None)."""
     wide = widened(x)

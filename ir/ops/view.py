@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..errors import ShapeError
 from ..lazy import np
 from ..op import Ints, Sample, Sizes, Tensor, function, primitive
 from ..samples import bools, floats, ints, sample, without_gradient
@@ -18,6 +19,7 @@ from ..shapes import (
     Unsqueezed,
     axis_of,
     reduced_axes,
+    show,
 )
 
 
@@ -210,7 +212,11 @@ def _() -> Iterator[Sample]:
 
 @function()
 def t(x: Tensor) -> Tensor:
-    """A matrix transposed; vectors and 0-d tensors as they are."""
+    """A matrix transposed; vectors and 0-d tensors as they are. ShapeError for more axes."""
+    if x.ndim > 2:
+        raise ShapeError(
+            f"t: shape {show(x.shape)} has {x.ndim} axes; give at most 2, or use transpose"
+        )
     return transpose(x, dim0=0, dim1=1) if x.ndim > 1 else x
 
 

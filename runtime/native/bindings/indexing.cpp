@@ -36,8 +36,15 @@ class Indexer {
   explicit Indexer(const Tensor& t) : value_(t) {}
 
   Tensor run(std::span<PyObject* const> items) {
-    int consumed = 0;
-    for (PyObject* o : items) consumed += o != Py_None && o != Py_Ellipsis;
+    int consumed = 0, tensors = 0;
+    for (PyObject* o : items) {
+      consumed += o != Py_None && o != Py_Ellipsis;
+      tensors += is_tensor(o);
+    }
+    if (tensors > 1) {
+      throw Error(ErrorKind::type, "indexing: " + std::to_string(tensors) +
+                                       " index tensors came; give one, or use gather");
+    }
     if (consumed > value_.ndim()) too_many(value_, consumed);
     for (PyObject* o : items) step(o, consumed);
     return value_;

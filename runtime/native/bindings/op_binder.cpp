@@ -1,4 +1,5 @@
 #include <cstring>
+#include <optional>
 
 #include "bindings/python.hpp"
 #include "ops.hpp"
@@ -16,6 +17,7 @@ struct Gathered {
   int attr_count = 0;
   PyObject* generator = nullptr;
   int rng_at = -1;
+  PyObject* extra = nullptr;  // the value of the op's `keyword`
 
   void add(Tensor t) {
     if (many.empty() && count < 8) {
@@ -49,12 +51,19 @@ PyObject* find_keyword(const char* name, PyObject* const* values, PyObject* kwna
   return nullptr;
 }
 
-// torch's and the array API's names for the same thing.
-const char* other_name(std::string_view name) {
-  if (name == "dim") return "axis";
-  if (name == "keepdim") return "keepdims";
-  if (name == "rng") return "generator";
-  return nullptr;
+bool is_named(const Param& p, const char* name) {
+  return !std::strcmp(name, p.name) || (p.other_name && !std::strcmp(name, p.other_name));
+}
+
+// An attribute as given: reductions over no axes are over all, and PyTorch's `unbiased` is a
+// correction by one element or none.
+Attr given_attr(const OpInfo& op, const Param& p, PyObject* value) {
+  if (PyBool_Check(value) && p.other_name && !std::strcmp(p.other_name, "unbiased")) {
+    return Attr(value == Py_True ? 1.0 : 0.0);
+  }
+  Attr attr = attr_from(value, op, p);
+  if (op.reduces && p.optional && attr.is_sizes() && attr.as_sizes().empty()) return Attr();
+  return attr;
 }
 
 Tensor fallback_operand(const Param& p) {
@@ -112,10 +121,8 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
       }
     } else if (kwnames) {
       value = find_keyword(p.name, args + nargs, kwnames, &used);
-      if (!value) {
-        if (const char* other = other_name(p.name)) {
-          value = find_keyword(other, args + nargs, kwnames, &used);
-        }
+      if (!value && p.other_name) {
+        value = find_keyword(p.other_name, args + nargs, kwnames, &used);
       }
     }
     if (!value && p.required) {
@@ -124,7 +131,11 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
     if (p.is_operand)
       add_operand(g, op, p, value);
     else
-      g.attrs[g.attr_count++] = value ? attr_from(value, op, p) : p.fallback;
+      g.attrs[g.attr_count++] = value ? given_attr(op, p, value) : p.fallback;
+  }
+  if (kwnames && !op.keyword.empty()) {
+    g.extra = find_keyword(op.keyword.data(), args + nargs, kwnames, &used);
+    if (g.extra == Py_None) g.extra = nullptr;
   }
   if (at < nargs) {
     throw Error(ErrorKind::type, std::string(op.name) + ": " + std::to_string(nargs) +
@@ -134,11 +145,8 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
   if (kwnames && used < PyTuple_GET_SIZE(kwnames)) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); ++i) {
       const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(kwnames, i));
-      bool known = false;
-      for (const Param& p : op.params) {
-        const char* other = other_name(p.name);
-        known |= !std::strcmp(name, p.name) || (other && !std::strcmp(name, other));
-      }
+      bool known = op.keyword == name;
+      for (const Param& p : op.params) known |= is_named(p, name);
       if (!known) {
         throw Error(ErrorKind::type,
                     std::string(op.name) + ": there is no argument '" + name + "'");
@@ -159,6 +167,39 @@ int64_t drawn(const OpCall& call) {
   return most;
 }
 
+Tensor cast(const Tensor& t, DType d) {
+  const Attr attrs[] = {Attr(d)};
+  return call_op(op_info(op::to), {&t, 1}, attrs);
+}
+
+// `y` times `alpha`. Two numbers give a number, which promotes as one; in a capture they may be
+// those of another call, and an op multiplies them.
+Tensor scaled(const Tensor& y, const Tensor& alpha) {
+  if (y->wrapped && alpha->wrapped && !Tracer::active()) {
+    if (is_float(y.dtype()) || is_float(alpha.dtype())) {
+      return number(y.item_double() * alpha.item_double());
+    }
+    return number(y.item_int() * alpha.item_int());
+  }
+  const Tensor pair[] = {y, alpha};
+  return call_op(op_info(op::mul), pair, {});
+}
+
+// The operands as the op's `keyword` has them; the dtype that it asks for, if so.
+std::optional<DType> apply_keyword(const OpInfo& op, PyObject* value, std::span<Tensor> operands) {
+  if (op.keyword == "alpha") {
+    operands[1] = scaled(operands[1], operand_from(value, op.name, "alpha"));
+    return std::nullopt;
+  }
+  DType wanted;
+  if (!dtype_of(value, &wanted)) {
+    throw Error(ErrorKind::type, std::string(op.name) + ": dtype is a " + Py_TYPE(value)->tp_name +
+                                     "; give a dtype such as ostinato.float32");
+  }
+  if (operands[0].dtype() != wanted) operands[0] = cast(operands[0], wanted);
+  return wanted;
+}
+
 PyObject* run(const OpInfo& op, bool inplace, Gathered& g) {
   std::span<Tensor> operands = g.operands();
   std::span<const Attr> attrs(g.attrs, static_cast<size_t>(g.attr_count));
@@ -172,6 +213,8 @@ PyObject* run(const OpInfo& op, bool inplace, Gathered& g) {
   }
   note_call_site(operands);
   Tensor results[kMaxResults];
+  std::optional<DType> wanted;
+  if (g.extra) wanted = apply_keyword(op, g.extra, operands);
   {
     ReleaseGil unlocked;
     if (inplace) {
@@ -179,6 +222,7 @@ PyObject* run(const OpInfo& op, bool inplace, Gathered& g) {
       results[0] = operands[0];
     } else {
       call_op(op, operands, attrs, results);
+      if (wanted && results[0].dtype() != *wanted) results[0] = cast(results[0], *wanted);
     }
   }
   if (inplace || op.results == 1) return wrap(results[0]);
@@ -240,10 +284,15 @@ template <uint16_t Id>
 PyObject* unary(PyObject* a) {
   return call_from_python(op_info(Id), false, &a, 1, nullptr);
 }
+PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 template <uint16_t Id>
 PyObject* binary_inplace(PyObject* a, PyObject* b) {
   PyObject* args[] = {a, b};
   return call_from_python(op_info(Id), true, args, 2, nullptr);
+}
+template <uint16_t Id>
+PyObject* power_inplace(PyObject* a, PyObject* b, PyObject*) {
+  return binary_inplace<Id>(a, b);
 }
 
 PyObject* compare(PyObject* a, PyObject* b, int how) {
@@ -304,6 +353,7 @@ PyType_Slot* operator_slots() {
       {Py_nb_and, reinterpret_cast<void*>(binary<op::bitwise_and>)},
       {Py_nb_or, reinterpret_cast<void*>(binary<op::bitwise_or>)},
       {Py_nb_xor, reinterpret_cast<void*>(binary<op::bitwise_xor>)},
+      {Py_nb_positive, reinterpret_cast<void*>(positive)},
       {Py_nb_negative, reinterpret_cast<void*>(unary<op::neg>)},
       {Py_nb_absolute, reinterpret_cast<void*>(unary<op::abs>)},
       {Py_nb_invert, reinterpret_cast<void*>(unary<op::bitwise_not>)},
@@ -311,6 +361,12 @@ PyType_Slot* operator_slots() {
       {Py_nb_inplace_subtract, reinterpret_cast<void*>(binary_inplace<op::sub>)},
       {Py_nb_inplace_multiply, reinterpret_cast<void*>(binary_inplace<op::mul>)},
       {Py_nb_inplace_true_divide, reinterpret_cast<void*>(binary_inplace<op::div>)},
+      {Py_nb_inplace_floor_divide, reinterpret_cast<void*>(binary_inplace<op::floor_divide>)},
+      {Py_nb_inplace_remainder, reinterpret_cast<void*>(binary_inplace<op::remainder>)},
+      {Py_nb_inplace_power, reinterpret_cast<void*>(power_inplace<op::pow>)},
+      {Py_nb_inplace_and, reinterpret_cast<void*>(binary_inplace<op::bitwise_and>)},
+      {Py_nb_inplace_or, reinterpret_cast<void*>(binary_inplace<op::bitwise_or>)},
+      {Py_nb_inplace_xor, reinterpret_cast<void*>(binary_inplace<op::bitwise_xor>)},
       {Py_tp_richcompare, reinterpret_cast<void*>(compare)},
       {0, nullptr}};
   return slots;

@@ -75,6 +75,7 @@ struct Param {
   bool required;
   bool is_operand;
   bool optional;
+  const char* other_name;  // that it may be given by as well, or null
 };
 
 struct PointwiseOp;  // dispatch/op_table.hpp
@@ -85,13 +86,15 @@ struct OpInfo {
   OpKind kind;
   uint8_t results;
   bool view;
-  bool inplace;        // has an in-place form `name_`
-  bool method;         // is a method of Tensor
-  bool native;         // a kernel claims it; else the body runs as a Program
-  bool has_rule;       // has a gradient rule of its own
-  bool takes_rng;      // an operand is a random state
-  bool creates;        // makes a tensor where no operand does: `creation_device` places it
-  int8_t device_attr;  // the attribute that says where the results lie, -1 for none
+  bool inplace;              // has an in-place form `name_`
+  bool method;               // is a method of Tensor
+  bool native;               // a kernel claims it; else the body runs as a Program
+  bool has_rule;             // has a gradient rule of its own
+  bool takes_rng;            // an operand is a random state
+  std::string_view keyword;  // `dtype` or `alpha`, which the binder does by ops around this one
+  bool reduces;              // over axes: naming none means all
+  bool creates;              // makes a tensor where no operand does: `creation_device` places it
+  int8_t device_attr;        // the attribute that says where the results lie, -1 for none
   InferFn infer;
   KernelFn kernel;       // set by the kernel's own file
   KernelFn cuda_kernel;  // null: the body of a composite runs, or an error says so

@@ -40,6 +40,12 @@ TYPES = {
 }
 
 
+# By the `keyword` of an op.
+KEYWORDS: dict[str, list[str]] = {
+    "": [], "alpha": ["alpha: float = 1"], "dtype": ["dtype: DType | None = None"],
+}  # fmt: skip
+
+
 def annotation(op: Op, p: Param) -> str:
     """The type of a parameter for the callers of the op."""
     if p.name in op.variants:
@@ -60,18 +66,16 @@ def takes_rest(op: Op, at: int) -> bool:
     """True where the sizes at `at` are also taken one by one."""
     p, later = op.params[at], op.params[at + 1 :]
     first = all(q.kind == "tensor" for q in op.params[:at])
-    return (
-        p.kind in ("sizes", "ints") and first and p.required and not any(q.required for q in later)
-    )
+    return op.takes_rest(at) and first and p.required and not any(q.required for q in later)
 
 
 def signatures(op: Op) -> list[list[str]]:
     """The parameter lists under which the op can be called."""
     last_required = max((i for i, p in enumerate(op.params) if p.required), default=-1)
     texts = [parameter(op, p, last_required) for p in op.params]
-    extra = (
-        ["requires_grad: bool = False", "device: device | str | None = None"] if op.creates else []
-    )
+    extra = KEYWORDS[op.keyword]
+    if op.creates:
+        extra = ["requires_grad: bool = False", "device: device | str | None = None"]
     plain = [*texts, "*", *extra] if extra else texts
     for at, p in enumerate(op.params):
         if not op.namespace and takes_rest(op, at):

@@ -63,7 +63,8 @@ def schema(op: Op) -> str:
     rows: list[str] = []
     for p in op.params:
         flags = ", ".join(str(b).lower() for b in (p.required, p.is_operand, p.optional))
-        rows.append(f'    {{"{p.name}", "{p.kind}", {default(p)}, {flags}}},')
+        other = f'"{p.other_name}"' if p.other_name else "nullptr"
+        rows.append(f'    {{"{p.name}", "{p.kind}", {default(p)}, {flags}, {other}}},')
     body = "\n".join(rows)
     # Local to a function: kernels register before globals of another file are made.
     return (
@@ -108,6 +109,7 @@ def row(op: Op, index: int) -> str:
         f"      .method = {flag(op.method)}, .native = {flag(op.native)},",
         f"      .has_rule = {flag(op.vjp_rule is not None)},",
         f"      .takes_rng = {flag(any(p.kind == 'rng' for p in op.params))},",
+        f'      .keyword = "{op.keyword}", .reduces = {flag(op.reduces)},',
         f"      .creates = {flag(op.creates)}, .device_attr = {device_attr(op)},",
         f"      .infer = infer_{op.name}, .kernel = nullptr, .cuda_kernel = nullptr,",
         "      .view_fn = nullptr,",
