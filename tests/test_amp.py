@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 import ostinato as ot
 import ostinato.nn.functional as F
 from ostinato import nn, optim
+from ostinato.ir.op import OPS
 
 X = np.random.default_rng(0).standard_normal((4, 8), dtype=np.float32)
 W = np.random.default_rng(1).standard_normal((8, 8), dtype=np.float32)
@@ -29,7 +32,41 @@ CASES: dict[str, tuple[Callable[..., Any], str]] = {
     "sum": (lambda x, w: x.sum(), WIDE),
     "exp": (lambda x, w: x.exp(), WIDE),
     "pow": (lambda x, w: x**2, WIDE),
+    "number to the power": (lambda x, w: 2.0**x, WIDE),
+    "number divided": (lambda x, w: 1 / x, WIDE),
+    "logsumexp": (lambda x, w: x.logsumexp(-1), WIDE),
+    "softplus": (lambda x, w: F.softplus(x), WIDE),
 }
+# Ours that are several of PyTorch's: they do as the first that looks at the operands.
+NAMES_IN_TORCH = {
+    "attention": "scaled_dot_product_attention", "cross_entropy": "log_softmax",
+}  # fmt: skip
+# Python functions over other ops of ours, whose operands are cast there.
+OVER_OTHERS = {"scaled_dot_product_attention"}
+
+
+def torchs_rules() -> dict[str, str]:
+    """The rule of each op that PyTorch's header of autocast names, for CUDA."""
+    header = Path(torch.__file__).parent / "include/ATen/autocast_mode.h"
+    lists = re.findall(
+        r"#define AT_FORALL_([A-Z0-9]+)([^\\]*(?:\\\n[^\\\n]*)+)", header.read_text()
+    )
+    kinds = {"LOWER": LOW, "FP32": WIDE, "DIFFERENT": WIDE}
+    return {
+        name: kinds[of]
+        for of, text in lists
+        if of in kinds
+        for name in re.findall(r"\b_\((?:ADD_NS\()?(\w+)", text.partition("\n")[2])
+    }
+
+
+def test_rules_are_those_of_torchs_header() -> None:
+    theirs = torchs_rules()
+    assert {theirs[name] for name in ("matmul", "softmax", "norm", "exp")} == {LOW, WIDE}
+    expected = {name: theirs.get(NAMES_IN_TORCH.get(name, name), "") for name in OPS}
+    found = {name: op.autocast or "" for name, op in OPS.items()}
+    differ = {name for name in OPS if found[name] != expected[name]}
+    assert differ == OVER_OTHERS
 
 
 @pytest.mark.parametrize("given", [ot.float32, ot.bfloat16], ids=str)
@@ -45,6 +82,7 @@ def test_dtypes(name: str, given: ot.DType) -> None:
 def test_ops_without_a_rule_keep_dtypes() -> None:
     x = ot.tensor(X)
     with ot.autocast("cpu", ot.bfloat16):
+        assert (x.to(ot.bfloat16) / 2.0).dtype is ot.bfloat16
         assert (x + x).dtype is ot.float32
         assert F.gelu(x.to(ot.bfloat16)).dtype is ot.bfloat16
         assert (x.double() @ ot.tensor(W).double()).dtype is ot.float64
@@ -103,6 +141,19 @@ def test_nesting_and_decorating() -> None:
     assert not ot.is_autocast_enabled()
 
 
+def test_devices_have_autocasts_of_their_own() -> None:
+    x, w = ot.tensor(X), ot.tensor(W)
+    with ot.autocast("cpu", ot.bfloat16):
+        with ot.autocast("cuda", enabled=False):
+            assert (x @ w).dtype is ot.bfloat16
+            assert not ot.is_autocast_enabled("cuda")
+        with ot.autocast("cuda", ot.float16):
+            assert (x @ w).dtype is ot.bfloat16
+            assert ot.is_autocast_enabled("cuda") and ot.is_autocast_enabled("cpu")
+        assert not ot.is_autocast_enabled("cuda")
+    assert not ot.is_autocast_enabled()
+
+
 ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     "device": (
         lambda: ot.autocast("tpu"),
@@ -147,6 +198,79 @@ def test_scaler_is_torchs() -> None:
     ours = scales(ot.amp.GradScaler("cpu", **options), optim.SGD([p], lr=0.1), p)
     theirs = scales(torch.amp.GradScaler("cpu", **options), torch.optim.SGD([q], lr=0.1), q)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_state_of_a_scaler_is_torchs() -> None:
+    options: dict[str, Any] = {"init_scale": 8.0, "growth_factor": 4.0, "growth_interval": 2}
+    ours, theirs = ot.amp.GradScaler("cpu", **options), torch.amp.GradScaler("cpu", **options)
+    p, q = ot.tensor(X, requires_grad=True), torch.tensor(X, requires_grad=True)
+    scales(ours, optim.SGD([p], lr=0.1), p)
+    scales(theirs, torch.optim.SGD([q], lr=0.1), q)
+    assert ours.state_dict() == theirs.state_dict()
+    other = ot.amp.GradScaler("cpu")
+    other.load_state_dict(theirs.state_dict())
+    assert other.state_dict() == theirs.state_dict()
+    assert (other.get_growth_factor(), other.get_growth_interval()) == (4.0, 2)
+    assert ot.amp.GradScaler(enabled=False).state_dict() == {}
+
+
+def test_a_scale_does_not_grow_beyond_float32() -> None:
+    p = ot.tensor(X, requires_grad=True)
+    opt = optim.SGD([p], lr=0.1)
+    scaler = ot.amp.GradScaler("cpu", init_scale=2.0**126, growth_interval=1)
+    for wanted in (2.0**127, 2.0**127):
+        (p * 0).sum().backward()
+        scaler.step(opt)
+        scaler.update()
+        assert scaler.get_scale() == wanted
+
+
+def test_several_losses_are_scaled() -> None:
+    p = ot.tensor(X, requires_grad=True)
+    scaler = ot.amp.GradScaler("cpu", init_scale=4.0)
+    first, second = scaler.scale([p.sum(), p.mean()])
+    assert first.item() == pytest.approx(4 * X.sum(), rel=1e-5)
+    assert second.item() == pytest.approx(4 * X.mean(), rel=1e-5)
+    assert isinstance(scaler.scale((p.sum(),)), tuple)
+
+
+def misused(how: str) -> None:
+    """Calls of a scaler in an order that makes no sense."""
+    half = how == "float16"
+    p = ot.tensor(X).to(ot.float16 if half else ot.float32).requires_grad_()
+    opt, scaler = optim.SGD([p], lr=0.1), ot.amp.GradScaler("cpu", init_scale=4.0)
+    if how in ("twice", "float16"):
+        scaler.scale(p.sum()).backward()
+    if how == "update":
+        scaler.update()
+    if how == "empty state":
+        scaler.load_state_dict({})
+    scaler.step(opt)
+    scaler.step(opt)
+
+
+MISUSES = {
+    "twice": (RuntimeError, "step: it was called already for this step; call update() first"),
+    "no gradient": (
+        RuntimeError,
+        "step: no parameter of the optimizer has a gradient; call scale(loss).backward() first",
+    ),
+    "update": (RuntimeError, "update: no gradient was looked at; call step(optimizer) first"),
+    "float16": (ValueError, "unscale_: a gradient is float16; keep parameters in float32"),
+    "empty state": (
+        RuntimeError,
+        "load_state_dict: an empty state came, of a scaler that is not enabled; give one of a "
+        "scaler that is",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", MISUSES)
+def test_misuse_of_a_scaler(how: str) -> None:
+    kind, text = MISUSES[how]
+    with pytest.raises(kind) as caught:
+        misused(how)
+    assert str(caught.value) == text
 
 
 def test_scaler_refuses_to_unscale_twice_and_keeps_its_state() -> None:

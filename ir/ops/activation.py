@@ -88,7 +88,7 @@ def _() -> Iterator[Sample]:
             yield operands, {"approximate": approximate}
 
 
-@composite(dtype=_FLOATS, method=False, namespace="nn.functional")
+@composite(dtype=_FLOATS, method=False, namespace="nn.functional", autocast="wide")
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x is above `threshold`."""
     scaled = x * beta

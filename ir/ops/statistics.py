@@ -97,7 +97,7 @@ def _() -> Iterator[Sample]:
     yield from _spreads()
 
 
-@composite(shape=Reduced(), dtype=PromoteFloat())
+@composite(shape=Reduced(), dtype=PromoteFloat(), autocast="wide")
 def logsumexp(x: Tensor, dim: Ints, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, without overflow."""
     wide = widened(x if x.dtype.is_floating_point else as_dtype(x, float32))

@@ -166,3 +166,15 @@ def test_ranges_cost_nothing_without_a_profiler(fake: Fake) -> None:
 def test_generators_name_a_device(fake: Fake) -> None:
     g = ot.Generator(7, device="cuda:1")
     assert (g.device, g.initial_seed()) == ("cuda:1", 7)
+
+
+def test_autocast_is_of_a_kind_of_device(fake: Fake) -> None:
+    x = ot.ones(2, 2)
+    y = x.cuda()
+    with ot.autocast("cuda", ot.bfloat16):
+        assert ((y @ y).dtype, (x @ x).dtype) == (ot.bfloat16, ot.float32)
+        with ot.autocast("cpu", ot.float16):
+            assert ((y @ y).dtype, (x @ x).dtype) == (ot.bfloat16, ot.float16)
+    with ot.autocast("cuda"):
+        assert (y @ y).dtype is ot.float16
+    assert (y @ y).dtype is ot.float32

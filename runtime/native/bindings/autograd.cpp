@@ -79,21 +79,25 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
 void bind_autograd(nb::module_& m) {
   m.def(
       "autocast",
-      []() -> nb::object {
-        if (!autocast().on) return nb::none();
-        return nb::make_tuple(nb::borrow(dtype_object(autocast().dtype)),
-                              autocast().where == DeviceType::cuda);
+      [] {
+        const auto shown = [](const std::optional<DType>& t) {
+          return t ? nb::object(nb::borrow(dtype_object(*t))) : nb::object(nb::none());
+        };
+        return nb::make_tuple(shown(autocast().cpu), shown(autocast().cuda));
       },
-      "This thread's autocast: its dtype, and whether it is that of CUDA; None where it is off.");
+      "The dtypes of this thread's autocast on the CPU and on CUDA; None where it is off.");
   m.def(
       "set_autocast",
-      [](nb::object state) {
-        autocast().on = !state.is_none();
-        if (state.is_none()) return;
-        dtype_of(nb::object(state[0]).ptr(), &autocast().dtype);
-        autocast().where = nb::cast<bool>(state[1]) ? DeviceType::cuda : DeviceType::cpu;
+      [](nb::object cpu, nb::object cuda) {
+        const auto given = [](const nb::object& t) -> std::optional<DType> {
+          DType dtype;
+          if (t.is_none()) return std::nullopt;
+          dtype_of(t.ptr(), &dtype);
+          return dtype;
+        };
+        autocast() = {given(cpu), given(cuda)};
       },
-      "state"_a.none());
+      "cpu"_a.none(), "cuda"_a.none());
   m.def("grad_enabled", &grad_enabled);
   m.def("set_grad_enabled", &set_grad_enabled, "on"_a);
   m.def("anomaly_enabled", &anomaly_enabled);

@@ -8,9 +8,14 @@ namespace {
 thread_local Autocast current;
 
 // float64 is left alone, as PyTorch leaves it; so are numbers, which take the dtype of the others.
-bool is_cast(const Tensor& t, DType to) {
-  return t && !t->wrapped && t.device().type == current.where && is_float(t.dtype()) &&
-         t.dtype() != DType::float64_ && t.dtype() != to;
+bool may_be_cast(const Tensor& t) {
+  return t && !t->wrapped && is_float(t.dtype()) && t.dtype() != DType::float64_;
+}
+
+// A number divided by a tensor is the tensor's reciprocal times it, to PyTorch.
+CastRule rule_of(const OpInfo& op, std::span<const Tensor> operands) {
+  const bool is_reciprocal = op.id == op::div && operands[0] && operands[0]->wrapped;
+  return is_reciprocal ? CastRule::wide : cast_rule(op.id);
 }
 
 }  // namespace
@@ -18,11 +23,14 @@ bool is_cast(const Tensor& t, DType to) {
 Autocast& autocast() { return current; }
 
 bool cast_operands(const OpInfo& op, std::span<const Tensor> operands, std::vector<Tensor>& cast) {
-  const CastRule rule = cast_rule(op.id);
+  const CastRule rule = rule_of(op, operands);
   if (rule == CastRule::none) return false;
-  const DType to = rule == CastRule::low ? current.dtype : DType::float32_;
   for (size_t i = 0; i < operands.size(); ++i) {
-    if (!is_cast(operands[i], to)) continue;
+    if (!may_be_cast(operands[i])) continue;
+    const std::optional<DType>& low = current.of(operands[i].device());
+    if (!low) continue;
+    const DType to = rule == CastRule::low ? *low : DType::float32_;
+    if (operands[i].dtype() == to) continue;
     if (cast.empty()) cast.assign(operands.begin(), operands.end());
     const Attr attrs[] = {Attr(to)};
     cast[i] = call_op(op_info(op::to), operands.subspan(i, 1), attrs);

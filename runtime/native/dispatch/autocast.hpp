@@ -1,5 +1,6 @@
 // Autocast: inside of it ops of the table run on operands cast to a narrower or a wider dtype.
 #pragma once
+#include <optional>
 #include <vector>
 
 #include "dispatch/op_call.hpp"
@@ -13,10 +14,12 @@ enum class CastRule : uint8_t { none, low, wide };
 // The rule of op number `id`. Printed from the table (ops.cpp).
 CastRule cast_rule(uint16_t id);
 
+// The dtype of operands on each kind of device, none where they stay as they are.
 struct Autocast {
-  bool on = false;
-  DType dtype = DType::bfloat16_;
-  DeviceType where = DeviceType::cpu;  // operands elsewhere stay as they are
+  std::optional<DType> cpu, cuda;
+
+  bool is_on() const { return cpu || cuda; }
+  const std::optional<DType>& of(Device device) const { return device.is_cuda() ? cuda : cpu; }
 };
 
 // Of this thread.

@@ -214,7 +214,7 @@ void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const 
 void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
              Tensor* results) {
   std::vector<Tensor> cast;
-  if (autocast().on && cast_operands(op, operands, cast)) operands = cast;
+  if (autocast().is_on() && cast_operands(op, operands, cast)) operands = cast;
   OpCall call{&op, operands, attrs};
   TensorMeta metas[kMaxResults];
   op.infer(call, metas);
