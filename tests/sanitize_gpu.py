@@ -1,6 +1,6 @@
 """compute-sanitizer over the tests of a GPU, each tensor an allocation of the driver.
 
-    python tests/sanitize_gpu.py [--tools memcheck,...] [FILES]
+    python tests/sanitize_gpu.py [--tools memcheck,...] [--jobs N] [FILES]
 
 Errors that are planted must be reported: a kernel that stores past its result, and an element that
 is read before anything is stored there. (A missing edge of a graph is no error of a single kernel;
@@ -12,6 +12,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -81,23 +84,46 @@ def status(tool: str, *command: str) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr)[-3000:]
 
 
+@dataclass(frozen=True)
+class Check:
+    """One command under one tool, and the status it must end with."""
+
+    tool: str
+    name: str
+    command: tuple[str, ...]
+    expected: int = 0
+
+    def run(self) -> tuple[bool, str]:
+        """Whether it went as expected, and a line that says so or shows why not."""
+        code, text = status(self.tool, *self.command)
+        fine = code == self.expected
+        verdict = ("reported" if self.expected else "clean") if fine else text
+        return fine, f"{self.tool}: {self.name}: {verdict}"
+
+
+def checks(tools: Iterable[str], files: Iterable[str]) -> Iterator[Check]:
+    """The training step and each file under each tool, and what is planted for it."""
+    for tool in tools:
+        yield Check(tool, "a compiled training step", ("-c", STEP))
+        for file in files:
+            pytest = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", file)
+            yield Check(tool, file, pytest)
+        if tool in PLANTED:
+            yield Check(tool, "planted", ("-c", PLANTED[tool]), FOUND)
+
+
 @click.command(help=__doc__)
 @click.option("--tools", default=",".join(TOOLS), show_default=True)
+@click.option("--jobs", default=4, show_default=True, help="Processes at once on the device.")
 @click.argument("files", nargs=-1)
-def main(tools: str, files: tuple[str, ...]) -> None:
+def main(tools: str, jobs: int, files: tuple[str, ...]) -> None:
     failed = False
-    for tool in tools.split(","):
-        runs: dict[str, tuple[str, ...]] = {"a compiled training step": ("-c", STEP)}
-        for file in files or FILES:
-            runs[file] = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", file)
-        for name, command in runs.items():
-            code, text = status(tool, *command)
-            failed |= code != 0
-            print(f"{tool}: {name}: {'clean' if code == 0 else text}", flush=True)
-        if tool in PLANTED:
-            code, text = status(tool, "-c", PLANTED[tool])
-            failed |= code != FOUND
-            print(f"{tool}: planted: {'reported' if code == FOUND else text}", flush=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        runs = [pool.submit(c.run) for c in checks(tools.split(","), files or FILES)]
+        for run in as_completed(runs):
+            fine, line = run.result()
+            failed |= not fine
+            print(line, flush=True)
     sys.exit(failed)
 
 
