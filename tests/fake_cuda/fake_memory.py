@@ -201,12 +201,13 @@ def test_what_just_fits_is_found(fake: Fake) -> None:
 def test_out_of_memory_says_what_there_is(fake: Fake) -> None:
     failures = ot.cuda.memory_stats()["num_ooms"]
     held = [of_bytes(100 * MIB), of_bytes(100 * MIB)]
+    line = of_bytes.__code__.co_firstlineno + 1
     with pytest.raises(ot.OutOfMemoryError) as caught:
         of_bytes(100 * MIB)
     assert str(caught.value) == (
         "out of memory on cuda:0 (Fake GPU 0): 100.00 MiB asked, 56.00 MiB of 256.00 MiB free; "
         "this process has 200.00 MiB reserved and 200.00 MiB of it in tensors; "
-        "OSTINATO_MEMORY_HISTORY=1 says which lines hold it; "
+        f"the largest holders: {__file__}:{line} 200.00 MiB in 2 tensors; "
         "free tensors, or use smaller batches or a narrower dtype"
     )
     assert isinstance(caught.value, RuntimeError)
@@ -280,3 +281,21 @@ def test_memory_freed_by_another_thread_is_reused(fake: Fake) -> None:
     thread.start()
     thread.join()
     assert of_bytes(100).data_ptr() == address
+
+
+def test_lines_are_known_where_the_tape_wants_them_or_memory_is_made(fake: Fake) -> None:
+    x = ot.ones(MIB, device="cuda")
+    y = x + x
+    z = x.requires_grad_() * 2
+    run = ot.compile(lambda x: x.detach().softmax(0))
+    out = run(x)
+    here = test_lines_are_known_where_the_tape_wants_them_or_memory_is_made.__code__.co_firstlineno
+    blocks = [b for s in ot.cuda.memory_snapshot() for b in s["blocks"] if b["state"] == "used"]
+    lines = {b["address"]: b["line"] for b in blocks}
+    found = [lines[t.data_ptr()] for t in (x, y, z, out)]
+    assert found == [
+        f"{__file__}:{here + 1}",
+        None,
+        f"{__file__}:{here + 3}",
+        f"{__file__}:{here + 4}",
+    ]

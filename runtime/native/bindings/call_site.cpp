@@ -60,6 +60,27 @@ CallSite running_site() {
   return {};
 }
 
+// The text lives on, and with it the code object by which it is found.
+const std::string* lasting_text(const CallSite& site) {
+  static auto& lines = *new std::map<std::pair<PyCodeObject*, int>, std::string>;  // under the GIL
+  const auto [it, fresh] = lines.try_emplace({site.code, site.instruction});
+  if (fresh) {
+    Py_INCREF(site.code);
+    it->second = site_text(site);
+  }
+  return &it->second;
+}
+
+// Whether memory of an op is to remember its line. Finding that costs a tenth of a microsecond,
+// too much for small ops on a device, but not where the tape wants it too, or memory is made or
+// moved.
+bool notes_holder(std::span<const Tensor> operands, bool recorded) {
+  const cuda::MemoryHistory kept = cuda::memory_history().load(std::memory_order_relaxed);
+  if (kept != cuda::MemoryHistory::cheap) return kept == cuda::MemoryHistory::all;
+  if (!cuda::is_in_use()) return false;
+  return recorded || operands.empty() || !operands[0] || operands[0].device().is_cpu();
+}
+
 }  // namespace
 
 void set_package_prefix(const char* prefix) {
@@ -68,26 +89,20 @@ void set_package_prefix(const char* prefix) {
 }
 
 void note_call_site(std::span<const Tensor> operands) {
-  if (cuda::memory_history().load(std::memory_order_relaxed)) note_memory_holder();
-  if (!Tracer::active() && !needs_grad(operands)) return;
+  const bool recorded = Tracer::active() || needs_grad(operands);
+  const bool holds = notes_holder(operands, recorded);
+  if (!recorded && !holds) return cuda::set_memory_holder(nullptr);
+  CallSite found = running_site();
+  cuda::set_memory_holder(holds && found.code ? lasting_text(found) : nullptr);
+  if (!recorded) {
+    Py_XDECREF(found.code);
+    return;
+  }
   CallSite& site = call_site();
   Py_CLEAR(site.code);
-  site = running_site();
+  site = found;
 }
 
-void note_memory_holder() {
-  if (!cuda::memory_history().load(std::memory_order_relaxed)) return;
-  // The texts live on, and with them the code objects by which they are found.
-  static auto& lines = *new std::map<std::pair<PyCodeObject*, int>, std::string>;  // under the GIL
-  const CallSite site = running_site();
-  if (!site.code) return cuda::set_memory_holder(nullptr);
-  const auto [it, fresh] = lines.try_emplace({site.code, site.instruction});
-  if (fresh) {
-    it->second = site_text(site);
-  } else {
-    Py_DECREF(site.code);
-  }
-  cuda::set_memory_holder(&it->second);
-}
+void note_memory_holder() { note_call_site({}); }
 
 }  // namespace ostinato::python

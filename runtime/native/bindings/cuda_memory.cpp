@@ -118,8 +118,12 @@ void bind_cuda_memory(nb::module_& m) {
         cuda::release_pinned_cache();
       },
       nb::call_guard<nb::gil_scoped_release>());
-  m.def("cuda_memory_history", [] { return cuda::memory_history().load(); });
-  m.def("cuda_set_memory_history", [](bool on) { cuda::memory_history() = on; }, "on"_a);
+  m.def(
+      "cuda_set_memory_history",
+      [](bool all) {
+        cuda::memory_history() = all ? cuda::MemoryHistory::all : cuda::MemoryHistory::none;
+      },
+      "all"_a);
   nb::class_<Pool>(m, "CudaMemoryPool", "Memory that lies apart from all other.")
       .def(
           "__init__",

@@ -95,7 +95,7 @@ Block* DeviceAllocator::allocate(size_t bytes, CUstream stream, const MemoryPool
   split(block, needed);
   block->state = Block::State::used;
   block->requested = bytes;
-  block->holder = memory_history().load(std::memory_order_relaxed) ? holder : nullptr;
+  block->holder = holder;
   const auto size = static_cast<int64_t>(block->bytes);
   statistics_.allocated.add(size);
   statistics_.active.add(size);

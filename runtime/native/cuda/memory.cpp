@@ -12,6 +12,7 @@ namespace ostinato::cuda {
 namespace {
 
 thread_local Ref<MemoryPool> private_pool;
+std::atomic<bool> in_use{false};
 
 bool is_set(const char* variable, const char* to) {
   const char* value = std::getenv(variable);
@@ -35,6 +36,7 @@ DeviceAllocator& allocator_of(int device) {
   DeviceAllocator* made = allocators()[device].load(std::memory_order_acquire);
   if (made == nullptr) {
     made = new DeviceAllocator(device);
+    in_use.store(true, std::memory_order_relaxed);
     allocators()[device].store(made, std::memory_order_release);
   }
   return *made;
@@ -47,9 +49,12 @@ bool allocates_directly() {
   return direct;
 }
 
-std::atomic<bool>& memory_history() {
-  static std::atomic<bool> on = is_set("OSTINATO_MEMORY_HISTORY", "1");
-  return on;
+std::atomic<MemoryHistory>& memory_history() {
+  static std::atomic<MemoryHistory> kept =
+      is_set("OSTINATO_MEMORY_HISTORY", "0")   ? MemoryHistory::none
+      : is_set("OSTINATO_MEMORY_HISTORY", "1") ? MemoryHistory::all
+                                               : MemoryHistory::cheap;
+  return kept;
 }
 
 Block* allocate_block(int device, size_t bytes) {
@@ -58,6 +63,7 @@ Block* allocate_block(int device, size_t bytes) {
   return allocator.allocate(bytes, current_handle(device), apart ? private_pool.get() : nullptr);
 }
 
+bool is_in_use() { return in_use.load(std::memory_order_relaxed); }
 void* data_of(const Block* block) { return reinterpret_cast<void*>(block->data); }
 void free_block(Block* block) noexcept { block->segment->owner->free(block); }
 

@@ -95,14 +95,19 @@ struct SegmentInfo {
   std::vector<BlockInfo> blocks;
 };
 
+// Whether this process has had memory of any device.
+bool is_in_use();
 MemoryStatistics memory_statistics(int device);
 void reset_peak_statistics(int device);
 // Of the same moment, where no other thread allocates in between.
 std::vector<SegmentInfo> memory_snapshot(int device);
 
-// Whether blocks remember the line that made them (OSTINATO_MEMORY_HISTORY=1); each thread says
-// which one is running. The text lives as long as the process.
-std::atomic<bool>& memory_history();
+// Which blocks remember the line that made them (OSTINATO_MEMORY_HISTORY): none (0), those of ops
+// whose line is known for another reason or costs little beside the op, or all (1).
+enum class MemoryHistory : uint8_t { none, cheap, all };
+std::atomic<MemoryHistory>& memory_history();
+// The line that runs in this thread, null where it is not known. The text lives as long as the
+// process.
 void set_memory_holder(const std::string* line);
 
 }  // namespace ostinato::cuda

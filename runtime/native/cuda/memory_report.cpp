@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
@@ -42,13 +43,21 @@ std::vector<std::pair<std::string, Share>> largest(const std::vector<SegmentInfo
   return sorted;
 }
 
+bool has_unknown(const std::vector<SegmentInfo>& segments) {
+  const auto is_unknown = [](const BlockInfo& b) { return b.state[0] != 'f' && b.holder.empty(); };
+  return std::ranges::any_of(
+      segments, [&](const SegmentInfo& s) { return std::ranges::any_of(s.blocks, is_unknown); });
+}
+
 std::string holders_text(const std::vector<SegmentInfo>& segments) {
+  static const std::string hint = "OSTINATO_MEMORY_HISTORY=1 says which lines hold ";
   std::string text;
   for (const auto& [line, share] : largest(segments)) {
     text += (text.empty() ? "; the largest holders: " : ", ") + line + " " + in_units(share.bytes) +
             " in " + std::to_string(share.blocks) + (share.blocks == 1 ? " tensor" : " tensors");
   }
-  return text.empty() ? "; OSTINATO_MEMORY_HISTORY=1 says which lines hold it" : text;
+  if (text.empty()) return "; " + hint + "it";
+  return has_unknown(segments) ? text + "; " + hint + "the rest" : text;
 }
 
 }  // namespace

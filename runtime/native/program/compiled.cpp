@@ -1,10 +1,13 @@
 #include "program/compiled.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <numeric>
+#include <set>
 
 #include "core/parallel.hpp"
+#include "cuda/memory.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
 #include "program/cuda_program.hpp"
@@ -69,6 +72,7 @@ void CompiledProgram::run(std::span<const Given> given, std::span<const int> wan
                                       " inputs came; give " +
                                       std::to_string(inputs.size() - kept_.size()));
   }
+  if (device.is_cuda()) cuda::set_memory_holder(lasting_line());
   if (!memory_) prepare();
   struct Release {
     CompiledProgram* program;
@@ -97,6 +101,18 @@ std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* 
 }
 
 size_t CompiledProgram::scratch_bytes() const { return cuda_ ? cuda_->scratch_bytes() : 0; }
+
+// The first line that a step has, as long as the process lives; null where none has one.
+const std::string* CompiledProgram::lasting_line() {
+  if (line_) return line_;
+  static auto& lines = *new std::set<std::string>;
+  static auto& mutex = *new std::mutex;
+  const auto has_line = [](const CompiledStep& s) { return !s.location.empty(); };
+  const auto found = std::ranges::find_if(steps, has_line);
+  if (found == steps.end()) return nullptr;
+  const std::lock_guard lock(mutex);
+  return line_ = &*lines.insert(found->location).first;
+}
 
 // Where this fails the next run tries again.
 void CompiledProgram::prepare() {

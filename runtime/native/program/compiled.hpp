@@ -135,6 +135,7 @@ class CompiledProgram {
   };
 
   void prepare();
+  const std::string* lasting_line();
   void bind(std::span<const Given> given);
   void bind_kept();
   void bind_tensor(int input, TensorImpl* t);
@@ -154,11 +155,12 @@ class CompiledProgram {
   std::optional<Memory> memory_;
   std::unique_ptr<CudaProgram> cuda_;
   ProgramCounters counters_;
-  std::vector<Bound> bound_;   // by input
-  std::vector<Tensor> fresh_;  // by output
-  std::vector<int> made_;      // outputs in fresh memory
-  std::vector<int> written_;   // outputs that are written inputs
-  std::vector<int> passing_;   // inputs that are bound for this run alone
+  const std::string* line_ = nullptr;  // what holds its memory on a device
+  std::vector<Bound> bound_;           // by input
+  std::vector<Tensor> fresh_;          // by output
+  std::vector<int> made_;              // outputs in fresh memory
+  std::vector<int> written_;           // outputs that are written inputs
+  std::vector<int> passing_;           // inputs that are bound for this run alone
 };
 
 }  // namespace ostinato
