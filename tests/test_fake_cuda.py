@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "fake_cuda"
 ENVIRONMENT = {
     "fake_direct.py": {"OSTINATO_ALLOCATOR": "direct"},
+    "fake_steps.py": {"OSTINATO_GRAPH": "0"},
     "fake_history.py": {"OSTINATO_MEMORY_HISTORY": "1"},
 }
 

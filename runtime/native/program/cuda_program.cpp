@@ -55,13 +55,13 @@ void CudaProgram::run_steps(double* seconds) {
   const Ref<cuda::Stream> stream = cuda::current_stream(device);
   cuda::Event before(device, true), after(device, true);
   for (size_t s = 0; s < program_.steps.size(); ++s) {
-    before.record(*stream);
-    steps_.run(s);
-    after.record(*stream);
     try {
+      before.record(*stream);
+      steps_.run(s);
+      after.record(*stream);
       after.synchronize();
     } catch (const Error& error) {
-      throw Error(error.kind(), std::string(error.what()) + " in " + steps_.described(s));
+      throw Error(error.kind(), std::string(error.what()) + ", in " + steps_.described(s));
     }
     if (seconds) seconds[s] = before.elapsed(after) * 1e-3;
   }

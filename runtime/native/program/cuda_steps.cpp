@@ -141,10 +141,9 @@ void CudaSteps::run(size_t s) {
   }
   for (Kernel& k : kernels_[s]) {
     const CUDA_KERNEL_NODE_PARAMS& n = k.node;
-    const CUresult result = cuda::driver().cuLaunchKernel_(
-        n.func, n.gridDimX, n.gridDimY, n.gridDimZ, n.blockDimX, n.blockDimY, n.blockDimZ,
-        n.sharedMemBytes, cuda::current_handle(program_.device.index), n.kernelParams, nullptr);
-    if (result != CUDA_SUCCESS) cuda::fail(result, "the launch of " + described(s));
+    OSTINATO_CUDA(cuLaunchKernel, n.func, n.gridDimX, n.gridDimY, n.gridDimZ, n.blockDimX,
+                  n.blockDimY, n.blockDimZ, n.sharedMemBytes,
+                  cuda::current_handle(program_.device.index), n.kernelParams, nullptr);
   }
 }
 
