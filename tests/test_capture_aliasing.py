@@ -203,9 +203,10 @@ def test_inputs_on_one_storage_of_which_one_changes_are_refused(name: str) -> No
     fn = ot.compile(lambda x, y: add_to_first(ot, x, y))
     with pytest.raises(ot.CaptureError) as caught:
         fn(*OVERLAPS[name](ot, bases(ot)))
+    line = f"{__file__}:{add_to_first.__code__.co_firstlineno + 1}"
     assert str(caught.value) == (
         "capture: two inputs are different views of one storage that the region changes in place; "
-        "clone() one of them"
+        f"clone() one of them (at {line})"
     )
 
 
@@ -279,7 +280,8 @@ def test_backward_to_what_was_recorded_outside_is_refused() -> None:
         step(w * 2)
     assert str(caught.value) == (
         "capture: backward leads to an input that a recorded op outside of the region made; call "
-        "backward outside, compute that input inside, or detach() it"
+        "backward outside, compute that input inside, or detach() it "
+        f"(at {__file__}:{step.fn.__code__.co_firstlineno})"
     )
     assert w.grad is None
 

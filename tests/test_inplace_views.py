@@ -421,7 +421,8 @@ def test_a_detached_alias_takes_no_gradient_in_a_capture() -> None:
         ot.compile(fn)(*ours)
     assert str(caught.value) == (
         "capture: a detached tensor, which shares memory with another one, is changed to what has "
-        "a gradient; clone() it after detach()"
+        "a gradient; clone() it after detach() "
+        f"(at {__file__}:{fn.__code__.co_firstlineno + 2})"
     )
 
 

@@ -113,7 +113,8 @@ def _shared(data: Any, dtype: DType | None) -> Tensor:
             f"tensor: data of {array.dtype} came; give numbers, bools or nested lists of them"
         )
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return from_numpy(np.require(native, requirements=["C", "A", "W"]).reshape(array.shape))
+    flat: Any = np.ascontiguousarray(native).reshape(array.shape)
+    return from_numpy(flat.copy() if _unfit(flat) else flat)
 
 
 def empty(

@@ -95,6 +95,8 @@ def finish(
     results, reads = _Results(), session.reads
     places = _Places(leaves)
     changes = tracer.grad_changes()
+    if reads is not None:  # leaves that a replayed function makes go with it
+        changes = [c for c in changes if tracer.is_given(c[0])]
     places.grads = {id(b): places.of(leaf) for leaf, b, _, _ in changes if b is not None}
     returned = _Returned(tracer, results, places, outputs).all
     grads = [
@@ -216,8 +218,9 @@ def _ties(
     spent: list[int] = []
     for i, value in enumerate(shown):
         if _has_gradient(values[value]):
-            _, released = tracer.path_of([value])
-            (spent if released else live).append(i)
+            leaves, released = tracer.path_of([value])
+            if leaves:
+                (spent if released else live).append(i)
     wanted, _ = tracer.path_of([shown[i] for i in live])
     return Ties(live, spent, [position[v] for v in wanted])
 

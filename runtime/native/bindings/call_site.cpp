@@ -103,6 +103,14 @@ void note_call_site(std::span<const Tensor> operands) {
   site = found;
 }
 
+std::string running_line() {
+  CallSite site = running_site();
+  if (!site.code) return {};
+  std::string text = site_text(site);
+  site_release(site);
+  return text;
+}
+
 void note_memory_holder() { note_call_site({}); }
 
 }  // namespace ostinato::python

@@ -46,7 +46,11 @@ void set_error() {
   } catch (const PythonError&) {
   } catch (const Error& e) {
     PyObject* cls = error_classes[static_cast<int>(e.kind())];
-    PyErr_SetString(cls ? cls : PyExc_RuntimeError, e.what());
+    std::string text = e.what();
+    if (e.kind() == ErrorKind::capture) {
+      if (const std::string line = running_line(); !line.empty()) text += " (at " + line + ")";
+    }
+    PyErr_SetString(cls ? cls : PyExc_RuntimeError, text.c_str());
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, "out of memory; free tensors or use smaller ones");
   } catch (const std::exception& e) {

@@ -82,7 +82,9 @@ int64_t int_from(PyObject* o);
 Sizes sizes_from(PyObject* o);
 PyObject* sizes_to(const Sizes& sizes);
 
-// Notes the user's line where the tape or a trace will want it.
+// The user's line that runs, as FILE:LINE; empty where none does.
+std::string running_line();
+// Notes it where the tape or a trace will want it.
 void note_call_site(std::span<const Tensor> operands);
 // The same for device memory that is allocated next, where history is kept.
 void note_memory_holder();

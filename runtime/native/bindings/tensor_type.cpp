@@ -74,6 +74,27 @@ PyObject* get_requires_grad(PyObject* self, void*) {
   return PyBool_FromLong(requires_grad(tensor_of(self)));
 }
 
+// A replay makes the region's own tensors again, and changes no flag of others.
+int set_in_capture(Tracer& tracer, const Tensor& t, bool on) {
+  if (on == tracer.requires_grad(t)) return 0;
+  try {
+    if (tracer.is_given(t)) {
+      throw Error(ErrorKind::capture,
+                  "capture: a change of requires_grad of a tensor from outside would not be "
+                  "repeated by a replay; do it outside the compiled function");
+    }
+    if (!on) {
+      throw Error(ErrorKind::runtime,
+                  "requires_grad: the result of a recorded op keeps it; use detach()");
+    }
+    tracer.make_leaf(t);
+    return 0;
+  } catch (...) {
+    set_error();
+    return -1;
+  }
+}
+
 int set_requires_grad(PyObject* self, PyObject* value, void*) {
   int on = value ? PyObject_IsTrue(value) : -1;
   if (on < 0) return -1;
@@ -89,6 +110,7 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
                     "requires_grad: the result of a recorded op keeps it; use detach()");
     return -1;
   }
+  if (Tracer* tracer = Tracer::active()) return set_in_capture(*tracer, t, on);
   t->requires_grad = on;
   return 0;
 }

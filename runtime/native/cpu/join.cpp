@@ -137,16 +137,7 @@ void as_strided_scatter(const OpCall& call, std::span<Tensor> out) {
                                       show(strides) + " differ in length; give one of each");
   }
   check_broadcast("as_strided_scatter", src.sizes(), sizes);
-  int64_t first = offset, last = offset;
-  for (int i = 0; i < sizes.ssize(); ++i) {
-    (strides[i] < 0 ? first : last) += strides[i] * (sizes[i] - 1);
-  }
-  if (product(sizes) > 0 && (first < 0 || last >= x.numel())) {
-    throw Error(ErrorKind::index, "as_strided_scatter: elements " + std::to_string(first) + " to " +
-                                      std::to_string(last) + " of memory that has " +
-                                      std::to_string(x.numel()) +
-                                      "; give a size, stride and offset that stay inside");
-  }
+  check_reach("as_strided_scatter", sizes, strides, offset, x.numel());
   const ResultBuffer y(out[0], x.dtype());
   copy_into(y.tensor(), x);
   const Tensor source = contiguous_as(broadcast_to(src, sizes), x.dtype());

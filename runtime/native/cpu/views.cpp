@@ -168,20 +168,7 @@ Tensor as_strided(const OpCall& call, const TensorMeta& result) {
   const Tensor& x = call.operand(0);
   const Sizes& strides = call.attr(1).as_sizes();
   const int64_t offset = call.attr(2).as_int();
-  int64_t first = offset, last = offset;
-  bool fits = true;
-  for (int i = 0; i < result.sizes.ssize(); ++i) {
-    int64_t reach = 0, &end = strides[i] < 0 ? first : last;
-    fits &= !__builtin_mul_overflow(strides[i], result.sizes[i] - 1, &reach);
-    fits &= !__builtin_add_overflow(end, reach, &end);
-  }
-  const int64_t room = room_of(x);
-  if (product(result.sizes) > 0 && (!fits || first < 0 || last >= room)) {
-    throw Error(ErrorKind::index, "as_strided: elements " + std::to_string(first) + " to " +
-                                      std::to_string(last) + " of memory that has " +
-                                      std::to_string(room) +
-                                      "; give a size, stride and offset that stay inside");
-  }
+  check_reach("as_strided", result.sizes, strides, offset, room_of(x));
   return as_view(x, result.sizes, strides, offset);
 }
 OSTINATO_KERNEL(as_strided, as_strided);

@@ -61,6 +61,22 @@ int axis_of(const char* op, int64_t dim, int ndim, std::span<const int64_t> shap
   return static_cast<int>(dim < 0 ? dim + n : dim);
 }
 
+void check_reach(const char* op, const Sizes& sizes, const Sizes& strides, int64_t offset,
+                 int64_t room) {
+  int64_t first = offset, last = offset;
+  bool fits = true;
+  for (int i = 0; i < sizes.ssize(); ++i) {
+    int64_t reach = 0, &end = strides[i] < 0 ? first : last;
+    fits &= !__builtin_mul_overflow(strides[i], sizes[i] - 1, &reach);
+    fits &= !__builtin_add_overflow(end, reach, &end);
+  }
+  if (product(sizes) == 0 || (fits && first >= 0 && last < room)) return;
+  throw Error(ErrorKind::index, std::string(op) + ": elements " + std::to_string(first) + " to " +
+                                    std::to_string(last) + " of memory that has " +
+                                    std::to_string(room) +
+                                    "; give a size, stride and offset that stay inside");
+}
+
 Sizes reduced_axes(const char* op, const Attr& dim, const Sizes& shape) {
   Sizes marks(shape.size(), dim.is_none() ? 1 : 0);
   if (dim.is_none()) return marks;

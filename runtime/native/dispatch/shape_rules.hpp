@@ -10,6 +10,9 @@ namespace ostinato {
 
 // `dim` counted from the front; 0-d values have axis 0.
 int axis_of(const char* op, int64_t dim, int ndim, std::span<const int64_t> shape);
+// IndexError unless elements of these sizes and strides, from `offset`, lie among `room` ones.
+void check_reach(const char* op, const Sizes& sizes, const Sizes& strides, int64_t offset,
+                 int64_t room);
 // Marks the axes that attribute `dim` (none, an int or several) names.
 Sizes reduced_axes(const char* op, const Attr& dim, const Sizes& shape);
 // Start and stop clamped into [0, size], negative ones counted from the end.

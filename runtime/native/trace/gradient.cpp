@@ -51,7 +51,7 @@ std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
                 "backward: the saved tensors of what leads here are gone, since backward ran "
                 "before; pass retain_graph=True to the first");
   }
-  if (inputs.empty()) wanted = leaves_of(path);
+  if (inputs.empty()) wanted = leaves_of(path, node.operands[0]);
   if (!retain) release({node.operands.data(), 1});
   std::vector<Tensor> made;
   for (int w : wanted) {
@@ -69,7 +69,8 @@ std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
   return inputs.empty() ? std::vector<Tensor>() : made;
 }
 
-std::vector<int> Tracer::leaves_of(const GradientPath& path) const {
+// Where the gradient of `root` is accumulated: its inputs, and the leaves that the region made.
+std::vector<int> Tracer::leaves_of(const GradientPath& path, int root) const {
   for (int i : path.leaves) {
     const Tensor& t = values_[i].tensor;
     if (!t->autograd || !t->autograd->node) continue;
@@ -77,7 +78,25 @@ std::vector<int> Tracer::leaves_of(const GradientPath& path) const {
                 "capture: backward leads to an input that a recorded op outside of the region "
                 "made; call backward outside, compute that input inside, or detach() it");
   }
-  return path.leaves;
+  std::vector<int> leaves = path.leaves;
+  const std::vector<bool> reached = reached_from({&root, 1});
+  for (int leaf : own_leaves_) {
+    if (reached[leaf]) leaves.push_back(leaf);
+  }
+  return leaves;
+}
+
+void Tracer::make_leaf(const Tensor& t) {
+  // No gradient goes on from here, whatever the value came from.
+  const int id =
+      emit(op_info(op::detach), {value_of(t)}, {}, {t.dtype(), t.sizes(), t.device()}, true);
+  values_[id].requires_grad = true;
+  values_[id].tensor = t;
+  Cell& cell = cells_[t->storage.get()];
+  if (cell.root.same(t) && cell.input < 0) cell.value = id;
+  states_[t.get()] = {id, cell.version};
+  own_leaves_.push_back(id);
+  t->requires_grad = true;
 }
 
 void Tracer::release(std::span<const int> roots) {

@@ -89,6 +89,8 @@ class Tracer {
   GradientPath path_of(std::span<const int> roots) const;
   // True for a tensor from outside, false for one that the region made, be it a view of an input.
   bool is_given(const Tensor& t) const;
+  // `t`, which the region made, is a leaf from here on: what follows has gradients by it.
+  void make_leaf(const Tensor& t);
   // Before the grad of a leaf is set by the user or by `gradient`.
   void note_grad(const Tensor& leaf);
   // The id of a tensor's present value; registers tensors from outside as inputs.
@@ -148,13 +150,14 @@ class Tracer {
   bool covers(const Cell& cell, const Tensor& t) const;
   std::vector<Attr> geometry(const Cell& cell, const Tensor& t) const;
   std::vector<bool> reached_from(std::span<const int> roots) const;
-  std::vector<int> leaves_of(const GradientPath& path) const;
+  std::vector<int> leaves_of(const GradientPath& path, int root) const;
   void release(std::span<const int> roots);
   void accumulate(std::span<const int> leaves, std::span<const Tensor> gradients);
 
   std::vector<TraceValue> values_;
   std::vector<TraceNode> nodes_;
   std::vector<int> inputs_;
+  std::vector<int> own_leaves_;  // values that `make_leaf` made
   std::unordered_map<const Storage*, Cell> cells_;
   std::unordered_map<const TensorImpl*, State> states_;
   std::unordered_map<const TensorImpl*, View> views_;
