@@ -98,3 +98,33 @@ def test_a_driver_that_is_too_old(tmp_path: Path) -> None:
         text=True,
     )
     assert f"DeviceError: cuda: {old} is too old: it lacks cuGetErrorName; " in done.stderr
+
+
+NVTX = """
+#include <cstdio>
+int depth = 0;
+extern "C" int nvtxRangePushA(const char* name) { return std::printf("push %s\\n", name), depth++; }
+extern "C" int nvtxRangePop() { return std::puts("pop"), --depth; }
+extern "C" void nvtxMarkA(const char* name) { std::printf("mark %s\\n", name); }
+"""
+
+
+def test_ranges_reach_nvidias_extension(tmp_path: Path) -> None:
+    (tmp_path / "nvtx.cpp").write_text(NVTX)
+    made = tmp_path / "libnvToolsExt.so.1"
+    subprocess.run(["g++", "-shared", "-fPIC", "-o", made, tmp_path / "nvtx.cpp"], check=True)
+    script = (
+        "from ostinato.cuda import nvtx\n"
+        "with nvtx.range('step'):\n"
+        "    assert nvtx.range_push('inner') == 1\n"
+        "    nvtx.mark('here')\n"
+        "    assert nvtx.range_pop() == 1\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["push step", "push inner", "mark here", "pop", "pop"]

@@ -329,3 +329,20 @@ def test_a_forked_process_drops_its_copy(fake: Fake) -> None:
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert fake.live()["execs"] >= 1
+
+
+def test_a_region_runs_where_its_tensors_lie(fake: Fake) -> None:
+    w, x = values(16, 8, seed=1).to("cuda:1"), values(4, 16).to("cuda:1")
+    run = ot.compile(lambda x: x @ w)
+    wanted = (x.cpu() @ w.cpu()).numpy()
+    fake.calls()
+    for _ in range(2):
+        y = run(x)
+        assert y.device == "cuda:1"
+        np.testing.assert_allclose(y.cpu().numpy(), wanted, rtol=1e-4)
+    calls = fake.calls("GraphLaunch", "MemcpyDtoHAsync")
+    launched = [c.split()[-1] for c in calls if c.startswith("Graph")]
+    copied = [c.split()[-1] for c in calls if c.startswith("Memcpy")]
+    assert launched == copied[-len(launched) :]
+    with pytest.raises(ot.CaptureError, match="tensors of one region lie on"):
+        ot.compile(lambda x: (x * 2).to("cuda:0"))(x)
