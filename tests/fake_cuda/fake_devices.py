@@ -119,6 +119,20 @@ def test_streams(fake: Fake) -> None:
     assert outside == side
 
 
+def test_a_stream_brings_its_device(fake: Fake) -> None:
+    there = ot.cuda.Stream(device=1)
+    with ot.cuda.stream(there):
+        assert ot.cuda.current_device() == 1
+        assert ot.zeros(2, device="cuda").device == "cuda:1"
+        assert ot.cuda.current_stream() == there
+    assert ot.cuda.current_device() == 0
+    assert ot.cuda.current_stream(1) == ot.cuda.default_stream(1)
+    ot.cuda.set_stream(there)
+    assert (ot.cuda.current_device(), ot.cuda.current_stream()) == (1, there)
+    ot.cuda.set_stream(ot.cuda.default_stream(1))
+    ot.cuda.set_device(0)
+
+
 def test_a_stream_is_used_again(fake: Fake) -> None:
     handle = ot.cuda.Stream(priority=-2).cuda_stream
     assert ot.cuda.Stream(priority=-2).cuda_stream == handle

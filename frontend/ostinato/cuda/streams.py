@@ -7,21 +7,22 @@ from contextlib import contextmanager
 
 from ..device import device as _device
 from ..runtime import _C
-from .devices import Place
+from .devices import Place, current_device, set_device
 
 
 class Stream:
     """A queue of work of one device; lower numbers of `priority` go first (0 at most, -5 at least).
 
-    As a context manager, the stream is where ops of this thread on its device are queued. Memory is
-    reused in order of the stream that it was made on: `Tensor.record_stream` tells of another.
+    As a context manager, the stream is where ops of this thread on its device are queued, and its
+    device the current one. Memory is reused in order of the stream that it was made on:
+    `Tensor.record_stream` tells of another.
     """
 
     __slots__ = ("_before", "_native")
 
     def __init__(self, device: Place = None, priority: int = 0) -> None:
         self._native = _C.cuda_new_stream(device, priority)
-        self._before: list[Stream] = []
+        self._before: list[tuple[int, Stream]] = []
 
     @classmethod
     def _of(cls, native: _C.CudaStream) -> Stream:
@@ -68,12 +69,14 @@ class Stream:
         return event
 
     def __enter__(self) -> Stream:
-        self._before.append(current_stream(self.device))
+        self._before.append((current_device(), current_stream(self.device)))
         set_stream(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        set_stream(self._before.pop())
+        device, stream = self._before.pop()
+        set_stream(stream)
+        set_device(device)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Stream) and (
@@ -156,7 +159,9 @@ def default_stream(device: Place = None) -> Stream:
 
 
 def set_stream(stream: Stream) -> None:
-    """Ops of this thread on the stream's device are queued there from now on."""
+    """Ops of this thread on the stream's device, which becomes the current one, are queued there
+    from now on."""
+    set_device(stream.device)
     _C.cuda_set_stream(stream._native)
 
 
