@@ -21,7 +21,7 @@ from ostinato.ir.dtypes import BY_NAME
 
 PLAN_LIMIT = 0.01
 GIB = 2**30
-GRAIN = 256
+GRAIN = 512
 """Bytes that the allocator rounds up to."""
 
 
