@@ -78,7 +78,8 @@ class GradScaler:
 
     `scale(loss).backward(); step(optimizer); update()`. A step whose gradients overflowed is left
     out, and `update` then multiplies the scale by `backoff_factor`; after `growth_interval` steps
-    without one it multiplies it by `growth_factor`. As `torch.amp.GradScaler`.
+    without one it multiplies it by `growth_factor`. As `torch.amp.GradScaler`. `step` looks at a
+    value, so it stays outside of compiled functions; `scale` and `backward` may be inside.
     """
 
     def __init__(
