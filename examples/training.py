@@ -27,8 +27,11 @@ def fastest_device() -> str:
     return "cuda" if ot.cuda.is_available() else "cpu"
 
 
-def options(steps: int | None, batch: int, lr: float) -> Callable[[Any], Any]:
-    """The command-line options of every example, with its own defaults."""
+def options(
+    steps: int | None, batch: int | None = None, lr: float | None = None
+) -> Callable[[Any], Any]:
+    """The command-line options of every example, with its own defaults; those of training are left
+    out where there is no `batch` or `lr`."""
     every = [
         click.option(
             "--device",
@@ -38,8 +41,8 @@ def options(steps: int | None, batch: int, lr: float) -> Callable[[Any], Any]:
         ),
         click.option("--compile/--eager", "compiled", default=True, show_default=True),
         click.option("--steps", default=steps, show_default=True, type=click.IntRange(1)),
-        click.option("--batch", default=batch, show_default=True, type=click.IntRange(1)),
-        click.option("--lr", default=lr, show_default=True, type=float),
+        *_given("--batch", batch, click.IntRange(1)),
+        *_given("--lr", lr, float),
         click.option("--seed", default=0, show_default=True, type=int),
         click.option("--out", type=Path, show_default=True, help="Where results go."),
     ]
@@ -50,6 +53,12 @@ def options(steps: int | None, batch: int, lr: float) -> Callable[[Any], Any]:
         return command
 
     return decorate
+
+
+def _given(name: str, default: float | None, kind: Any) -> list[Any]:
+    if default is None:
+        return []
+    return [click.option(name, default=default, show_default=True, type=kind)]
 
 
 def training_step(model: nn.Module, opt: optim.Optimizer, compiled: bool) -> Step:

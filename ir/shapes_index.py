@@ -94,6 +94,30 @@ class Selected:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Operand 0 with as many elements along axis `dim` as the size attribute `count` says, of
+    those that there are."""
+
+    count: str
+
+    def __call__(self, name: str, operands: Sequence[Any], attrs: dict[str, Any]) -> Shape:
+        shape, count = operands[0].shape, attrs[self.count]
+        if not shape:
+            raise ShapeError(f"{name}: shape () has no axis to index; give a tensor with axes")
+        at = axis_of(name, attrs["dim"], len(shape), shape)
+        if is_known((count, shape[at])) and not 0 <= count <= shape[at]:
+            raise ShapeError(
+                f"{name}: {self.count} {count} is out of range for dim {at} of shape "
+                f"{show(shape)}; give one from 0 to {shape[at]}"
+            )
+        return (*shape[:at], count, *shape[at + 1 :])
+
+    def cpp(self, operand_index: dict[str, int], attr_index: dict[str, int]) -> str:
+        at = f"{attr_index[self.count]}, {attr_index['dim']}"
+        return f'shape_rule::taken(call, "{self.count}", {at})'
+
+
+@dataclass(frozen=True)
 class Padded:
     """Operand 0 grown by `pad`: (before, after) pairs from the last axis to the front."""
 

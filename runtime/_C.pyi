@@ -521,6 +521,9 @@ class Tensor:
         """exp(x - max x), normalised to sum to 1 along `dim`."""
     def log_softmax(self, dim: _int, *, dtype: DType | None = None) -> Tensor:
         """The logarithm of `softmax`, without its rounding to 0."""
+    def topk(self, k: _int, dim: _int = -1, largest: _bool = True) -> tuple[Tensor, Tensor]:
+        """The `k` largest elements along `dim`, or the smallest, the first of them first; and where
+        each is, as int64. NaN is larger than all numbers; of equal elements the first comes first."""
 
 class CompiledProgram:
     """Kernel launches and op calls over planned memory."""

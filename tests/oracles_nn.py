@@ -40,6 +40,11 @@ def _mse_loss(x: Any, y: Any, reduction: str) -> Any:
     return F.mse_loss(*torch.broadcast_tensors(x, y), reduction=reduction)
 
 
+def _binary_cross_entropy(x: Any, y: Any, reduction: str) -> Any:
+    both = torch.broadcast_tensors(x, y)
+    return F.binary_cross_entropy_with_logits(*both, reduction=reduction)
+
+
 def _cross_entropy(x: Any, target: Any, **attrs: Any) -> Any:
     return F.cross_entropy(x, target.long(), **attrs)
 
@@ -132,6 +137,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "rms_norm": on_torch(_rms_norm),
     "rms_norm_backward": on_torch(_rms_norm_backward),
     "mse_loss": on_torch(_mse_loss),
+    "binary_cross_entropy_with_logits": on_torch(_binary_cross_entropy),
     "cross_entropy": on_torch(_cross_entropy),
     "cross_entropy_backward": on_torch(_cross_entropy_backward),
     "scaled_dot_product_attention": on_torch(_sdpa),

@@ -74,4 +74,5 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "silu": on_torch(F.silu),
     "gelu": on_torch(F.gelu),
     "softplus": on_torch(F.softplus),
+    "leaky_relu": on_torch(F.leaky_relu),
 }

@@ -1,4 +1,4 @@
-"""Oracles of reductions over axes."""
+"""Oracles of reductions over axes, and of the largest elements along one."""
 
 import warnings
 from collections.abc import Callable
@@ -52,6 +52,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "any": on_torch(lambda x, dim, keepdim: torch.any(x.bool(), dim, keepdim)),
     "all": on_torch(lambda x, dim, keepdim: torch.all(x.bool(), dim, keepdim)),
     "cumsum": on_torch(torch.cumsum),
+    "topk": on_torch(lambda x, k, dim, largest: tuple(torch.topk(x, k, dim, largest))),
     "mean": on_torch(torch.mean),
     "var": _quiet(torch.var),
     "std": _quiet(torch.std),

@@ -29,6 +29,10 @@ CASES: dict[str, tuple[Callable[..., Any], str]] = {
     "layer_norm": (lambda x, w: F.layer_norm(x, (8,)), WIDE),
     "rms_norm": (lambda x, w: F.rms_norm(x, (8,)), WIDE),
     "mse_loss": (lambda x, w: F.mse_loss(x, x * 0), WIDE),
+    "binary_cross_entropy_with_logits": (
+        lambda x, w: F.binary_cross_entropy_with_logits(x, x * 0),
+        WIDE,
+    ),
     "sum": (lambda x, w: x.sum(), WIDE),
     "exp": (lambda x, w: x.exp(), WIDE),
     "pow": (lambda x, w: x**2, WIDE),

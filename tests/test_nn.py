@@ -29,6 +29,7 @@ LAYERS: dict[str, tuple[Made, tuple[int, ...]]] = {
     "GELU": (lambda n: n.GELU(), (3, 7)),
     "GELU by tanh": (lambda n: n.GELU(approximate="tanh"), (3, 7)),
     "ReLU": (lambda n: n.ReLU(), (3, 7)),
+    "LeakyReLU": (lambda n: n.LeakyReLU(0.2), (3, 7)),
     "SiLU": (lambda n: n.SiLU(), (3, 7)),
     "Tanh": (lambda n: n.Tanh(), (3, 7)),
     "Sigmoid": (lambda n: n.Sigmoid(), (3, 7)),
@@ -134,6 +135,14 @@ def test_mse_loss(reduction: Any) -> None:
     (x, y), (t, u) = leaves((4, 5)), leaves((4, 5), seed=2)
     a = nn.MSELoss(reduction)(x, t)
     b = torch.nn.MSELoss(reduction=reduction)(y, u)
+    np.testing.assert_allclose(numpy_of(a), numpy_of(b), rtol=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_binary_cross_entropy_loss(reduction: Any) -> None:
+    (x, y), target = leaves((4, 5)), np.linspace(0, 1, 20, dtype=np.float32).reshape(4, 5)
+    a = nn.BCEWithLogitsLoss(reduction)(x, ot.tensor(target))
+    b = torch.nn.BCEWithLogitsLoss(reduction=reduction)(y, torch.tensor(target))
     np.testing.assert_allclose(numpy_of(a), numpy_of(b), rtol=1e-5)
 
 

@@ -136,6 +136,9 @@ class functions:
     def relu(x: Tensor | float) -> Tensor:
         """x where it is positive, else 0; NaN stays."""
     @staticmethod
+    def leaky_relu(x: Tensor | float, negative_slope: float = 0.01) -> Tensor:
+        """x where it is positive, else x * `negative_slope`."""
+    @staticmethod
     def silu(x: Tensor | float) -> Tensor:
         """x * sigmoid(x)."""
     @staticmethod
@@ -526,6 +529,10 @@ class functions:
     def mse_loss(input: Tensor | float, target: Tensor | float, reduction: Literal['none', 'mean', 'sum'] = 'mean') -> Tensor:
         """The squared differences, or by default their mean, or their sum."""
     @staticmethod
+    def binary_cross_entropy_with_logits(input: Tensor | float, target: Tensor | float, reduction: Literal['none', 'mean', 'sum'] = 'mean') -> Tensor:
+        """-target log p - (1 - target) log(1 - p) with p = sigmoid(input); by default the mean, or the
+        sum."""
+    @staticmethod
     def cross_entropy(input: Tensor | float, target: Tensor | float, ignore_index: int = -100, reduction: Literal['none', 'mean', 'sum'] = 'mean', label_smoothing: float = 0.0) -> Tensor:
         """-log softmax of `input` (N, C, ...) at the classes `target` (N, ...), integers.
 
@@ -570,3 +577,7 @@ class functions:
     def adamw_step(param: Tensor | float, grad: Tensor | float, exp_avg: Tensor | float, exp_avg_sq: Tensor | float, step: Tensor | float, lr: Tensor | float, beta1: Tensor | float, beta2: Tensor | float, eps: Tensor | float, weight_decay: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
         """One step of AdamW (Loshchilov and Hutter, 2019), the parameter decayed first: the new
         parameter and running means of gradient and squared gradient."""
+    @staticmethod
+    def topk(x: Tensor | float, k: int, dim: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+        """The `k` largest elements along `dim`, or the smallest, the first of them first; and where
+        each is, as int64. NaN is larger than all numbers; of equal elements the first comes first."""

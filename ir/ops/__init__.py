@@ -11,6 +11,7 @@ from . import join as join
 from . import loss as loss
 from . import normalize as normalize
 from . import optimizer as optimizer
+from . import order as order
 from . import random as random
 from . import reduce as reduce
 from . import rounding as rounding

@@ -35,6 +35,24 @@ def _() -> Iterator[Sample]:
     yield without_gradient(np.array([0.0, -0.0, np.nan, np.inf], "float32"))
 
 
+@composite(dtype=_FLOATS, method=False, namespace="nn.functional")
+def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """x where it is positive, else x * `negative_slope`."""
+    return where(gt(x, 0.0), x, x * negative_slope)
+
+
+@leaky_relu.vjp
+def _(g: Tensor, out: Tensor, x: Tensor, negative_slope: float) -> Any:
+    return (where(gt(x, 0.0), g, g * negative_slope),)
+
+
+@leaky_relu.sampled
+def _() -> Iterator[Sample]:
+    yield from unary(kinds="f")()
+    yield sample(floats(2, 3), negative_slope=0.2)
+    yield without_gradient(np.array([0.0, -0.0, np.nan, -np.inf], "float32"))
+
+
 @pointwise(dtype=_FLOATS, method=False, namespace="nn.functional")
 def silu(x: Tensor) -> Tensor:
     """x * sigmoid(x)."""

@@ -6,18 +6,18 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ..dtypes import Only, Promote, Same
+from ..dtypes import Only, Promote, Same, result_type
 from ..op import Sample, Tensor, composite
 from ..samples import floats, ints, sample
 from ..shapes import SameShape
 from ..shapes_product import ClassLoss, Fits, Loss
-from .arithmetic import square
+from .arithmetic import abs_, clamp, square
 from .comparison import eq, ge, logical_or, lt, ne
 from .create import iota, number
 from .reduce import amax, reduced_count, sum_
 from .selection import as_dtype, to, where, widened
 from .statistics import mean
-from .transcendental import exp, log
+from .transcendental import exp, log, log1p, sigmoid
 from .view import unsqueeze
 
 _REDUCTIONS = {"reduction": ("none", "mean", "sum")}
@@ -52,6 +52,42 @@ def _() -> Iterator[Sample]:
     yield sample(floats(3), floats(2, 1, seed=1), reduction="none")
     yield sample(floats(2, 3), floats(3, seed=1))
     yield sample(floats(3, dtype="float16"), floats(3, dtype="float16", seed=1))
+
+
+@composite(shape=Loss(), dtype=Only(Promote(), "f"), method=False,
+           namespace=_F, variants=_REDUCTIONS, autocast="wide")  # fmt: skip
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor, reduction: str = "mean"
+) -> Tensor:
+    """-target log p - (1 - target) log(1 - p) with p = sigmoid(input); by default the mean, or the
+    sum."""
+    dtype = result_type([input, target])
+    x, y = (widened(as_dtype(t, dtype)) for t in (input, target))
+    # log(1 + exp(x)) without overflow, less what a target of 1 takes off.
+    each = clamp(x, 0.0) - x * y + log1p(exp(-abs_(x)))
+    if reduction != "none":
+        each = mean(each) if reduction == "mean" else sum_(each)
+    return as_dtype(each, dtype)
+
+
+@binary_cross_entropy_with_logits.vjp
+def _(g: Tensor, out: Tensor, input: Tensor, target: Tensor, reduction: str) -> Any:
+    x, y, each = widened(input), widened(target), widened(g)
+    away = sigmoid(x) - y
+    each = each / reduced_count(away, None) if reduction == "mean" else each
+    return away * each, -x * each
+
+
+@binary_cross_entropy_with_logits.sampled
+def _() -> Iterator[Sample]:
+    y = floats(2, 3, low=0.0, high=1.0, seed=1)
+    for reduction in ("none", "mean", "sum"):
+        yield sample(floats(2, 3), y, reduction=reduction)
+    yield sample(floats(2, 3) * 100, y, reduction="none")
+    yield sample(floats(2, 3, dtype="float64"), y.astype("float64"))
+    yield sample(floats(), floats(low=0.0, high=1.0))
+    yield sample(floats(2, 3), floats(3, low=0.0, high=1.0))
+    yield sample(floats(3, dtype="float16"), floats(3, low=0.0, high=1.0, dtype="float16"))
 
 
 def _class_axis(input: Any) -> int:

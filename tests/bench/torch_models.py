@@ -26,14 +26,26 @@ class Block(nn.Module):
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.fc, self.out = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
 
+    def attended(self, x: Tensor) -> Tensor:
+        """What each place reads from those that it sees: (batch, length, dim) to the same."""
+        q, k, v = self.split(x)
+        a = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        return self.proj(a.transpose(1, 2).flatten(2))
+
+    def split(self, x: Tensor) -> Tensor:
+        """Query, key and value of each head: (3, batch, heads, length, dim / heads)."""
+        batch, length, dim = x.shape
+        split = self.qkv(x).view(batch, length, 3, self.heads, dim // self.heads)
+        return split.permute(2, 0, 3, 1, 4)
+
+    def perceptron(self, x: Tensor) -> Tensor:
+        """(batch, length, dim) to the same."""
+        return self.out(F.gelu(self.fc(x), approximate="tanh"))
+
     def forward(self, x: Tensor) -> Tensor:
         """(batch, length, dim) to the same."""
-        batch, length, dim = x.shape
-        split = self.qkv(self.n1(x)).view(batch, length, 3, self.heads, dim // self.heads)
-        q, k, v = split.permute(2, 0, 3, 1, 4)
-        a = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        x = x + self.proj(a.transpose(1, 2).reshape(batch, length, dim))
-        return x + self.out(F.gelu(self.fc(self.n2(x)), approximate="tanh"))
+        x = x + self.attended(self.n1(x))
+        return x + self.perceptron(self.n2(x))
 
 
 class TorchLanguageModel(nn.Module):

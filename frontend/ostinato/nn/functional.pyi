@@ -3,11 +3,13 @@
 # pyright: reportUnusedImport=false
 from ..ops import functions as _functions
 
+binary_cross_entropy_with_logits = _functions.binary_cross_entropy_with_logits
 cross_entropy = _functions.cross_entropy
 dropout = _functions.dropout
 embedding = _functions.embedding
 gelu = _functions.gelu
 layer_norm = _functions.layer_norm
+leaky_relu = _functions.leaky_relu
 linear = _functions.linear
 log_softmax = _functions.log_softmax
 mse_loss = _functions.mse_loss

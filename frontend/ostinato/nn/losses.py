@@ -40,3 +40,16 @@ class MSELoss(Module):
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """Two tensors of the same shape to a 0-d loss."""
         return F.mse_loss(x, target, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(Module):
+    """The cross-entropy of a probability, given as its logit, and a target from 0 to 1: averaged
+    (`reduction` "mean"), summed ("sum") or each one ("none")."""
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        self.reduction: Reduction = reduction
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """Two tensors of the same shape to a 0-d loss."""
+        return F.binary_cross_entropy_with_logits(x, target, reduction=self.reduction)

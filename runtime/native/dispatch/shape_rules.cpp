@@ -457,6 +457,20 @@ Sizes selected(const OpCall& call, int dim, int index_attr) {
   return out;
 }
 
+Sizes taken(const OpCall& call, const char* what, int count_attr, int dim) {
+  Sizes shape = call.operand(0).sizes();
+  const int64_t count = call.attr(count_attr).as_int();
+  if (shape.empty()) fail(call, "shape () has no axis to index; give a tensor with axes");
+  const int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
+  if (count < 0 || count > shape[at]) {
+    fail(call, std::string(what) + " " + std::to_string(count) + " is out of range for dim " +
+                   std::to_string(at) + " of shape " + show(shape) + "; give one from 0 to " +
+                   std::to_string(shape[at]));
+  }
+  shape[at] = count;
+  return shape;
+}
+
 Sizes gathered(const OpCall& call, int dim) {
   const Sizes &shape = call.operand(0).sizes(), &index = call.operand(1).sizes();
   int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);

@@ -50,6 +50,8 @@ Sizes class_loss(const OpCall& call, int first, int reduction);
 // Throws where operand `index`, called `what`, does not have the shape that is `needed`.
 void fits(const OpCall& call, int index, const char* what, const Sizes& needed);
 Sizes selected(const OpCall& call, int dim, int index);
+// Along attribute `dim` as many as attribute `count` says, which users know as `what`.
+Sizes taken(const OpCall& call, const char* what, int count, int dim);
 Sizes gathered(const OpCall& call, int dim);
 Sizes scattered(const OpCall& call, int dim);
 
