@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,3 +112,44 @@ def test_memory_of_a_file_that_is_only_read_stays_as_it_is(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="read-only"):
         ot.from_numpy(mapped)
     assert ot.as_tensor(mapped).add_(1).tolist() == [2.0] * 8
+
+
+@pytest.mark.parametrize("package", ["llvmlite", "xdsl"])
+def test_a_missing_compiler_is_named(package: str) -> None:
+    code = f"""
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "{package}":
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+import ostinato as ot
+double = lambda x: x * 2
+try:
+    ot.compile(double)(ot.ones(2))
+except ot.CompileError as error:
+    print(error)
+print(double(ot.ones(2)).tolist())
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True,
+        env=os.environ | {"OSTINATO_CACHE": "0"},
+    ).stdout  # fmt: skip
+    assert shown.splitlines() == [
+        f"compile: the package {package} is missing; `pip install {package}` brings it, and "
+        "without ot.compile the function runs as it is",
+        "[2.0, 2.0]",
+    ]
+
+
+def test_stages_that_cannot_be_written_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OSTINATO_DUMP", str(tmp_path / "file"))
+    with pytest.warns(UserWarning) as said:
+        assert ot.compile(lambda x: x * 2)(ot.ones(2)).tolist() == [2.0, 2.0]
+    text = str(said[0].message)
+    assert text.startswith("the stages of <lambda> are not written: [Errno 20] Not a directory")
+    assert text.endswith("; set OSTINATO_DUMP to a folder that can be written")
+    assert said[0].filename == __file__

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..codegen import cache
+from ..ir.errors import CompileError
 from ..runtime import _C
 from .region import Region, to_module
 
@@ -53,15 +56,34 @@ def build(region: Region, name: str) -> Built:
         found.seconds["load"] = time.perf_counter() - started
         return found
     dumps: dict[str, str] = {}
-    lowered = lower(region, dumps.__setitem__ if dumping else None)
+    with _naming_what_is_missing():
+        lowered = lower(region, dumps.__setitem__ if dumping else None)
     for entry, (spec, code) in zip(_entries(key, region), lowered.programs, strict=True):
         cache.store(entry, spec, code)
     if dumping:
-        write_dumps(Path(dumping), name, key, dumps)
+        _try_to_dump(Path(dumping), name, key, dumps)
     programs = [_program(spec, code, region.device) for spec, code in lowered.programs]
     built = _built(region, name, [spec for spec, _ in lowered.programs], programs)
     built.seconds, built.dumps = lowered.seconds, dumps
     return built
+
+
+@contextmanager
+def _naming_what_is_missing() -> Generator[None]:
+    """What compiles is imported on first use; an environment may lack it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _COMPILERS:
+            raise
+        raise CompileError(
+            f"compile: the package {package} is missing; `pip install {package}` brings it, and "
+            "without ot.compile the function runs as it is"
+        ) from error
+
+
+_COMPILERS = ("llvmlite", "networkx", "xdsl")
 
 
 def _entries(key: str, region: Region) -> list[str]:
@@ -226,6 +248,17 @@ def describe(region: Region) -> str:
     everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
                   place, region.on_host)  # fmt: skip
     return json.dumps(everything, default=repr)
+
+
+def _try_to_dump(folder: Path, name: str, key: str, dumps: dict[str, str]) -> None:
+    try:
+        write_dumps(folder, name, key, dumps)
+    except OSError as error:
+        warnings.warn(
+            f"the stages of {name} are not written: {error}; set {DUMP} to a folder that can be "
+            "written",
+            stacklevel=5,
+        )
 
 
 def write_dumps(folder: Path, name: str, key: str, dumps: dict[str, str]) -> None:
