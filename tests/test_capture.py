@@ -207,11 +207,12 @@ def branches(x: Any) -> Any:
     return x if x.sum() > 0 else -x
 
 
-def sums_up(x: Any) -> Any:
-    total = 0.125
-    for part in (0.25, 0.5):
-        total += part
-    return x * total
+NAMES = ["scale"]
+
+
+def looks_up(x: Any) -> Any:
+    scale = getattr(Holder, NAMES[0], 0.3)
+    return x * scale
 
 
 REFUSED = {
@@ -221,7 +222,7 @@ REFUSED = {
     "print": (prints, "a call of `print`"),
     "a value": (needs_value, "`.item()` needs a value now"),
     "a branch": (branches, "`.item()` needs a value now"),
-    "a number without a source": (sums_up, "neither a literal nor read from"),
+    "a number without a source": (looks_up, "neither a literal nor read from"),
 }
 
 

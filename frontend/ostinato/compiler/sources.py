@@ -6,8 +6,8 @@ import ast
 import linecache
 import sys
 import textwrap
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
@@ -15,6 +15,7 @@ from typing import Any
 
 from ..ir.errors import CaptureError
 from ..runtime import _C
+from .assigned import OPERATORS, Seen, is_read_once, only_value
 from .bytecode import Position
 from .live import LiveNumber, current_session, live_number
 
@@ -55,15 +56,20 @@ def given_number(number: Any) -> Any:
 
 
 def _source_in(frame: FrameType, number: Any) -> Any:
-    if _is_literal(number, frame.f_code):
-        return None
     with _unwatched():
-        for node, path, read in _paths(frame):
-            if _reads(read, number):
-                _note_live(frame, node)
-                return live_number(path, read).operand()
-        if not _holds_numbers(frame):
-            return None  # computed by calls from literals and guarded values alone
+        if _is_literal(frame, number):
+            return None
+        found = _matches(frame, number)
+        session = current_session()
+        if session is None or session.reads is None:
+            return None  # of a region that runs once
+        if len(found) == 1:
+            live, nodes = next(iter(found.values()))
+            for node in nodes:
+                session.reads.note_live(frame.f_code, position_of(node))
+            return live.operand()
+        if found or not _holds_numbers(frame) or _is_seen(frame):
+            return None  # follows from literals and guarded values alone
     raise CaptureError(
         f"capture: the number {number!r} at {frame.f_code.co_filename}:{frame.f_lineno} is neither "
         "a literal nor read from an argument, attribute or global, so a replay could not know it; "
@@ -71,23 +77,87 @@ def _source_in(frame: FrameType, number: Any) -> Any:
     )
 
 
-def _note_live(frame: FrameType, found: ast.AST) -> None:
-    """Where the expression has the number as an operand, it needs no guard."""
-    session = current_session()
-    if session is None or session.reads is None:
-        return
-    wanted = ast.dump(found)
-    for parent in _expression(frame):
-        if not isinstance(parent, _TAKES_OPERANDS):
-            continue
-        for child in ast.iter_child_nodes(parent):
-            if ast.dump(child) == wanted and isinstance(child, ast.expr):
-                session.reads.note_live(frame.f_code, position_of(child))
+def _matches(frame: FrameType, number: Any) -> dict[str, tuple[LiveNumber, list[ast.expr]]]:
+    """The parts of the running expression that are `number` and can be read again, each with what
+    is read for it. Of several it cannot be told which one was given."""
+    found: dict[str, tuple[LiveNumber, list[ast.expr]]] = {}
+    inside: set[int] = set()
+    for node in _operands(next(_expression(frame), ast.Module([], []))):
+        reads: list[ast.expr] = []
+        live = None if id(node) in inside else _live_value(frame, node, reads)
+        if isinstance(live, LiveNumber) and _is_same(live.value, number):
+            found.setdefault(ast.dump(node), (live, []))[1].extend(reads)
+            inside.update(map(id, ast.walk(node)))
+    return found
+
+
+def _is_same(found: Any, number: Any) -> bool:
+    return found is number or (type(found) is type(number) and found == number)
+
+
+def _live_value(frame: FrameType, node: ast.expr, reads: list[ast.expr]) -> Any:
+    """What `node` computes from numbers that are read again, a LiveNumber or number; None where it
+    is anything else. `reads` gets the nodes whose numbers need no guard then."""
+    if isinstance(node, ast.Constant):
+        return node.value if type(node.value) in (int, float) else None
+    if isinstance(node, (ast.BinOp, ast.UnaryOp)):
+        sides = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
+        values = [_live_value(frame, side, reads) for side in sides]
+        compute = OPERATORS.get(type(node.op))
+        if compute is None or any(v is None for v in values):
+            return None
+        try:
+            return compute(*values)
+        except ArithmeticError:
+            return None
+    for key, path in _paths_of(frame, node):
+        with suppress(AttributeError, KeyError, NameError):
+            if type(path()) in (int, float):
+                reads.append(node)
+                return live_number(key, path)
+    if isinstance(node, ast.Name) and (value := only_value(frame, node.id)) is not None:
+        once = is_read_once(frame.f_code, node.id)
+        return _live_value(frame, value, reads if once else [])
+    return None
+
+
+def _is_seen(frame: FrameType) -> bool:
+    """Whether the numbers of the running expression follow from the source and from guarded reads,
+    and so do those that the function was called with."""
+
+    def given() -> bool:
+        back = frame.f_back
+        while back is not None and is_ours(back.f_code):
+            if back.f_code.co_name == "trace":
+                return True  # of the captured function: a default
+            back = back.f_back
+        return back is not None and _is_seen(back)
+
+    seen = Seen(frame, given)
+    parts = [n for n in _expression(frame) if isinstance(n, (ast.Name, ast.Attribute))]
+    return bool(parts) and all(seen(n) for n in parts if not _is_callee(frame, n))
+
+
+def _is_callee(frame: FrameType, node: ast.AST) -> bool:
+    """Whether the running expression calls what `node` names, or finds that in it."""
+    callees = [n.func for n in _expression(frame) if isinstance(n, ast.Call)]
+    wanted = ast.dump(node)
+    return any(ast.dump(n) == wanted for callee in callees for n in ast.walk(callee))
+
+
+def _operands(node: ast.AST, top: bool = True) -> Iterator[ast.expr]:
+    """The parts of an expression that may be what an op in it is given."""
+    if isinstance(node, ast.expr):
+        yield node
+    signed = isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd))
+    if isinstance(node, _TAKES_OPERANDS) or signed or (top and isinstance(node, ast.Compare)):
+        for child in ast.iter_child_nodes(node):
+            yield from _operands(child, top and not isinstance(node, ast.expr))
 
 
 _TAKES_OPERANDS = (
     ast.BinOp, ast.Call, ast.keyword, ast.AugAssign, ast.Tuple, ast.List, ast.Starred, ast.Expr,
-    ast.Assign, ast.Return,
+    ast.Assign, ast.Return, ast.Module,
 )  # fmt: skip
 
 
@@ -118,43 +188,39 @@ def _holds_numbers(frame: FrameType) -> bool:
     return not nodes
 
 
-def _reads(read: _C.Path, number: Any) -> bool:
-    try:
-        found = read()
-    except (AttributeError, KeyError, NameError):
-        return False
-    return found is number or (type(found) is type(number) and found == number)
+def _is_literal(frame: FrameType, number: Any) -> bool:
+    """Whether the running expression, or the code where that is unknown, has it as a literal."""
+    if isinstance(number, bool):
+        return True
+    nodes = list(_expression(frame))
+    found = [n.value for n in nodes if isinstance(n, ast.Constant)]
+    return _is_among(found if nodes else frame.f_code.co_consts, number)
 
 
-def _is_literal(number: Any, code: CodeType) -> bool:
-    def among(constants: tuple[Any, ...]) -> bool:
-        return any(
-            among(c)  # pyright: ignore[reportUnknownArgumentType]
-            if isinstance(c, tuple)
-            else type(c) is type(number) and abs(c) == abs(number)
-            for c in constants
-            if isinstance(c, (tuple, int, float))
-        )
-
-    return among(code.co_consts) or (isinstance(number, bool))
+def _is_among(constants: Sequence[Any], number: Any) -> bool:
+    return any(
+        _is_among(c, number)  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(c, tuple)
+        else type(c) is type(number) and abs(c) == abs(number)
+        for c in constants
+        if isinstance(c, (tuple, int, float))
+    )
 
 
-def _paths(frame: FrameType) -> Generator[tuple[ast.AST, Any, _C.Path]]:
-    """(node, key, how to read it) for the names and attribute chains of the running expression."""
-    for node in _expression(frame):
-        if isinstance(node, ast.Attribute):
-            chain: list[str] = []
-            inner: ast.expr = node
-            while isinstance(inner, ast.Attribute):
-                chain.append(inner.attr)
-                inner = inner.value
-            if isinstance(inner, ast.Name):
-                root = _root(frame, inner.id)
-                if root is not None:
-                    yield node, (id(root), *chain), _attribute_path(root, chain[::-1])
-        elif isinstance(node, ast.Name):
-            for key, path in _name_path(frame, node.id):
-                yield node, key, path
+def _paths_of(frame: FrameType, node: ast.AST) -> Generator[tuple[Any, _C.Path]]:
+    """(key, how to read it) for a name or a chain of attributes."""
+    if isinstance(node, ast.Attribute):
+        chain: list[str] = []
+        inner: ast.expr = node
+        while isinstance(inner, ast.Attribute):
+            chain.append(inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name):
+            root = _root(frame, inner.id)
+            if root is not None:
+                yield (id(root), *chain), _attribute_path(root, chain[::-1])
+    elif isinstance(node, ast.Name):
+        yield from _name_path(frame, node.id)
 
 
 def _expression(frame: FrameType) -> Iterator[ast.AST]:
