@@ -603,6 +603,9 @@ class Replay:
         """Whether no tensor that the region changes shares memory with another one."""
     def run(self, leaves: list[Any]) -> list[Any]:
         """What the captured function returned, flat."""
+    @property
+    def runs(self) -> int:
+        """How often it ran."""
 
 class Generator:
     """A Philox4x32-10 random state: a seed and an offset."""
@@ -625,9 +628,22 @@ class ViewSteps:
 
     def __len__(self) -> int: ...
 
+class CallTable:
+    """Replays by the arguments that they are for."""
+
+    def add(
+        self, replay: Replay, arguments: tuple[Any, ...], result: Callable[[list[Any]], Any] | None
+    ) -> None:
+        """Calls with such arguments are replays; `result` makes of a flat list what is returned,
+        None where that is its one element."""
+    def remove(self, replay: Replay) -> None: ...
+    def call(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """What a replay that fits returns; NotImplemented where there is none."""
+
 class Tracer:
     """Records what the dispatcher is asked to do."""
 
+    def __init__(self, following: bool = False) -> None: ...
     def device(self) -> Any:
         """Where the region runs."""
     def start(self) -> None: ...
@@ -657,8 +673,12 @@ class Tracer:
         """The tensor that this one is a view of, itself no view; how it is made."""
     def fixed_layouts(self) -> list[tuple[Tensor, tuple[int, ...]]]:
         """(tensor, strides) of those from outside on whose layout the region relies."""
-    def held(self) -> list[Tensor]:
-        """Traced tensors that someone outside still holds."""
+    def is_empty(self) -> bool:
+        """Whether nothing was asked for."""
+    def cut(self) -> tuple[list[Tensor], list[Tensor], bytes]:
+        """(held by user code, given to the region, key: equal for regions of one Program)."""
+    def deliver(self, held: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """Tensors of the finished region become what it gave for them."""
     def value_of(self, tensor: Tensor) -> int: ...
     def add_input(self, tensor: Tensor) -> int: ...
 
@@ -666,6 +686,11 @@ def set_dtypes(dtypes: list[DType]) -> None: ...
 def set_errors(classes: list[type[Exception]]) -> None: ...
 def set_package(prefix: str) -> None: ...
 def set_number_hook(hook: Callable[[Any], Tensor | None] | None) -> None: ...
+def set_leave_hook(hook: Callable[[str], bool] | None) -> None: ...
+def is_following() -> bool: ...
+def leave_region(why: str) -> bool:
+    """Ends the running region; whether it could be left."""
+
 def set_derive(
     of_call: Callable[..., tuple[Program, bool]], of_tape: Callable[..., tuple[Program, bool]]
 ) -> None: ...
@@ -713,10 +738,7 @@ def item_now(number: Tensor) -> int | float | bool:
     """The value of a number, also inside a capture."""
 
 def give_value(tensor: Tensor, value: Tensor) -> None:
-    """A tensor of a finished capture gets its memory."""
-
-def take_place(tensor: Tensor, source: Tensor) -> None:
-    """`tensor` becomes the result that `source` is of a node of the tape."""
+    """`tensor` becomes another name of the memory of `value`."""
 
 def empty(sizes: Sequence[int], dtype: DType, device: Any) -> Tensor: ...
 def copy_non_blocking(tensor: Tensor, source: Tensor) -> Tensor: ...

@@ -187,7 +187,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refusal(fn: Callable[[Any], Any]) -> str:
     with pytest.raises(ot.CaptureError) as caught:
-        ot.compile(fn)(ot.ones(3))
+        ot.compile(fn, verify="trust")(ot.ones(3))
     return str(caught.value)
 
 
@@ -262,7 +262,7 @@ def test_what_is_made_inside_may_be_changed(name: str) -> None:
         if isinstance(want, dict):
             want, got = ot.stack([*want.values()]), ot.stack([*got.values()])
         np.testing.assert_allclose(got.numpy(), want.numpy())
-    assert sum(map(len, compiled.variants.values())) == 1
+    assert len(compiled.variants) == 1
 
 
 def test_a_name_that_may_be_another_container_is_not_taken_for_a_fresh_one() -> None:

@@ -106,7 +106,7 @@ def test_a_change_is_seen(case: Changing, monkeypatch: pytest.MonkeyPatch) -> No
     for v in (2.0, 3.0, 4.0, 2.0):
         monkeypatch.setattr(CFG, "v", v)
         assert compiled(x).tolist() == case.fn(x).tolist()
-    assert sum(map(len, compiled.variants.values())) <= case.variants
+    assert len(compiled.variants) <= case.variants
 
 
 def between(x: Any) -> Any:
@@ -182,7 +182,7 @@ def test_what_follows_from_the_source_is_a_constant(fn: Callable[[Any], Any]) ->
     x, compiled = ot.ones(2, 4), ot.compile(fn)
     for _ in range(2):
         assert compiled(x).tolist() == fn(x).tolist()
-    assert sum(map(len, compiled.variants.values())) == 1
+    assert len(compiled.variants) == 1
 
 
 KEYS = ["v"]
@@ -209,7 +209,7 @@ UNSEEN = (by_a_computed_name, by_vars, handed_on_by_a_computed_name)
 @pytest.mark.parametrize("fn", UNSEEN)
 def test_what_a_guard_cannot_see_is_refused(fn: Callable[[Any], Any]) -> None:
     with pytest.raises(ot.CaptureError) as refusal:
-        ot.compile(fn)(ot.ones(2))
+        ot.compile(fn, verify="trust")(ot.ones(2))
     at = times if fn is handed_on_by_a_computed_name else fn
     line = at.__code__.co_firstlineno + (1 if at is times else 2)
     assert str(refusal.value) == (

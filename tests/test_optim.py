@@ -97,7 +97,7 @@ def test_compiled_steps_are_eager_ones(name: str) -> None:
         eager.zero_grad()
         step(x)
         assert_equal(others, ours, 2e-6)
-    assert len(step.variants) == 1 and all(len(found) == 1 for found in step.variants.values())
+    assert len(step.variants) == 1
 
 
 def test_groups_have_their_own_options() -> None:

@@ -23,8 +23,7 @@ class Holder:
 
 
 def program_of(compiled: Any) -> Any:
-    (variants,) = compiled.variants.values()
-    return variants[-1].built.program
+    return compiled.variants[-1].built.program
 
 
 def test_a_path_reads_what_is_there_now() -> None:
@@ -62,7 +61,7 @@ def test_layouts_of_arguments_may_change_from_call_to_call() -> None:
     wide = ot.from_numpy(np.arange(30, dtype=np.float32))
     for x in (square, square.t(), wide[1:10].reshape(3, 3), square.t(), square):
         np.testing.assert_array_equal(double(x).numpy(), x.numpy() * 2)
-    assert sum(map(len, double.variants.values())) == 1
+    assert len(double.variants) == 1
 
 
 def test_an_input_that_is_returned_is_the_same_object() -> None:

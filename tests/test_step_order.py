@@ -64,8 +64,8 @@ def compiled(name: str) -> tuple[Any, dict[str, Any]]:
     fn, inputs = CASES[name]()
     step = ot.compile(fn)
     step(*inputs)
-    (variants,) = step.variants.values()
-    return variants[0].built.program, variants[0].built.spec
+    (variant,) = step.variants
+    return variant.built.program, variant.built.spec
 
 
 @pytest.mark.parametrize("name", CASES)

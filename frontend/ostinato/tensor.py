@@ -280,7 +280,7 @@ def _data(self: Tensor) -> Tensor:
 def _set_data(self: Tensor, value: Any) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"data: a {type(value).__name__} came; give a Tensor")
-    if _C.is_capturing():
+    if _C.is_capturing() and not _C.leave_region("a tensor that changes its memory"):
         raise CaptureError("data: a tensor changed its memory in a capture; use copy_")
     _C.give_value(self, value)
 

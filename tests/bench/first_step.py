@@ -50,7 +50,7 @@ def capture_and_passes(step: Any, *args: Any) -> float:
 
     import optree
 
-    from ostinato.compiler.decorator import trace
+    from ostinato.compiler.attempt import Attempt, Policy
     from ostinato.compiler.region import to_module
     from ostinato.passes.pipeline import PASSES, run_passes
 
@@ -60,7 +60,9 @@ def capture_and_passes(step: Any, *args: Any) -> float:
     tree: Any = (args, {})
     leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
     started = time.perf_counter()
-    run_passes(to_module(trace(step.fn, leaves, structure)[0]))
+    policy = Policy(follows=False, breaks=False)
+    captured: Any = Attempt(step.fn, "step", leaves, structure, policy).capture()
+    run_passes(to_module(captured[0]))
     return time.perf_counter() - started
 
 

@@ -49,7 +49,7 @@ def our_row(name: str, precision: str | None) -> dict[str, Any]:
     run, batch = our_parts(workload_of(name, precision), compiled=True)
     run(*batch)
     ot.cuda.synchronize()
-    ((variant,),) = run.variants.values()
+    (variant,) = run.variants
     planned = planned_bytes(variant.built)
     ot.cuda.reset_peak_memory_stats()
     for _ in range(10):

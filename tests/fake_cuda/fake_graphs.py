@@ -39,7 +39,7 @@ def values(*shape: int, seed: int = 0) -> ot.Tensor:
 
 def built(step: Any) -> Any:
     """What compiling the only variant of a function made."""
-    ((variant,),) = step.variants.values()
+    (variant,) = step.variants
     return variant.built
 
 

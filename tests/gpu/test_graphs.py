@@ -24,7 +24,7 @@ def close(found: Any, wanted: Any) -> None:
 
 def counters(step: Any) -> dict[str, int]:
     """Of the only variant of a compiled function."""
-    ((variant,),) = step.variants.values()
+    (variant,) = step.variants
     return variant.built.program.counters()
 
 

@@ -16,6 +16,7 @@ from ..codegen import cache
 from ..ir.errors import CompileError
 from ..runtime import _C
 from .region import Region, to_module
+from .sources import user_depth
 
 DUMP = "OSTINATO_DUMP"
 """The environment variable: a directory that every stage of every region is written to."""
@@ -257,7 +258,7 @@ def _try_to_dump(folder: Path, name: str, key: str, dumps: dict[str, str]) -> No
         warnings.warn(
             f"the stages of {name} are not written: {error}; set {DUMP} to a folder that can be "
             "written",
-            stacklevel=5,
+            stacklevel=user_depth(),
         )
 
 

@@ -3,90 +3,119 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import random
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..ir.errors import CaptureError
 from ..runtime import _C
 from . import build as _build
-from .effects import watched
-from .live import LiveNumber, Session, _sessions
+from .attempt import Attempt, Policy, Seen
+from .follow import Followed, Restart, Run, first_difference, install
+from .live import Session, opened
 from .region import Region, finish
-from .sources import find_source
+from .variant import Variant, is_plain, optree, settings, signature
+
+Verify = Literal["trust", "follow"] | float | None
+
+
+class DivergenceWarning(UserWarning):
+    """A function did not do again what it did when it was captured."""
 
 
 @dataclass
-class Variant:
-    """One compiled form of a function: what it was captured for, and how to replay it."""
+class Entry:
+    """What is known of calls with one key: variants to replay, or how the function is followed."""
 
-    built: _build.Built
-    structure: Any  # of the result
-    objects: list[Any] = field(default_factory=list[Any])  # given by id, which stays theirs
-    calls: int = 0
-
-    def __post_init__(self) -> None:
-        self.replays = _C.Replay(self.built.program, self.region)
-
-    @property
-    def region(self) -> Region:
-        """The captured region."""
-        return self.built.region
-
-    def fits(self, leaves: list[Any]) -> bool:
-        """Whether everything that the capture relied on is as it was."""
-        return self.replays.fits(leaves)
-
-    def replay(self, leaves: list[Any]) -> Any:
-        """Run the Program and hand out what it made."""
-        self.calls += 1
-        return _optree().tree_unflatten(self.structure, self.replays.run(leaves))
-
-
-def _optree() -> Any:
-    import optree
-
-    return optree
+    variants: list[Variant] = field(default_factory=list[Variant])
+    followed: Followed | None = None
 
 
 class Compiled:
     """A function whose calls are captured once and replayed. Made by `compile`."""
 
-    def __init__(self, fn: Callable[..., Any], fullgraph: bool = True) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], fullgraph: bool = False, verify: Verify = None
+    ) -> None:
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.name = _name_of(fn)
-        self.fullgraph = fullgraph
-        self.variants: dict[Any, list[Variant]] = {}
+        self.fullgraph, self.verify = fullgraph, verify
+        self.entries: dict[Any, Entry] = {}
+        self._table = _C.CallTable()
+        self._runs_between_calls = _runs_between_calls(fn)
+        install()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _C.is_capturing():
+        made = self._table.call(args, kwargs)
+        if made is not NotImplemented:
+            return made
+        if _C.is_capturing() or self._runs_between_calls:
             return self.fn(*args, **kwargs)
-        leaves, structure = _optree().tree_flatten((args, kwargs), none_is_leaf=True)
-        key = (structure, tuple(map(_signature, leaves)), _settings())
-        for variant in self.variants.get(key, ()):
+        leaves, structure = optree().tree_flatten((args, kwargs), none_is_leaf=True)
+        key = (structure, tuple(map(signature, leaves)), settings())
+        entry = self.entries.get(key)
+        if entry is None:
+            entry = self.entries[key] = Entry()
+        for variant in entry.variants:
             if variant.fits(leaves):
+                if isinstance(self.verify, float) and random.random() < self.verify:
+                    return self._verified(entry, variant, args, kwargs)
                 return variant.replay(leaves)
-        variant = self._capture(leaves, structure)
-        self.variants.setdefault(key, []).append(variant)
-        return variant.replay(leaves)
+        if entry.followed is None and self.verify == "follow":
+            entry.followed = Followed(self.name, "verify='follow' asks for it")
+        if entry.followed is None:
+            return self._captured(entry, args, kwargs)
+        return entry.followed.call(self.fn, args, kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _capture(self, leaves: list[Any], structure: Any) -> Variant:
+    def _captured(self, entry: Entry, args: Any, kwargs: Any) -> Any:
+        leaves, structure = optree().tree_flatten((args, kwargs), none_is_leaf=True)
         _expect_compiling(leaves)
-        region, result = trace(self.fn, leaves, structure)
-        built = _build.build(region, self.name)
-        objects = [x for x in leaves if _signature(x) == ("object", id(x))]
-        variant = Variant(built, result, objects)
-        if not variant.replays.are_apart(leaves):
-            raise CaptureError(
-                f"{self.name}: a tensor that the function changes in place shares memory with "
-                "another one that it uses; clone() one of them"
-            )
-        return variant
+        policy = Policy(self.verify != "trust", self.verify != "trust" and not self.fullgraph)
+        try:
+            found = Attempt(self.fn, self.name, leaves, structure, policy).run()
+        except Restart as restart:
+            entry.followed = Followed(self.name, str(restart))
+            return entry.followed.call(self.fn, args, kwargs)
+        if isinstance(found, Seen):
+            entry.followed = Followed(self.name, found.why)
+            return found.result
+        entry.variants.append(found)
+        if not kwargs and not isinstance(self.verify, float) and all(map(is_plain, args)):
+            self._table.add(found.replays, args, found.result_of())
+        return found.replay(leaves)
+
+    def _verified(self, entry: Entry, variant: Variant, args: Any, kwargs: Any) -> Any:
+        """A call for which Python runs, and that must do what `variant` would have done."""
+        followed = entry.followed or Followed(self.name, "")
+        run = Run(followed, keep_nodes=True)
+        with run.recording():
+            result = self.fn(*args, **kwargs)
+        line = first_difference(run.nodes, variant.region.nodes)
+        if line is not None:
+            entry.variants.remove(variant)
+            entry.followed = followed
+            followed.why = f"it did something else than when it was captured, first at {line}"
+            warnings.warn(f"{self.name}: {followed.why}", DivergenceWarning, stacklevel=3)
+        return result
+
+    @property
+    def variants(self) -> list[Variant]:
+        """All that can be replayed, oldest first of each key."""
+        return [v for entry in self.entries.values() for v in entry.variants]
+
+    @property
+    def breaks(self) -> list[Any]:
+        """Where regions end before the function does; see `follow.Break`."""
+        every = [e.followed for e in self.entries.values() if e.followed is not None]
+        return [b for followed in every for b in followed.breaks.values()]
 
     def ir(self, stage: str = "fused") -> str:
         """The IR of the newest variant after `stage`, as text that parses back."""
@@ -97,18 +126,30 @@ class Compiled:
         return texts[stage]
 
     def explain(self) -> str:
-        """What became of the function: regions, kernels, calls, memory, and what making it took."""
+        """What became of the function: regions, breaks, kernels, calls, memory, and what making it
+        took."""
         lines: list[str] = []
-        every = [v for found in self.variants.values() for v in found]
-        for i, variant in enumerate(every):
-            lines += _explained(i, variant)
+        for i, variant in enumerate(self.variants):
+            lines += variant.explained(f"variant {i}")
+        for entry in self.entries.values():
+            if entry.followed is not None:
+                lines += entry.followed.explained()
         return "\n".join(lines) or "not captured yet: call the function first"
 
     def _newest(self) -> Variant:
-        every = [v for found in self.variants.values() for v in found]
+        regions = [
+            r for e in self.entries.values() if e.followed for r in e.followed.regions.values()
+        ]
+        every = [*regions, *self.variants]
         if not every:
             raise CaptureError(f"{self.fn.__name__}: not captured yet; call the function first")
         return every[-1]
+
+
+def _runs_between_calls(fn: Callable[..., Any]) -> bool:
+    """Whether a call only begins the function, which runs on later: nothing there is captured."""
+    kinds = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+    return any(is_kind(fn) for is_kind in kinds)
 
 
 def _name_of(fn: Callable[..., Any]) -> str:
@@ -127,111 +168,40 @@ def _expect_compiling(leaves: Sequence[Any]) -> None:
             client.start()
 
 
-def _explained(number: int, variant: Variant) -> list[str]:
-    spec, seconds = variant.built.spec, variant.built.seconds
-    launches = [s for s in spec["instructions"] if s["kind"] == "launch"]
-    calls = [s["op"] for s in spec["instructions"] if s["kind"] == "call"]
-    counted = ", ".join(f"{calls.count(c)} {c}" for c in dict.fromkeys(calls))
-    took = ", ".join(f"{name} {s * 1e3:.0f} ms" for name, s in seconds.items())
-    return [
-        f"variant {number}: {variant.calls} calls",
-        f"  {len(launches)} launches of {len(spec['kernels'])} kernels; library calls: {counted}",
-        f"  inputs {len(spec['inputs'])}, results {len(spec['outputs'])}, "
-        f"intermediates {spec['arena'] / 2**20:.2f} MiB",
-        f"  {'loaded from the cache' if variant.built.from_cache else 'compiled'}: {took}",
-    ]
-
-
-def _settings() -> Any:
-    """What the thread or process has set that changes what ops do."""
-    device = id(_C.device_of(None))  # there is one object a device
-    return _C.grad_enabled(), _C.autocast(), device, _C.float32_matmul_precision()
-
-
-def _signature(leaf: Any) -> Any:
-    if isinstance(leaf, _C.Tensor):
-        return (
-            "tensor", leaf.shape, leaf.dtype.name, leaf.requires_grad, leaf.is_leaf, leaf.device
-        )  # fmt: skip
-    if isinstance(leaf, (bool, str, bytes)) or leaf is None:
-        return leaf
-    if isinstance(leaf, (int, float)):
-        return type(leaf).__name__
-    return ("object", id(leaf))
-
-
-def trace(fn: Callable[..., Any], leaves: Sequence[Any], structure: Any) -> tuple[Region, Any]:
-    """Capture one call: the region, and the structure of the result."""
-    tracer = _C.Tracer()
-    session = Session(tracer)
-    given = [_stand_in(session, i, leaf) for i, leaf in enumerate(leaves)]
-    args, kwargs = _optree().tree_unflatten(structure, given)
-    with _capturing(tracer, session):
-        for leaf in leaves:
-            if isinstance(leaf, _C.Tensor):
-                tracer.add_input(leaf)
-        with watched(fn, leaves) as session.reads:
-            result = fn(*args, **kwargs)
-        flat, shape = _optree().tree_flatten(result, none_is_leaf=True)
-        names = _names(fn, args, kwargs)
-        region = finish(tracer, session, leaves, flat, names)
-    return region, shape
-
-
-@contextmanager
-def _capturing(tracer: Any, session: Session) -> Generator[None]:
-    _C.set_number_hook(find_source)
-    _sessions.append(session)
-    tracer.start()
-    try:
-        yield
-    finally:
-        tracer.stop()
-        _sessions.pop()
-
-
-def _stand_in(session: Session, index: int, leaf: Any) -> Any:
-    if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
-        return LiveNumber(session, leaf, _C.Path.argument(index))
-    return leaf
-
-
-def _names(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> dict[int, str]:
-    """Names of tensors for dumps: arguments, and parameters of modules in the closure."""
-    import inspect
-
-    found: dict[int, str] = {}
-    spaces = dict(inspect.getclosurevars(fn).nonlocals) if inspect.isfunction(fn) else {}
-    owner = getattr(fn, "__self__", None)
-    if owner is not None:
-        spaces["self"] = owner
-    for name, value in spaces.items():
-        named = getattr(value, "named_parameters", None)
-        if callable(named):
-            found |= {id(p): f"{name}.{path}" for path, p in named()}  # pyright: ignore
-    try:
-        bound = inspect.signature(fn).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
-        bound = {}
-    found |= {id(v): k for k, v in bound.items() if isinstance(v, _C.Tensor)}
-    return found
-
-
-def compile(fn: Callable[..., Any] | None = None, *, fullgraph: bool = True) -> Any:
+def compile(
+    fn: Callable[..., Any] | None = None, *, fullgraph: bool = False, verify: Verify = None
+) -> Any:
     """A decorator: calls of `fn` are captured on first sight, compiled, and then replayed.
 
     Gradients, in-place changes and optimizer steps inside are part of the region. Tensors that
     `fn` reads without getting them as arguments become inputs; Python numbers used as values stay
-    live. CaptureError names the line where a value is needed in the middle or where a replay would
-    leave something out. A new shape or dtype of an argument captures a new variant.
+    live. A new shape or dtype of an argument captures a new variant.
+
+    A function that needs a value in the middle (`item()`, an `if` on a tensor, NumPy), or that
+    does what a replay would leave out (it counts, prints, draws from `random`), is followed: its
+    Python runs at each call, ops are recorded and not launched, and the regions between the
+    breaks are launched as a whole. `explain()` lists breaks.
+
+    fullgraph: CaptureError instead of a break, with its line, what asked for the value and what
+        to do.
+    verify: "follow" has Python run at each call. "trust" allows replays alone: CaptureError names
+        what one would leave out. A probability: that share of the replays is followed instead and
+        compared; where the function does something else than it did, DivergenceWarning names the
+        first line that differs, the call gives what the function does now, and it is followed
+        from then on.
     """
+    if not (verify in (None, "trust", "follow") or (isinstance(verify, float) and 0 < verify < 1)):
+        raise ValueError(
+            f"compile: verify {verify!r} came; give 'trust', 'follow', or a probability between "
+            "0.0 and 1.0"
+        )
     if fn is None:
-        return functools.partial(compile, fullgraph=fullgraph)
+        return functools.partial(compile, fullgraph=fullgraph, verify=verify)
     from ..nn import Module
 
     if isinstance(fn, Module):
-        return Compiled(fn.forward, fullgraph)
-    return Compiled(fn, fullgraph)
+        return Compiled(fn.forward, fullgraph, verify)
+    return Compiled(fn, fullgraph, verify)
 
 
 class Capture:
@@ -249,14 +219,17 @@ class Capture:
 def capture() -> Generator[Capture]:
     """Capture what is done inside; at the end it is compiled and run, and every tensor that the
     region wrote or made and that is still held has its value."""
+    install()
     tracer = _C.Tracer()
     session = Session(tracer)
     made = Capture()
-    with _capturing(tracer, session):
-        yield made
-        held = list(tracer.held())
-        made.region = finish(tracer, session, (), held, {})
+    with opened(lambda: session):
+        tracer.start()
+        try:
+            yield made
+            held, given, _ = tracer.cut()
+            made.region = finish(tracer, session, given, held, {})
+        finally:
+            tracer.stop()
     variant = Variant(_build.build(made.region, "capture"), None)
-    for tensor, value in zip(held, variant.replays.run([]), strict=True):
-        _C.give_value(tensor, value)
-        _C.take_place(tensor, value)
+    tracer.deliver(held, variant.replays.run(given))

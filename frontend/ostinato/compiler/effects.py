@@ -6,12 +6,11 @@ import builtins
 import dis
 import math
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any, cast
 
-from ..ir.errors import CaptureError
 from ..runtime import _C
 from .bytecode import Write, facts_of
 from .reads import Reads, reached
@@ -40,30 +39,33 @@ _TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "<str
 
 
 @contextmanager
-def watched(fn: Any, leaves: Sequence[Any]) -> Generator[Reads]:
-    """CaptureError for what runs inside and a replay would not repeat, naming its line; and what
-    user code, `fn` with arguments of these leaves to begin with, reads."""
-    watch = _Watch()
+def watched(
+    fn: Any, leaves: Sequence[Any], give_up: Callable[[str], object] | None = None
+) -> Generator[Watch]:
+    """Looks for what runs inside and a replay would not repeat, and at what user code, `fn` with
+    arguments of these leaves to begin with, reads.
+
+    What is found before it happens goes to `give_up`, which raises. What is found afterwards, or
+    all where there is no `give_up`, is the `problem`.
+    """
+    watch = Watch(give_up)
     watch.reads.start(fn, leaves)
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
-        yield watch.reads
-    except BaseException as error:
+        yield watch
+    finally:
         sys.setprofile(before)
-        if watch.problem is not None and isinstance(error, CaptureError):
-            raise CaptureError(watch.problem) from error
-        raise
-    sys.setprofile(before)
-    if watch.problem is not None:
-        raise CaptureError(watch.problem)
 
 
-class _Watch:
-    def __init__(self) -> None:
+class Watch:
+    """A profile hook; `problem` is the first thing that a replay would not repeat."""
+
+    def __init__(self, give_up: Callable[[str], object] | None) -> None:
         self.problem: str | None = None
         self.seen: set[CodeType] = set()
         self.reads = Reads(self._report)
+        self._give_up = give_up
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
         if self.problem is not None or not _C.is_capturing():
@@ -78,8 +80,8 @@ class _Watch:
             self._look_at_writes(frame)
             self.reads.enter(frame)
         elif event == "return":
-            self._look_at_writes(frame)
             self.reads.leave(frame)
+            self._look_at_writes(frame, over=True)
         elif event == "c_call" and not _is_pure(arg) and not _is_of_fresh(arg, frame):
             self._report(code, frame.f_lineno, f"a call of `{_name(arg)}`")
 
@@ -95,19 +97,23 @@ class _Watch:
                 continue
             self._report(code, line, f"a write to `{step.argval}`")
 
-    def _look_at_writes(self, frame: FrameType) -> None:
+    def _look_at_writes(self, frame: FrameType, over: bool = False) -> None:
         """Changes of items, of what has attributes like a tensor, and of lists and the like by
-        `+=`, where what is changed is known."""
+        `+=`, where what is changed is known. They were made where the function is `over`."""
         for write in facts_of(frame.f_code).writes:
             if _changes_others(write, frame):
-                self._report(frame.f_code, write.line, _text(write))
+                self._report(frame.f_code, write.line, _text(write), over)
 
-    def _report(self, code: CodeType, line: int, what: str) -> None:
-        if self.problem is None:
-            self.problem = (
-                f"capture: {what} at {code.co_filename}:{line} would not be repeated by a replay; "
-                "do it outside the compiled function, or return the value"
-            )
+    def _report(self, code: CodeType, line: int, what: str, over: bool = False) -> None:
+        if self.problem is not None:
+            return
+        problem = (
+            f"capture: {what} at {code.co_filename}:{line} would not be repeated by a replay; "
+            "do it outside the compiled function, or return the value"
+        )
+        if self._give_up is not None and not over:
+            self._give_up(problem)
+        self.problem = problem
 
 
 def _text(write: Write) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..runtime import _C
@@ -16,28 +18,51 @@ without calling Python."""
 
 
 class Session:
-    """What one capture learns of numbers: inputs of the region, and values it relied on."""
+    """What one capture learns of numbers: inputs of the region, and values it relied on.
 
-    def __init__(self, tracer: Any) -> None:
-        self.tracer = tracer
+    `leave` ends the region where a value is needed and says whether it could; a session that
+    follows is of a function whose Python runs each time, so that no number is read again.
+    """
+
+    def __init__(
+        self, tracer: Any, leave: Callable[[str], bool] | None = None, following: bool = False
+    ) -> None:
+        self.tracer, self.leave, self.following = tracer, leave, following
         self.inputs: dict[int, Read] = {}  # by value id of the trace
         self.guards: list[tuple[Read, Callable[[Value], Any], Any]] = []
         self.by_key: dict[Any, LiveNumber] = {}
         self.reads: Reads | None = None  # of a function; a bare region is never replayed
 
-    def add_input(self, number: LiveNumber) -> Any:
-        """The number as an operand: an input of the region."""
-        tensor = _C.number(number.value)
-        self.inputs[self.tracer.add_input(tensor)] = number.read
+    def add_input(self, value: Value, read: Read | None = None) -> Any:
+        """A number as an operand: an input of the region, which a replay gets by `read`."""
+        tensor = _C.number(value)
+        place = self.tracer.add_input(tensor)
+        if read is not None:
+            self.inputs[place] = read
         return tensor
 
 
-_sessions: list[Session] = []
+class _Open(threading.local):
+    def __init__(self) -> None:
+        self.sessions: list[Callable[[], Session]] = []
+
+
+_open = _Open()
+
+
+@contextmanager
+def opened(session: Callable[[], Session]) -> Generator[None]:
+    """Captures inside are of this session, which may be another one after each break."""
+    _open.sessions.append(session)
+    try:
+        yield
+    finally:
+        _open.sessions.pop()
 
 
 def current_session() -> Session | None:
-    """The session of the innermost capture."""
-    return _sessions[-1] if _sessions and _C.is_capturing() else None
+    """The session of this thread's innermost capture."""
+    return _open.sessions[-1]() if _open.sessions and _C.is_capturing() else None
 
 
 class LiveNumber:
@@ -53,7 +78,7 @@ class LiveNumber:
     def operand(self) -> Any:
         """The number as a tensor of the trace."""
         if self._operand is None:
-            self._operand = self.session.add_input(self)
+            self._operand = self.session.add_input(self.value, self.read)
         return self._operand
 
     def settle(self, kind: Callable[[Value], Any]) -> Any:
@@ -142,6 +167,8 @@ def live_number(key: Any, path: _C.Path) -> Any:
     capture) give the same number."""
     session = current_session()
     assert session is not None, "outside of captures numbers are what they are"
+    if session.following:
+        return LiveNumber(session, path(), path)
     if key not in session.by_key:
         session.by_key[key] = LiveNumber(session, path(), path)
     return session.by_key[key]

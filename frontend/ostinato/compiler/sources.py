@@ -27,6 +27,19 @@ def is_ours(code: CodeType) -> bool:
     return code.co_filename.startswith(_PACKAGE)
 
 
+def user_frame() -> tuple[FrameType, int]:
+    """The innermost frame of user code, and how many calls it is away from the caller of this."""
+    frame, depth = sys._getframe(1), 0
+    while is_ours(frame.f_code) and frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return frame, depth
+
+
+def user_depth() -> int:
+    """The `stacklevel` of a warning that the caller gives about user code."""
+    return user_frame()[1]
+
+
 def find_source(number: Any) -> Any:
     """The operand for a number given to an op in a capture: a tensor, or None for a constant.
 
@@ -35,7 +48,12 @@ def find_source(number: Any) -> Any:
     """
     if isinstance(number, LiveNumber):
         return number.operand()
-    if not isinstance(number, (int, float)) or current_session() is None:
+    session = current_session()
+    if session is None:
+        return None
+    if session.following and not isinstance(number, (int, float)) and hasattr(number, "item"):
+        number = number.item()  # of NumPy
+    if not isinstance(number, (int, float)):
         return None
     frame = sys._getframe(1)
     return None if is_ours(frame.f_code) else _source_in(frame, number)
@@ -48,19 +66,19 @@ def given_number(number: Any) -> Any:
         return number.operand()
     if current_session() is None:
         return number
-    frame = sys._getframe(1)
-    while is_ours(frame.f_code) and frame.f_back is not None:
-        frame = frame.f_back
-    found = _source_in(frame, number)
+    found = _source_in(user_frame()[0], number)
     return number if found is None else found
 
 
 def _source_in(frame: FrameType, number: Any) -> Any:
+    session = current_session()
+    if session is not None and session.following:
+        is_literal = isinstance(number, bool) or _is_among(_literals(frame), number)
+        return None if is_literal else session.add_input(number)
     with _unwatched():
         if _is_literal(frame, number):
             return None
         found = _matches(frame, number)
-        session = current_session()
         if session is None or session.reads is None:
             return None  # of a region that runs once
         if len(found) == 1:
@@ -190,11 +208,23 @@ def _holds_numbers(frame: FrameType) -> bool:
 
 def _is_literal(frame: FrameType, number: Any) -> bool:
     """Whether the running expression, or the code where that is unknown, has it as a literal."""
-    if isinstance(number, bool):
-        return True
-    nodes = list(_expression(frame))
-    found = [n.value for n in nodes if isinstance(n, ast.Constant)]
-    return _is_among(found if nodes else frame.f_code.co_consts, number)
+    return isinstance(number, bool) or _is_among(_literals(frame), number)
+
+
+def _literals(frame: FrameType) -> Sequence[Any]:
+    place = (frame.f_code, frame.f_lasti)
+    found = _known_literals.get(place)
+    if found is None:
+        if len(_known_literals) >= _MOST_LITERALS:
+            _known_literals.clear()
+        nodes = list(_expression(frame))
+        found = [n.value for n in nodes if isinstance(n, ast.Constant)]
+        found = _known_literals[place] = found if nodes else frame.f_code.co_consts
+    return found
+
+
+_known_literals: dict[tuple[CodeType, int], Sequence[Any]] = {}
+_MOST_LITERALS = 4096
 
 
 def _is_among(constants: Sequence[Any], number: Any) -> bool:

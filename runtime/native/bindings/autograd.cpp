@@ -5,7 +5,7 @@
 #include "bindings/casters.hpp"
 #include "dispatch/autocast.hpp"
 #include "ops.hpp"
-#include "trace/tracer.hpp"
+#include "trace/leave.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -67,7 +67,12 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
   for (const Tensor& t : inputs) {
     if (!t) throw Error(ErrorKind::type, "backward: an input is None; give a tensor");
   }
-  if (Tracer* tracer = Tracer::active()) return tracer->gradient(root, seed, inputs, retain);
+  if (Tracer* tracer = Tracer::active()) {
+    std::vector<Tensor> made;
+    if (is_in_region([&] { made = tracer->gradient(root, seed, inputs, retain); })) return made;
+    const Pause now;
+    return run_backward(root_object, seed_object, inputs, retain, create);
+  }
   refresh(root);
   for (const Tensor& t : inputs) refresh(t);
   nb::gil_scoped_release unlocked;

@@ -3,7 +3,7 @@
 
 #include "bindings/python.hpp"
 #include "dispatch/shape_rules.hpp"
-#include "trace/tracer.hpp"
+#include "trace/leave.hpp"
 
 namespace ostinato::python {
 namespace {
@@ -169,12 +169,13 @@ void note_layout(const Tensor& t) {
   if (Tracer* tracer = Tracer::active()) tracer->note_layout(t);
 }
 
-void refuse_in_capture(const char* what) {
-  if (!Tracer::active()) return;
-  throw Error(
-      ErrorKind::capture,
-      std::string("capture: ") + what +
-          " needs a value now; return the tensor, or call it outside the compiled function");
+void need_value(const Tensor& t, const char* what) {
+  const Tracer* tracer = Tracer::active();
+  if (!tracer || (tracer->is_following() && tracer->is_settled(t))) return;
+  const std::string why = std::string(what) + " needs a value now";
+  if (leave_region(why)) return;
+  throw Error(ErrorKind::capture,
+              "capture: " + why + "; return the tensor, or call it outside the compiled function");
 }
 
 }  // namespace ostinato::python

@@ -74,7 +74,8 @@ nb::capsule keeper_of(const Tensor& t) {
 
 template <class... Annotations>
 nb::object export_array(const Tensor& t) {
-  refuse_in_capture("the content of a tensor");
+  need_value(t, "the content of a tensor");
+  if (t->storage) t->storage->show_to_others();
   std::vector<size_t> shape(t.sizes().begin(), t.sizes().end());
   std::vector<int64_t> strides(t.strides().begin(), t.strides().end());
   const bool cuda = t.device().is_cuda();
@@ -114,7 +115,7 @@ nb::object read_number(const Tensor& t) {
 }
 
 nb::object item(const Tensor& t) {
-  refuse_in_capture("`.item()`");
+  need_value(t, "`.item()`");
   if (t.numel() != 1) {
     throw Error(ErrorKind::value, "item: shape " + show(t.sizes()) + " has " +
                                       std::to_string(t.numel()) +
@@ -143,15 +144,6 @@ void bind_interop(nb::module_& m) {
       },
       "tensor"_a, "value"_a, "`tensor` becomes another name of the memory of `value`.");
   m.def(
-      "take_place",
-      [](const Tensor& t, const Tensor& from) {
-        if (from->autograd && from->autograd->node) {
-          attach(t, from->autograd->node, from->autograd->index);
-        }
-      },
-      "tensor"_a, "source"_a,
-      "`tensor` becomes the result that `source` is of a node of the tape.");
-  m.def(
       "strides",
       [](const Tensor& t) {
         note_layout(t);
@@ -161,14 +153,15 @@ void bind_interop(nb::module_& m) {
   m.def(
       "storage_offset",
       [](const Tensor& t) {
-        refuse_in_capture("`.storage_offset()`");
+        need_value(t, "`.storage_offset()`");
         return t->offset;
       },
       "tensor"_a);
   m.def(
       "data_ptr",
       [](const Tensor& t) {
-        refuse_in_capture("`.data_ptr()`");
+        need_value(t, "`.data_ptr()`");
+        if (t->storage) t->storage->show_to_others();
         return reinterpret_cast<uintptr_t>(t.bytes());
       },
       "tensor"_a);

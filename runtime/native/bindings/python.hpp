@@ -88,8 +88,8 @@ std::string running_line();
 void note_call_site(std::span<const Tensor> operands);
 // The same for device memory that is allocated next, where history is kept.
 void note_memory_holder();
-// Values cannot be read while a capture runs: CaptureError naming `what`.
-void refuse_in_capture(const char* what);
+// Before the memory of `t` is read: a running region ends there, or CaptureError names `what`.
+void need_value(const Tensor& t, const char* what);
 // In a capture: user code saw how `t` lies in memory.
 void note_layout(const Tensor& t);
 

@@ -4,7 +4,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <unordered_map>
+
 #include "bindings/view_steps.hpp"
+#include "trace/leave.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -82,13 +85,65 @@ nb::list aliases_of(const Tracer& t) {
   return out;
 }
 
+// `t` becomes another name of `value`: of its memory, and its place on the tape.
+void become(const Tensor& t, const Tensor& value) {
+  t->dtype = value.dtype();
+  t->storage = value->storage;
+  t->offset = value->offset;
+  t->set_geometry(value.sizes(), value.strides());
+  t->base = value->base;
+  t->seen = value->seen;
+  t->unrecorded = value->unrecorded;
+  if (value->autograd && value->autograd->node) {
+    attach(t, value->autograd->node, value->autograd->index);
+  }
+}
+
+// What user code holds of a region gets its value; views and grads lead to what it holds.
+void deliver(Tracer& tracer, const std::vector<Tensor>& held, const std::vector<Tensor>& values) {
+  std::unordered_map<const TensorImpl*, Tensor> names;
+  for (size_t i = 0; i < held.size(); ++i) {
+    become(held[i], values[i]);
+    names.try_emplace(values[i].get(), held[i]);
+  }
+  for (const Tensor& t : held) {
+    const auto base = names.find(t->base.get());
+    if (base != names.end()) t->base = Ref<TensorImpl>(base->second.get());
+  }
+  for (const Tensor& leaf : tracer.changed_leaves()) {
+    Tensor& grad = autograd_state(leaf).grad;
+    const auto held_one = names.find(grad.get());
+    if (held_one != names.end()) grad = held_one->second;
+  }
+}
+
+PyObject* leave_hook = nullptr;
+
+// Calls the hook, which takes why and ends the region.
+bool leave_by_hook(const std::string& why) {
+  if (!leave_hook) return false;
+  PyGILState_STATE gil = PyGILState_Ensure();
+  PyObject* left = PyObject_CallFunction(leave_hook, "s", why.c_str());
+  const bool fine = left == Py_True;
+  Py_XDECREF(left);
+  PyGILState_Release(gil);
+  if (!left) throw PythonError{};
+  return fine;
+}
+
+nb::tuple cut_of(Tracer& t) {
+  const TraceCut cut = t.cut();
+  const nb::bytes key(cut.key.data(), sizeof cut.key);
+  return nb::make_tuple(nb::cast(cut.held), nb::cast(cut.given), key);
+}
+
 }  // namespace
 
 void bind_trace(nb::module_& m) {
   nb::class_<ViewSteps>(m, "ViewSteps", "View ops that lead from a tensor to a view of it.")
       .def("__len__", [](const ViewSteps& v) { return v.size(); });
   nb::class_<Tracer>(m, "Tracer", "Records what the dispatcher is asked to do.")
-      .def(nb::init<>())
+      .def(nb::init<bool>(), "following"_a = false)
       .def("start", &Tracer::start)
       .def("stop", &Tracer::stop)
       .def("nodes", &nodes_of)
@@ -138,9 +193,26 @@ void bind_trace(nb::module_& m) {
             return out;
           },
           "(tensor, strides) of those from outside on whose layout the region relies.")
-      .def("held", &Tracer::held, "Traced tensors that someone outside still holds.")
+      .def("is_empty", &Tracer::is_empty, "Whether nothing was asked for.")
+      .def("cut", &cut_of,
+           "(held by user code, given to the region, key: equal for regions of one Program)")
+      .def("deliver", &deliver, "held"_a, "values"_a,
+           "Tensors of the finished region become what it gave for them.")
       .def("value_of", &Tracer::value_of, "tensor"_a)
       .def("add_input", &Tracer::add_input, "tensor"_a);
+  m.def(
+      "set_leave_hook",
+      [](nb::object hook) {
+        Py_XSETREF(leave_hook, hook.is_none() ? nullptr : Py_NewRef(hook.ptr()));
+        set_leave_function(&leave_by_hook);
+      },
+      "hook"_a.none(), "Called with the reason where a region has to end; True where it did.");
+  m.def(
+      "leave_region", [](const std::string& why) { return leave_region(why); }, "why"_a,
+      "Ends the running region; whether it could be left.");
+  m.def(
+      "is_following", [] { return Tracer::active() && Tracer::active()->is_following(); },
+      "Whether a function runs along its regions.");
   m.def("is_capturing", [] { return Tracer::active() != nullptr; });
 }
 

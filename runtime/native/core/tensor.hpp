@@ -49,6 +49,9 @@ class Storage : public RefCounted {
   }
   size_t bytes() const { return bytes_; }
   bool is_traced() const { return !data_; }
+  // Whether others than our ops may read and change the memory.
+  bool is_shared_with_others() const { return memory_ == Memory::borrowed || shown_; }
+  void show_to_others() { shown_ = true; }
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -61,6 +64,7 @@ class Storage : public RefCounted {
   cuda::HostBlock* host_block_ = nullptr;
   enum class Memory : uint8_t { with_header, own_block, borrowed, on_device, pinned };
   Memory memory_ = Memory::borrowed;
+  std::atomic<bool> shown_{false};
   uint8_t size_class_ = 0;
   Device device_;
 };

@@ -10,7 +10,7 @@
 #include "dispatch/shape_rules.hpp"
 #include "ops.hpp"
 #include "program/derived.hpp"
-#include "trace/tracer.hpp"
+#include "trace/leave.hpp"
 
 namespace ostinato {
 namespace {
@@ -213,6 +213,7 @@ void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const 
 
 void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
              Tensor* results) {
+  const std::span<const Tensor> given = operands;
   std::vector<Tensor> cast;
   if (autocast().is_on() && cast_operands(op, operands, cast)) operands = cast;
   OpCall call{&op, operands, attrs};
@@ -222,7 +223,11 @@ void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const
   std::vector<Tensor> there;
   const bool moves = recorded || any_out_of_reach(op, operands);
   if (moves && move_operands(call, there)) call.operands = there;
-  if (Tracer* tracer = Tracer::active()) return tracer->record(call, metas, results);
+  if (Tracer* tracer = Tracer::active()) {
+    if (is_in_region([&] { tracer->record(call, metas, results); })) return;
+    const Pause now;
+    return call_op(op, given, attrs, results);
+  }
   if (recorded && records_parts(op)) return run_body(call, metas, results, true);
   compute(call, metas, results);
   if (op.view && op.id != op::detach) note_view(results[0], call.operand(0));
@@ -248,9 +253,13 @@ void call_op_into(const OpInfo& op, std::span<const Tensor> operands, std::span<
   op.infer(call, metas);
   std::vector<Tensor> results(op.results);
   if (Tracer* tracer = Tracer::active()) {
-    tracer->record(call, metas, results.data());
-    for (int i = 0; i < op.results; ++i) tracer->write_to(targets[i], results[i]);
-    return;
+    const auto record = [&] {
+      tracer->record(call, metas, results.data());
+      for (int i = 0; i < op.results; ++i) tracer->write_to(targets[i], results[i]);
+    };
+    if (is_in_region(record)) return;
+    const Pause now;
+    return call_op_into(op, operands, attrs, targets);
   }
   const Device device = device_of(call);
   const KernelFn kernel = kernel_on(op, device);
@@ -296,7 +305,11 @@ void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
     return call_copy(self, operands[1], false);
   }
   check_inplace(call, metas[0], grad);
-  if (Tracer* tracer = Tracer::active()) return tracer->record_inplace(call, metas[0]);
+  if (Tracer* tracer = Tracer::active()) {
+    if (is_in_region([&] { tracer->record_inplace(call, metas[0]); })) return;
+    const Pause now;
+    return call_op_inplace(op, operands, attrs);
+  }
   if (grad) {
     change_recorded(call);
   } else {

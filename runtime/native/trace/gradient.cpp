@@ -131,6 +131,12 @@ void Tracer::note_grad(const Tensor& leaf) {
   grads_.push_back({leaf, autograd_state(leaf).grad, -1});
 }
 
+std::vector<Tensor> Tracer::changed_leaves() const {
+  std::vector<Tensor> leaves;
+  for (const GradChange& c : grads_) leaves.push_back(c.leaf);
+  return leaves;
+}
+
 std::vector<GradChange> Tracer::grad_changes() {
   std::vector<GradChange> out = grads_;
   for (GradChange& c : out) {

@@ -42,6 +42,8 @@ Tracer::~Tracer() {
 
 Tracer* Tracer::active() { return current; }
 
+Tracer* Tracer::exchange_active(Tracer* tracer) { return std::exchange(current, tracer); }
+
 void Tracer::start() {
   outer_ = current;
   current = this;
@@ -165,6 +167,7 @@ int Tracer::value_of(const Tensor& t) {
     if (auto it = number_inputs_.find(t.get()); it != number_inputs_.end()) return it->second;
     return new_value({TraceValue::Kind::number, meta_of(t), t->wrapped, false, t});
   }
+  if (is_shared_with_others(t)) return snapshot(t);
   auto found = states_.find(t.get());
   auto at = cells_.find(t->storage.get());
   if (found != states_.end() && at->second.version == found->second.version) {
@@ -239,6 +242,9 @@ void Tracer::write_to(const Tensor& target, const Tensor& source) {
 }
 
 void Tracer::write(const Tensor& target, int value) {
+  if (is_shared_with_others(target)) {
+    throw Error(ErrorKind::capture, "capture: memory that other code sees is changed");
+  }
   value_of(target);  // an input is one from here on
   Cell& cell = cells_[target->storage.get()];
   if (cell.shared) {
@@ -284,14 +290,6 @@ std::vector<TraceWrite> Tracer::writes() const {
     if (!t->storage) continue;
     const Cell& cell = cells_.at(t->storage.get());
     if (cell.input == i && cell.version > 0) out.push_back({i, cell.value, cell.recorded});
-  }
-  return out;
-}
-
-std::vector<Tensor> Tracer::held() const {
-  std::vector<Tensor> out;
-  for (const Tensor& t : keep_) {
-    if (t.is_traced() && t->py_object) out.push_back(t);
   }
   return out;
 }

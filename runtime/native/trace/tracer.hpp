@@ -1,6 +1,7 @@
 // The trace of a capture: what the dispatcher was asked to do, as values. In-place changes become
 // new values of the storage they change; the ones that inputs end with are written back at replay.
 #pragma once
+#include <array>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -67,15 +68,25 @@ struct GradChange {
   bool kept = false;  // the same tensor as before, changed in place at most
 };
 
+// What a finished region has to do with the rest of the program.
+struct TraceCut {
+  std::vector<Tensor> held;     // by user code: what waits for a value, or a place on the tape
+  std::vector<Tensor> given;    // inputs, then leaves whose grad changes
+  std::array<uint64_t, 2> key;  // equal for regions that one Program serves
+};
+
 class Tracer {
  public:
-  Tracer() = default;
+  // A tracer that follows is there for one run of its function, whose Python runs each time.
+  explicit Tracer(bool following = false) : following_(following) {}
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;
   ~Tracer();
 
   // The tracer of this thread, null outside of captures.
   static Tracer* active();
+  // Makes another one, or none, the tracer of this thread; the one before.
+  static Tracer* exchange_active(Tracer* tracer);
   void start();
   // Ends the capture and gives leaves back the grads they had.
   void stop();
@@ -114,8 +125,13 @@ class Tracer {
   void note_layout(const Tensor& t);
   // Tensors from outside on whose layout the region relies.
   std::vector<Tensor> fixed_layouts() const;
-  // Traced tensors that are held by others than the trace.
-  std::vector<Tensor> held() const;
+  bool is_following() const { return following_; }
+  bool is_empty() const { return nodes_.empty() && grads_.empty(); }
+  // Whether the memory of `t` has its present value: nothing in the region changes or makes it.
+  bool is_settled(const Tensor& t) const;
+  std::vector<Tensor> changed_leaves() const;
+  // What the region leaves to user code, so far.
+  TraceCut cut();
   // The grads as they are now, by leaf.
   std::vector<GradChange> grad_changes();
 
@@ -143,6 +159,8 @@ class Tracer {
   int emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs, TensorMeta meta,
            bool no_grad = false);
   int input_of(const Tensor& t);
+  bool is_shared_with_others(const Tensor& t) const;
+  int snapshot(const Tensor& t);
   void write(const Tensor& target, int value);
   int shown(const Cell& cell, const Tensor& t);
   bool makes_view(const OpCall& call, const TensorMeta& meta);
@@ -166,6 +184,7 @@ class Tracer {
   std::vector<Tensor> layouts_;
   std::vector<GradChange> grads_;
   std::vector<Tensor> keep_;
+  bool following_;
   Tracer* outer_ = nullptr;
   bool running_ = false;
 };

@@ -1,0 +1,186 @@
+"""The capture of one call, so that later ones can be replayed without Python."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+from ..device import device
+from ..ir.dtypes import DType
+from ..ir.errors import CaptureError
+from ..runtime import _C
+from . import build
+from .effects import watched
+from .follow import Followed, Restart, overlap_text, run_region, user_line
+from .live import LiveNumber, Session, opened
+from .region import Region, finish
+from .variant import Variant, kept_objects, optree
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What to do where a replay would not do all that the function does: go on without replays
+    (`follows`), and whether a break, too, is nothing but a reason to."""
+
+    follows: bool = True
+    breaks: bool = True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A call that was captured and run, but that no replay can repeat; and what it returned."""
+
+    why: str
+    result: Any
+
+
+class Attempt:
+    """The capture of a call of `fn` with arguments of these leaves.
+
+    Restart where it is given up before anything was done outside of the function; CaptureError
+    where the policy does not allow that.
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str, leaves: list[Any], structure: Any,
+        policy: Policy,
+    ) -> None:  # fmt: skip
+        self._fn, self._name, self._leaves, self._policy = fn, name, leaves, policy
+        self._structure = structure
+        self._tracer = _C.Tracer()
+        self._session = Session(self._tracer, self._leave)
+        self._watch: Any = None
+        self._broke = False
+
+    def run(self) -> Variant | Seen:
+        """A variant that replays the call, or what it returned where there can be none."""
+        found = self.capture()
+        return found if isinstance(found, Seen) else self._variant(*found)
+
+    def capture(self) -> tuple[Region, Any] | Seen:
+        """The same before anything is compiled: the region, and the structure of the result."""
+        given = [_stand_in(self._session, i, leaf) for i, leaf in enumerate(self._leaves)]
+        args, kwargs = optree().tree_unflatten(self._structure, given)
+        with opened(lambda: self._session):
+            try:
+                return self._captured(args, kwargs)
+            except CaptureError as error:
+                if self._policy.follows and self._is_untouched() and not self._broke:
+                    raise Restart(str(error)) from error
+                raise
+            finally:
+                self._tracer.stop()
+
+    def _captured(self, args: Any, kwargs: Any) -> tuple[Region, Any] | Seen:
+        self._tracer.start()
+        for leaf in self._leaves:
+            if isinstance(leaf, _C.Tensor):
+                self._tracer.add_input(leaf)
+        give_up = self._give_up if self._policy.follows else None
+        with watched(self._fn, self._leaves, give_up) as self._watch:
+            self._session.reads = self._watch.reads
+            try:
+                result = self._fn(*args, **kwargs)
+            except Exception as error:
+                self._settle(error)
+                raise
+        flat, shape = optree().tree_flatten(result, none_is_leaf=True)
+        self._check_results(flat)
+        if self._watch.problem is not None:
+            return self._seen(result)
+        names = names_of(self._fn, args, kwargs)
+        return finish(self._tracer, self._session, self._leaves, flat, names), shape
+
+    def _variant(self, region: Region, shape: Any) -> Variant:
+        variant = Variant(build.build(region, self._name), shape, kept_objects(self._leaves))
+        if not variant.replays.are_apart(self._leaves):
+            raise CaptureError(overlap_text(self._name))
+        return variant
+
+    def _seen(self, result: Any) -> Seen:
+        problem: str = self._watch.problem
+        if not self._policy.follows:
+            raise CaptureError(problem)
+        result = optree().tree_map(_plain, result, none_is_leaf=True)
+        run_region(self._tracer, self._session, Followed(self._name, problem))
+        return Seen(problem, result)
+
+    def _settle(self, error: Exception) -> None:
+        """An error of the function leaves what it did before."""
+        if isinstance(error, CaptureError):
+            problem = self._watch.problem
+            if problem is not None and not self._policy.follows:
+                raise CaptureError(problem) from error
+            return
+        run_region(self._tracer, self._session, Followed(self._name, str(error)))
+
+    def _is_untouched(self) -> bool:
+        return self._watch is None or self._watch.problem is None
+
+    def _give_up(self, why: str) -> None:
+        raise Restart(why)
+
+    def _leave(self, why: str) -> bool:
+        """A value is needed in the middle, or an op cannot be captured."""
+        if not self._policy.breaks:
+            self._broke = True
+            return False
+        if not self._is_untouched():
+            self._go_on()
+            return True
+        raise Restart(f"{why} at {user_line()}")
+
+    def _go_on(self) -> None:
+        """Something was done outside already: this call runs on, region by region."""
+        run_region(self._tracer, self._session, Followed(self._name, self._watch.problem))
+        self._tracer = _C.Tracer(following=True)
+        self._session = Session(self._tracer, self._leave, following=True)
+        self._tracer.start()
+
+    def _check_results(self, flat: Sequence[Any]) -> None:
+        """Objects that are not what they were given as might be made anew by each call."""
+        known = {id(leaf) for leaf in self._leaves}
+        for leaf in flat:
+            if not isinstance(leaf, _CONSTANT) and id(leaf) not in known:
+                self._watch.problem = self._watch.problem or (
+                    f"capture: {self._name} returns a {type(leaf).__name__}, which a replay would "
+                    "not make again; return tensors, numbers and containers of them"
+                )
+
+
+_CONSTANT = (
+    _C.Tensor, LiveNumber, DType, device, bool, int, float, complex, str, bytes, type(None), type,
+    FunctionType, BuiltinFunctionType, ModuleType, slice, range,
+)  # fmt: skip
+
+
+def _plain(leaf: Any) -> Any:
+    return leaf.value if isinstance(leaf, LiveNumber) else leaf
+
+
+def _stand_in(session: Session, index: int, leaf: Any) -> Any:
+    if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
+        return LiveNumber(session, leaf, _C.Path.argument(index))
+    return leaf
+
+
+def names_of(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> dict[int, str]:
+    """Names of tensors for dumps: arguments, and parameters of modules in the closure."""
+    found: dict[int, str] = {}
+    spaces = dict(inspect.getclosurevars(fn).nonlocals) if inspect.isfunction(fn) else {}
+    owner = getattr(fn, "__self__", None)
+    if owner is not None:
+        spaces["self"] = owner
+    for name, value in spaces.items():
+        named = getattr(value, "named_parameters", None)
+        if callable(named):
+            found |= {id(p): f"{name}.{path}" for path, p in named()}  # pyright: ignore
+    try:
+        bound = inspect.signature(fn).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        bound = {}
+    found |= {id(v): k for k, v in bound.items() if isinstance(v, _C.Tensor)}
+    return found

@@ -1,0 +1,106 @@
+"""One compiled form of a function: what it was captured for, and how to replay it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..runtime import _C
+from .region import Region
+
+if TYPE_CHECKING:
+    from .build import Built
+
+
+def optree() -> Any:
+    """The library of argument trees, loaded when first needed."""
+    import optree
+
+    return optree
+
+
+@dataclass
+class Variant:
+    """A region with its Programs; `structure` is that of what the function returns."""
+
+    built: Built
+    structure: Any
+    objects: list[Any] = field(default_factory=list[Any])  # given by id, which stays theirs
+
+    def __post_init__(self) -> None:
+        self.replays = _C.Replay(self.built.program, self.region)
+
+    @property
+    def region(self) -> Region:
+        """The captured region."""
+        return self.built.region
+
+    @property
+    def calls(self) -> int:
+        """How often it ran."""
+        return self.replays.runs
+
+    def fits(self, leaves: list[Any]) -> bool:
+        """Whether everything that the capture relied on is as it was."""
+        return self.replays.fits(leaves)
+
+    def replay(self, leaves: list[Any]) -> Any:
+        """Run the Program and hand out what it made."""
+        return optree().tree_unflatten(self.structure, self.replays.run(leaves))
+
+    def result_of(self) -> Callable[[list[Any]], Any] | None:
+        """What makes the result of the list that a replay gives; None where it is one element."""
+        tree, structure = optree(), self.structure
+        if tree.treespec_is_leaf(structure, strict=True):
+            return None
+        if structure == tree.tree_structure((0,) * structure.num_leaves, none_is_leaf=True):
+            return tuple
+        return structure.unflatten
+
+    def explained(self, title: str) -> list[str]:
+        """Lines on its kernels, calls, memory, and what making it took."""
+        spec, seconds = self.built.spec, self.built.seconds
+        launches = [s for s in spec["instructions"] if s["kind"] == "launch"]
+        calls = [s["op"] for s in spec["instructions"] if s["kind"] == "call"]
+        counted = ", ".join(f"{calls.count(c)} {c}" for c in dict.fromkeys(calls))
+        took = ", ".join(f"{name} {s * 1e3:.0f} ms" for name, s in seconds.items())
+        return [
+            f"{title}: {self.calls} calls",
+            f"  {len(launches)} launches of {len(spec['kernels'])} kernels; "
+            f"library calls: {counted}",
+            f"  inputs {len(spec['inputs'])}, results {len(spec['outputs'])}, "
+            f"intermediates {spec['arena'] / 2**20:.2f} MiB",
+            f"  {'loaded from the cache' if self.built.from_cache else 'compiled'}: {took}",
+        ]
+
+
+def settings() -> Any:
+    """What the thread or process has set that changes what ops do."""
+    device = id(_C.device_of(None))  # there is one object a device
+    return _C.grad_enabled(), _C.autocast(), device, _C.float32_matmul_precision()
+
+
+def signature(leaf: Any) -> Any:
+    """What of one leaf of the arguments belongs to the key of a variant."""
+    if isinstance(leaf, _C.Tensor):
+        return (
+            "tensor", leaf.shape, leaf.dtype.name, leaf.requires_grad, leaf.is_leaf, leaf.device
+        )  # fmt: skip
+    if isinstance(leaf, (bool, str, bytes)) or leaf is None:
+        return leaf
+    if isinstance(leaf, (int, float)):
+        return type(leaf).__name__
+    return ("object", id(leaf))
+
+
+def is_plain(argument: Any) -> bool:
+    """Whether an argument is one leaf that is known by its type or value."""
+    return isinstance(argument, _C.Tensor) or type(argument) in (
+        bool, int, float, str, type(None)
+    )  # fmt: skip
+
+
+def kept_objects(leaves: Sequence[Any]) -> list[Any]:
+    """The leaves that a key names by id."""
+    return [x for x in leaves if signature(x) == ("object", id(x))]

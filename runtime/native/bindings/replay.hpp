@@ -1,0 +1,73 @@
+// A captured region that runs again: guards are checked, inputs found, and results handed out.
+#pragma once
+#include <nanobind/nanobind.h>
+
+#include <optional>
+
+#include "autograd/region.hpp"
+#include "bindings/input_guards.hpp"
+#include "bindings/paths.hpp"
+#include "bindings/read_guards.hpp"
+#include "bindings/view_steps.hpp"
+
+namespace ostinato::python {
+
+class Replay {
+ public:
+  // Of a Program and its `Region` (frontend/ostinato/compiler/region.py).
+  Replay(nb::object program, nb::handle region);
+
+  // Whether everything that the capture relied on is as it was.
+  bool fits(nb::handle leaves);
+  bool are_apart(nb::handle leaves) { return tensors_.are_apart(leaves); }
+  // What the captured function returned, flat.
+  nb::list run(nb::list leaves);
+  int64_t runs() const { return runs_; }
+
+  int traverse(visitproc visit, void* arg) const;
+  void clear();
+
+ private:
+  struct Guard {
+    Reader read;
+    nb::object kind;
+    nb::object value;
+    bool holds(nb::handle leaves) const;
+  };
+  struct Source {
+    int input;
+    std::optional<TensorSource> tensor = {};
+    std::optional<Reader> read = {};  // a number
+  };
+  struct Returned {
+    int wanted = -1;
+    std::optional<Reader> live = {};
+    std::optional<TensorSource> tensor = {};
+    ViewSteps view = {};  // of the tensor, or of what is wanted
+    nb::object same = {};
+  };
+
+  static nb::object handed(const Returned& r, std::span<const Tensor> made, nb::handle leaves);
+  static Given find(const Source& s, nb::handle leaves);
+  void run_region(std::span<const Given> given, std::span<Tensor> made);
+  void add_source(int input, nb::handle described);
+  void add_returned(const std::string& kind, nb::handle what);
+  int want(int output);
+
+  nb::object owner_;  // of one of these two
+  CompiledProgram* program_ = nullptr;
+  RegionProgram* region_ = nullptr;
+  InputGuards tensors_;
+  ReadGuards reads_;
+  std::vector<Tensor> inputs_;  // those that stay the same tensor
+  std::vector<Source> sources_;
+  std::vector<Guard> guards_;
+  std::vector<std::pair<TensorSource, bool>> grad_guards_;
+  std::vector<std::pair<TensorSource, int>> grads_;
+  std::vector<std::pair<int, int>> assigned_;
+  std::vector<Returned> returned_;
+  std::vector<int> wanted_;
+  int64_t runs_ = 0;
+};
+
+}  // namespace ostinato::python

@@ -1,0 +1,63 @@
+// Replays of captured regions and what they are found by, as Python sees them.
+#include "bindings/call_table.hpp"
+#include "bindings/replay.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ostinato::python {
+namespace {
+
+template <class T>
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return nb::inst_ready(self) ? nb::inst_ptr<T>(self)->traverse(visit, arg) : 0;
+}
+
+template <class T>
+int clear(PyObject* self) {
+  nb::inst_ptr<T>(self)->clear();
+  return 0;
+}
+
+template <class T>
+PyType_Slot* collected() {
+  static PyType_Slot slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(&traverse<T>)},
+                                {Py_tp_clear, reinterpret_cast<void*>(&clear<T>)},
+                                {0, nullptr}};
+  return slots;
+}
+
+}  // namespace
+
+void bind_replay(nb::module_& m) {
+  m.def("note_module_change", &note_module_change,
+        "An attribute of a module was set or deleted: replays look at them again.");
+  nb::class_<Path>(m, "Path", nb::type_slots(collected<Path>()),
+                   "How to read a value again: from an object by attributes and items.")
+      .def(nb::init<nb::object>(), "root"_a)
+      .def_static("argument", &Path::argument, "index"_a, "Leaf `index` of a call's arguments.")
+      .def("attribute", &Path::attribute, "name"_a)
+      .def("item", &Path::item, "key"_a)
+      .def("__call__", &Path::read, "leaves"_a = nb::tuple(), "What is there now.");
+  nb::class_<Replay>(m, "Replay", nb::type_slots(collected<Replay>()),
+                     "A captured region, ready to run again.")
+      .def(nb::init<nb::object, nb::handle>(), "program"_a, "region"_a)
+      .def("fits", &Replay::fits, "leaves"_a,
+           "Whether everything that the capture relied on is as it was.")
+      .def("are_apart", &Replay::are_apart, "leaves"_a,
+           "Whether no tensor that the region changes shares memory with another one.")
+      .def("run", &Replay::run, "leaves"_a, "What the captured function returned, flat.")
+      .def_prop_ro("runs", &Replay::runs, "How often it ran.");
+  nb::class_<CallTable>(m, "CallTable", nb::type_slots(collected<CallTable>()),
+                        "Replays by the arguments that they are for.")
+      .def(nb::init<>())
+      .def("add", &CallTable::add, "replay"_a, "arguments"_a, "result"_a.none(),
+           "Calls with such arguments are replays; `result` makes of a flat list what is returned, "
+           "None where that is its one element.")
+      .def("remove", &CallTable::remove, "replay"_a)
+      .def("call", &CallTable::call, "arguments"_a, "keywords"_a,
+           "What a replay that fits returns; NotImplemented where there is none.");
+}
+
+}  // namespace ostinato::python
