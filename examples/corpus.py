@@ -6,6 +6,7 @@ import sysconfig
 from collections import Counter
 from pathlib import Path
 
+import click
 import numpy as np
 
 import ostinato as ot
@@ -47,6 +48,11 @@ class Corpus:
     ) -> tuple[Tensor, Tensor]:
         """Excerpts (count, length) from random places, and for each character the next one."""
         text = self.test if test else self.training
+        if len(text) <= length:
+            raise click.ClickException(
+                f"excerpts of {length} characters come from {len(text)} here (the last "
+                f"{HELD_OUT:.0%} of a text are held out); give a longer text"
+            )
         starts = ot.randint(0, len(text) - length, (count, 1), generator=generator)
         places = starts + ot.arange(length)
         return take(text, places), take(text, places + 1)

@@ -229,3 +229,12 @@ def test_a_device_that_is_not_there_is_refused(small: Path) -> None:
     with pytest.raises(ValueError, match="device: 'gpu' came"):
         run(reverse, "--device", "gpu")
     assert ot.is_grad_enabled()
+
+
+def test_a_text_that_is_too_short_is_refused() -> None:
+    with pytest.raises(click.ClickException) as refusal:
+        Corpus("abcdefghij" * 10).batch(2, 128, Generator())
+    assert refusal.value.message == (
+        "excerpts of 128 characters come from 95 here (the last 5% of a text are held out); "
+        "give a longer text"
+    )
