@@ -4,7 +4,7 @@
 """The native runtime."""
 
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Literal, Self, TypeAlias, overload
 
 from numpy.typing import NDArray
@@ -688,6 +688,18 @@ def set_package(prefix: str) -> None: ...
 def set_number_hook(hook: Callable[[Any], Tensor | None] | None) -> None: ...
 def set_leave_hook(hook: Callable[[str], bool] | None) -> None: ...
 def is_following() -> bool: ...
+
+class Profile:
+    """A profile hook of this thread, for calls and returns; it stays when it raises."""
+
+    def __init__(self, hook: Callable[[FrameType, str, Any], None]) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+def pause_profile() -> None:
+    """No hook of this thread is called until `resume_profile`."""
+
+def resume_profile() -> None: ...
 def leave_region(why: str) -> bool:
     """Ends the running region; whether it could be left."""
 

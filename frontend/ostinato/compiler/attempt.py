@@ -6,15 +6,15 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from ..device import device
 from ..ir.dtypes import DType
 from ..ir.errors import CaptureError
 from ..runtime import _C
 from . import build
-from .effects import watched
-from .follow import Followed, Restart, overlap_text, run_region, user_line
+from .effects import Restart, watched
+from .follow import Followed, overlap_text, run_region, user_line
 from .live import LiveNumber, Session, opened
 from .region import Region, finish
 from .variant import Variant, kept_objects, optree
@@ -51,9 +51,9 @@ class Attempt:
         self._fn, self._name, self._leaves, self._policy = fn, name, leaves, policy
         self._structure = structure
         self._tracer = _C.Tracer()
-        self._session = Session(self._tracer, self._leave)
+        self._session = Session(self._tracer, self._leave, self._give_up)
         self._watch: Any = None
-        self._broke = False
+        self._broke = ""  # why a region would have had to end
 
     def run(self) -> Variant | Seen:
         """A variant that replays the call, or what it returned where there can be none."""
@@ -79,14 +79,23 @@ class Attempt:
         for leaf in self._leaves:
             if isinstance(leaf, _C.Tensor):
                 self._tracer.add_input(leaf)
-        give_up = self._give_up if self._policy.follows else None
-        with watched(self._fn, self._leaves, give_up) as self._watch:
+            elif hasattr(cast("Any", type(leaf)), "__next__"):
+                raise CaptureError(
+                    f"capture: {self._name} is given an iterator, which a call uses up; give a list"
+                )
+        with watched(self._fn, self._leaves, self._policy.follows) as self._watch:
             self._session.reads = self._watch.reads
             try:
                 result = self._fn(*args, **kwargs)
-            except Exception as error:
+            except Restart:
+                raise
+            except BaseException as error:
+                self._watch.expect_going()
                 self._settle(error)
                 raise
+        self._watch.expect_going()
+        if self._broke:
+            raise CaptureError(self._broke)
         flat, shape = optree().tree_flatten(result, none_is_leaf=True)
         self._check_results(flat)
         if self._watch.problem is not None:
@@ -108,7 +117,7 @@ class Attempt:
         run_region(self._tracer, self._session, Followed(self._name, problem))
         return Seen(problem, result)
 
-    def _settle(self, error: Exception) -> None:
+    def _settle(self, error: BaseException) -> None:
         """An error of the function leaves what it did before."""
         if isinstance(error, CaptureError):
             problem = self._watch.problem
@@ -121,17 +130,20 @@ class Attempt:
         return self._watch is None or self._watch.problem is None
 
     def _give_up(self, why: str) -> None:
-        raise Restart(why)
+        """A replay could not know what is needed here."""
+        if not self._policy.follows:
+            raise CaptureError(why)
+        if self._is_untouched():
+            self._watch.give_up(why)
+        self._go_on()
 
     def _leave(self, why: str) -> bool:
         """A value is needed in the middle, or an op cannot be captured."""
         if not self._policy.breaks:
-            self._broke = True
+            self._broke = f"{why} at {user_line()}"
             return False
-        if not self._is_untouched():
-            self._go_on()
-            return True
-        raise Restart(f"{why} at {user_line()}")
+        self._give_up(f"{why} at {user_line()}")
+        return True
 
     def _go_on(self) -> None:
         """Something was done outside already: this call runs on, region by region."""
@@ -143,12 +155,12 @@ class Attempt:
     def _check_results(self, flat: Sequence[Any]) -> None:
         """Objects that are not what they were given as might be made anew by each call."""
         known = {id(leaf) for leaf in self._leaves}
-        for leaf in flat:
-            if not isinstance(leaf, _CONSTANT) and id(leaf) not in known:
-                self._watch.problem = self._watch.problem or (
-                    f"capture: {self._name} returns a {type(leaf).__name__}, which a replay would "
-                    "not make again; return tensors, numbers and containers of them"
-                )
+        strange = [x for x in flat if not isinstance(x, _CONSTANT) and id(x) not in known]
+        if strange and self._is_untouched():
+            raise CaptureError(
+                f"capture: {self._name} returns a {type(strange[0]).__name__}, which a replay "
+                "would not make again; return tensors, numbers and containers of them"
+            )
 
 
 _CONSTANT = (

@@ -15,7 +15,8 @@ from ..ir.errors import CaptureError
 from ..runtime import _C
 from . import build as _build
 from .attempt import Attempt, Policy, Seen
-from .follow import Followed, Restart, Run, first_difference, install
+from .effects import Restart
+from .follow import Followed, Run, first_difference, install
 from .live import Session, opened
 from .region import Region, finish
 from .variant import Variant, is_plain, optree, settings, signature

@@ -5,11 +5,11 @@ from __future__ import annotations
 import builtins
 import dis
 import math
-import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from inspect import CO_COROUTINE
 from types import CodeType, FrameType
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from ..runtime import _C
 from .bytecode import Write, facts_of
@@ -38,41 +38,56 @@ _IN_PLACE = ("__iadd__", "__imul__", "__ior__", "__iand__", "__isub__", "__ixor_
 _TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "<string>", "enum.py")
 
 
+class Restart(BaseException):
+    """A capture is given up before the function did anything outside of itself.
+
+    No Exception, since the function must not catch it.
+    """
+
+
 @contextmanager
-def watched(
-    fn: Any, leaves: Sequence[Any], give_up: Callable[[str], object] | None = None
-) -> Generator[Watch]:
+def watched(fn: Any, leaves: Sequence[Any], gives_up: bool = False) -> Generator[Watch]:
     """Looks for what runs inside and a replay would not repeat, and at what user code, `fn` with
     arguments of these leaves to begin with, reads.
 
-    What is found before it happens goes to `give_up`, which raises. What is found afterwards, or
-    all where there is no `give_up`, is the `problem`.
+    Where the watch `gives_up`, it does so when it sees something before it happens. What is found
+    afterwards, or all where it does not, is the `problem`.
     """
-    watch = Watch(give_up)
+    watch = Watch(gives_up, any(map(_is_number, leaves)))
     watch.reads.start(fn, leaves)
-    before = sys.getprofile()
-    sys.setprofile(watch)
-    try:
+    with _C.Profile(watch):
         yield watch
-    finally:
-        sys.setprofile(before)
 
 
 class Watch:
     """A profile hook; `problem` is the first thing that a replay would not repeat."""
 
-    def __init__(self, give_up: Callable[[str], object] | None) -> None:
+    def __init__(self, gives_up: bool, has_numbers: bool) -> None:
         self.problem: str | None = None
         self.seen: set[CodeType] = set()
         self.reads = Reads(self._report)
-        self._give_up = give_up
+        self._gives_up, self._has_numbers = gives_up, has_numbers
+        self._given_up: str | None = None
+        self._finalizer: FrameType | None = None
+
+    def give_up(self, why: str) -> NoReturn:
+        """Restart, now and at whatever handlers of the function that catch it do next."""
+        self._given_up = self._given_up or why
+        raise Restart(self._given_up)
+
+    def expect_going(self) -> None:
+        """Restart where the function is over and caught one."""
+        if self._given_up is not None:
+            self.give_up(self._given_up)
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        if self.problem is not None or not _C.is_capturing():
+        if self.problem is not None or not _C.is_capturing() or self._is_finalizing(frame, event):
             return
         code = frame.f_code
         if is_ours(code) or _is_trusted(code):
             return
+        if event != "return":
+            self.expect_going()
         if event == "call":
             if code not in self.seen:
                 self.seen.add(code)
@@ -85,8 +100,21 @@ class Watch:
         elif event == "c_call" and not _is_pure(arg) and not _is_of_fresh(arg, frame):
             self._report(code, frame.f_lineno, f"a call of `{_name(arg)}`")
 
+    def _is_finalizing(self, frame: FrameType, event: str) -> bool:
+        """Whether an object goes away: that runs when it will, and is no part of the function."""
+        if self._finalizer is None and event == "call" and _is_finalizer(frame.f_code):
+            self._finalizer = frame
+        elif self._finalizer is frame and event == "return":
+            self._finalizer = None
+            return True
+        return self._finalizer is not None
+
     def _look_at(self, code: CodeType) -> None:
         line: int = code.co_firstlineno
+        if any(isinstance(c, CodeType) and c.co_flags & CO_COROUTINE for c in code.co_consts):
+            self._report(code, line, "a coroutine")
+        if self._has_numbers and "type" in code.co_names:
+            self._report(code, line, "a call of `type`")  # stand-ins of numbers have their own
         steps = cast("Iterable[Any]", dis.get_instructions(code))
         for step in steps:
             if step.starts_line:
@@ -111,9 +139,18 @@ class Watch:
             f"capture: {what} at {code.co_filename}:{line} would not be repeated by a replay; "
             "do it outside the compiled function, or return the value"
         )
-        if self._give_up is not None and not over:
-            self._give_up(problem)
+        if self._gives_up and not over:
+            self.give_up(problem)
         self.problem = problem
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
+
+
+def _is_finalizer(code: CodeType) -> bool:
+    of_weakref = code.co_name == "remove" and code.co_filename.endswith("weakref.py")
+    return code.co_name == "__del__" or of_weakref
 
 
 def _text(write: Write) -> str:

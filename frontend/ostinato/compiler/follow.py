@@ -21,13 +21,6 @@ from .sources import find_source, user_frame
 from .variant import Variant
 
 
-class Restart(BaseException):
-    """A capture is given up before the function did anything outside of itself.
-
-    No Exception, since the function must not catch it.
-    """
-
-
 @dataclass
 class Break:
     """A place where a region ends before its function does."""

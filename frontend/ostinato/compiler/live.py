@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -20,14 +21,17 @@ without calling Python."""
 class Session:
     """What one capture learns of numbers: inputs of the region, and values it relied on.
 
-    `leave` ends the region where a value is needed and says whether it could; a session that
-    follows is of a function whose Python runs each time, so that no number is read again.
+    `leave` ends the region where a value is needed and says whether it could; `give_up` is told of
+    what no replay could know. A session that follows is of a function whose Python runs each time,
+    so that no number is read again.
     """
 
     def __init__(
-        self, tracer: Any, leave: Callable[[str], bool] | None = None, following: bool = False
-    ) -> None:
+        self, tracer: Any, leave: Callable[[str], bool] | None = None,
+        give_up: Callable[[str], None] | None = None, following: bool = False,
+    ) -> None:  # fmt: skip
         self.tracer, self.leave, self.following = tracer, leave, following
+        self.give_up = give_up
         self.inputs: dict[int, Read] = {}  # by value id of the trace
         self.guards: list[tuple[Read, Callable[[Value], Any], Any]] = []
         self.by_key: dict[Any, LiveNumber] = {}
@@ -69,17 +73,28 @@ class LiveNumber:
     """Stands for a Python number in a capture. Arithmetic stays live; what needs the value now
     (`int()`, `math.sqrt`, a comparison, a hash) makes it a guard of the variant."""
 
-    __slots__ = ("_operand", "read", "session", "value")
+    __slots__ = ("_operand", "_operand_of", "read", "session", "value")
 
     def __init__(self, session: Session, value: Value, read: Read) -> None:
         self.session, self.value, self.read = session, value, read
         self._operand: Any = None
+        self._operand_of: Session | None = None
 
     def operand(self) -> Any:
         """The number as a tensor of the trace."""
-        if self._operand is None:
-            self._operand = self.session.add_input(self.value, self.read)
+        session = current_session() or self.session  # another one after a break
+        if self._operand_of is not session:
+            self._operand = session.add_input(self.value, self.read)
+            self._operand_of = session
         return self._operand
+
+    @property
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """That of the number: `isinstance` is asked of it."""
+        return type(self.value)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.settle(_itself), name)
 
     def settle(self, kind: Callable[[Value], Any]) -> Any:
         """`kind(value)`, which from now on is guarded."""
@@ -124,8 +139,33 @@ class LiveNumber:
     def __repr__(self) -> str:
         return self.settle(repr)
 
+    def __format__(self, spec: str) -> str:
+        return self.settle(lambda v: format(v, spec))
+
+    def __trunc__(self) -> int:
+        return self.settle(math.trunc)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def __copy__(self) -> LiveNumber:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> LiveNumber:
+        return self
+
+    def __reduce__(self) -> Any:
+        return type(self.value), (self.settle(_itself),)
+
     def __round__(self, digits: int | None = None) -> Any:
         return self.settle(lambda v: round(v, digits))
+
+
+def _itself(value: Value) -> Value:
+    return value
 
 
 def _binary(fn: Callable[[Any, Any], Value], swapped: bool) -> Any:
@@ -146,17 +186,20 @@ def _comparison(fn: Callable[[Any, Any], bool]) -> Any:
     def compare(self: LiveNumber, other: Any) -> Any:
         if isinstance(other, _C.Tensor):
             return NotImplemented
-        known = other.settle(lambda v: v) if isinstance(other, LiveNumber) else other
+        known = other.settle(_itself) if isinstance(other, LiveNumber) else other
         return self.settle(lambda v: fn(v, known))
 
     return compare
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+for _name in (
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor", "lshift",
+    "rshift",
+):  # fmt: skip
     _fn = getattr(operator, _name)
-    setattr(LiveNumber, f"__{_name}__", _binary(_fn, False))
-    setattr(LiveNumber, f"__r{_name}__", _binary(_fn, True))
-for _name in ("neg", "pos", "abs"):
+    setattr(LiveNumber, f"__{_name.rstrip('_')}__", _binary(_fn, False))
+    setattr(LiveNumber, f"__r{_name.rstrip('_')}__", _binary(_fn, True))
+for _name in ("neg", "pos", "abs", "invert"):
     setattr(LiveNumber, f"__{_name}__", _unary(getattr(operator, _name)))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(LiveNumber, f"__{_name}__", _comparison(getattr(operator, _name)))

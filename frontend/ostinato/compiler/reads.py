@@ -9,6 +9,7 @@ properties and calls of other libraries read.
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -144,6 +145,8 @@ class Reads:
             self._note_value(value)
             if hasattr(_kind(value), "__next__"):
                 self._refuse(chain, frame, "an iterator")
+            elif inspect.iscoroutinefunction(value):
+                self._refuse(chain, frame, "a coroutine")
             elif _is_compiled(value):
                 self._refuse(chain, frame, "a function that cannot be looked into")
 

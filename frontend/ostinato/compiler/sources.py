@@ -13,7 +13,6 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from ..ir.errors import CaptureError
 from ..runtime import _C
 from .assigned import OPERATORS, Seen, is_read_once, only_value
 from .bytecode import Position
@@ -43,8 +42,8 @@ def user_depth() -> int:
 def find_source(number: Any) -> Any:
     """The operand for a number given to an op in a capture: a tensor, or None for a constant.
 
-    CaptureError where user code gives a number that is no literal and no attribute, global or
-    closure variable: a replay could not know it.
+    A capture is given up where user code gives a number that is no literal and no attribute, global
+    or closure variable: a replay could not know it.
     """
     if isinstance(number, LiveNumber):
         return number.operand()
@@ -88,11 +87,13 @@ def _source_in(frame: FrameType, number: Any) -> Any:
             return live.operand()
         if found or not _holds_numbers(frame) or _is_seen(frame):
             return None  # follows from literals and guarded values alone
-    raise CaptureError(
+    assert session.give_up is not None, "what is replayed is given up where it cannot be"
+    session.give_up(
         f"capture: the number {number!r} at {frame.f_code.co_filename}:{frame.f_lineno} is neither "
         "a literal nor read from an argument, attribute or global, so a replay could not know it; "
         "pass it as an argument"
     )
+    return find_source(number)
 
 
 def _matches(frame: FrameType, number: Any) -> dict[str, tuple[LiveNumber, list[ast.expr]]]:
@@ -182,12 +183,11 @@ _TAKES_OPERANDS = (
 @contextmanager
 def _unwatched() -> Generator[None]:
     """The profile hook of the capture looks at user code, not at this search."""
-    hook = sys.getprofile()
-    sys.setprofile(None)
+    _C.pause_profile()
     try:
         yield
     finally:
-        sys.setprofile(hook)
+        _C.resume_profile()
 
 
 def _holds_numbers(frame: FrameType) -> bool:
