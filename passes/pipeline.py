@@ -65,6 +65,7 @@ PIPELINE = (
     Pass("autodiff", "differentiated"),
     Pass("decompose", "decomposed", ("claims", "kernels")),
     Pass("simplify", "simplified", ("fast_math",)),
+    Pass("join_products", "simplified"),
     Pass("fuse", "fused", ("target",)),
     Pass("lower", "kernels", ("target",)),
     Pass("batch", "kernels", ("target",)),

@@ -168,7 +168,7 @@ def lower(region: Region, dump: Dump | None = None) -> Lowered:
 
 
 _JOINT = ("autodiff", "decompose", "simplify")
-_APART = ("fuse", "lower", "batch", "plan_memory")
+_APART = ("join_products", "fuse", "lower", "batch", "plan_memory")
 """Passes over the graph of results and gradients, and over forward and backward apart."""
 
 
