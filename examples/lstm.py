@@ -58,14 +58,13 @@ def reading_step(model: Reader, opt: optim.Optimizer, compiled: bool) -> Step:
     """One step from a chunk and the state before it to the loss and the state after it."""
 
     def step(x: Tensor, y: Tensor, state: State) -> tuple[float, State]:
-        h, c = state
-        scores, state = model(x, (h.detach(), c.detach()))
+        scores, (h, c) = model(x, state)
         loss = F.cross_entropy(scores.flatten(0, 1), y.flatten())
         opt.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         opt.step()
-        return loss.item(), state
+        return loss.item(), (h.detach(), c.detach())
 
     return ot.compile(step) if compiled else step
 

@@ -88,8 +88,11 @@ def _is_thin(value: SSAValue) -> bool:
     sizes = [type_of(v).shape for v in op.operands]
     if any(len(s) != 2 for s in sizes):
         return False
-    (m, k), (_, n) = sizes
-    return all(isinstance(s, int) for s in (m, k, n)) and 2 * k * (m + n) <= m * n
+    known = [s for pair in sizes for s in pair if isinstance(s, int)]
+    if len(known) < 4:
+        return False
+    m, k, _, n = known
+    return 2 * k * (m + n) <= m * n
 
 
 def _end_to_end(builder: GraphBuilder, parts: Sequence[SSAValue], dim: int) -> GraphTensor:

@@ -31,8 +31,10 @@ TEXT = np.random.default_rng(0).integers(0, TINY.classes, 400)
 @dataclass(frozen=True)
 class Sides:
     """A program of ours and its twin, which have equal weights: `ours(i)` and `theirs(i)` take
-    step i and say what it came to. Their models have the same names of parameters."""
+    step i and say what it came to. Their models have the same names of parameters. `step` is the
+    function of ours that may be compiled."""
 
+    step: Any
     ours: Run
     theirs: Run
     models: list[tuple[Any, torch.nn.Module]]
@@ -58,6 +60,7 @@ def an_lstm(compiled: bool) -> Sides:
     step = lstm.reading_step(model, optim.AdamW(model.parameters(), lr=1e-2), compiled)
     other = twins.reading_step(twin, torch.optim.AdamW(twin.parameters(), lr=1e-2))
     return Sides(
+        step,
         _carrying(step, model.start(3), ot.tensor(TEXT)),
         _carrying(other, twin.start(3), torch.tensor(TEXT)),
         [(model, twin)],
@@ -84,7 +87,9 @@ def some_experts(compiled: bool) -> Sides:
     step = training_step(model, optim.SGD(model.parameters(), lr=0.5), compiled)
     other = twins.training_step(twin, torch.optim.SGD(twin.parameters(), lr=0.5))
     batches = [both(*_excerpts(seed)) for seed in range(8)]
-    return Sides(lambda i: step(*batches[i][0]), lambda i: other(*batches[i][1]), [(model, twin)])
+    return Sides(
+        step, lambda i: step(*batches[i][0]), lambda i: other(*batches[i][1]), [(model, twin)]
+    )
 
 
 def _excerpts(seed: int) -> tuple[Array, Array]:
@@ -103,7 +108,9 @@ def a_gan(compiled: bool) -> Sides:
     step = gan.duel(draw[0], judge[0], opts[0], opts[1], compiled)
     other = twins.duel(draw[1], judge[1], *others)
     batches = [both(*_images(seed)) for seed in range(8)]
-    return Sides(lambda i: step(*batches[i][0]), lambda i: other(*batches[i][1]), [draw, judge])
+    return Sides(
+        step, lambda i: step(*batches[i][0]), lambda i: other(*batches[i][1]), [draw, judge]
+    )
 
 
 def _images(seed: int) -> tuple[Array, Array]:
@@ -119,7 +126,9 @@ def an_ode(compiled: bool) -> Sides:
     opt = torch.optim.Adam(twin.parameters(), lr=0.1)
     other = twins.learning_step(twin, opt, 1.0, ode.TOLERANCE)
     batches = [both(*_places(seed)) for seed in range(8)]
-    return Sides(lambda i: step(*batches[i][0]), lambda i: other(*batches[i][1]), [(law, twin)])
+    return Sides(
+        step, lambda i: step(*batches[i][0]), lambda i: other(*batches[i][1]), [(law, twin)]
+    )
 
 
 def _places(seed: int) -> tuple[Array, Array]:
@@ -133,6 +142,7 @@ def a_beam_search(compiled: bool) -> Sides:
     model, twin = paired(LanguageModel(TINY), TorchLanguageModel(TINY))
     step, other = beam.growing_step(model, compiled), twins.growing_step(twin)
     return Sides(
+        step,
         _growing(step, ot, beam.empty_cache(model, 3), ot.no_grad),
         _growing(other, torch, twins.empty_cache(twin, 3), torch.no_grad),
         [(model, twin)],

@@ -83,8 +83,8 @@ def test_run_draws_what_is_not_given_by_the_seed(console: Console) -> None:
 
 REFUSED = [
     (("opt", "FILE", "--passes=simplify,inline"), 1,
-     "ostinato: no pass is called 'inline'; there are autodiff, decompose, simplify, fuse, lower, "
-     "batch, plan_memory\n"),
+     "ostinato: no pass is called 'inline'; there are autodiff, decompose, simplify, "
+     "join_products, fuse, lower, batch, plan_memory\n"),
     (("run", "FILE", "--input", "2=1"), 2,
      "Error: Invalid value: there is no argument 2; the module has 2\n"),
     (("run", "FILE", "--input", "x"), 2,

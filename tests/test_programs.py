@@ -44,6 +44,37 @@ def test_steps_are_those_of_the_twin(case: Case) -> None:
             assert_alike(named[name], p)
 
 
+ITEM = "`.item()` needs a value now"
+BREAKS = {
+    "LSTM": [("return loss.item(), (h.detach(), c.detach())", ITEM)],
+    "experts": [],
+    "GAN": [("return judge_loss.item(), draw_loss.item()", ITEM)],
+    "ODE": [("error = away.abs().amax().item()", ITEM), ("loss.backward()", "backward leads to")],
+    "beam search": [("return parents.tolist(), tokens.tolist(), scores.tolist(), tokens, scores, "
+                     "cache", "the content of a tensor needs a value now")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_compiled_steps_are_those_of_eager(name: str) -> None:
+    eager, compiled = (CASES[name](c) for c in (False, True))
+    for i in range(6):
+        assert_alike(compiled.ours(i), eager.ours(i))
+    for (a, _), (b, _) in zip(compiled.models, eager.models, strict=True):
+        for p, q in zip(a.parameters(), b.parameters(), strict=True):
+            assert_alike(p, q)
+    found = [(source_of(b.line), b.why) for b in compiled.step.breaks]
+    assert [line for line, _ in found] == [line for line, _ in BREAKS[name]]
+    assert all(part in why for (_, why), (_, part) in zip(found, BREAKS[name], strict=True))
+    assert compiled.step.explain().count("break at") == len(found)
+
+
+def source_of(place: str) -> str:
+    """The line of code at `file:line`."""
+    file, _, line = place.rpartition(":")
+    return Path(file).read_text(encoding="utf-8").splitlines()[int(line) - 1].strip()
+
+
 def test_the_comparison_sees_a_step_that_is_left_out() -> None:
     sides = CASES["GAN"](False)
     sides.theirs(0)
@@ -140,17 +171,22 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.parametrize("mode", ["--eager", "--compile"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_programs_run(name: str, small: Path) -> None:
+def test_programs_run(name: str, mode: str, small: Path) -> None:
     program, more, said = PROGRAMS[name]
-    assert said in run(program, "--eager", "--steps", "3", "--batch", "2", *more)
+    assert said in run(program, mode, "--steps", "3", "--batch", "2", *more)
     assert (small / "runs" / name / "loss.png").stat().st_size > 1000
 
 
 def test_beam_search_runs_on_what_minigpt_learnt(small: Path) -> None:
     run(minigpt, "--eager", "--steps", "2", "--batch", "2", "--data", "text.py")
-    said = run(beam, "--eager", "--prompt", "def a", "--steps", "6", "--beams", "2")
+    said, again = (
+        run(beam, mode, "--prompt", "def a", "--steps", "6", "--beams", "2")
+        for mode in ("--eager", "--compile")
+    )
     assert said.startswith("def a") and "a character, with 2 beams" in said
+    assert again == said
     done = CliRunner().invoke(beam.main, ["--eager", "--prompt", "x" * 40])
     assert done.exit_code == 1
     assert "the prompt has 40 characters; give fewer than 32" in done.output

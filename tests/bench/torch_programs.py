@@ -44,14 +44,13 @@ def reading_step(model: Reader, opt: optim.Optimizer) -> Callable[..., tuple[flo
     """One step from a chunk and the state before it to the loss and the state after it."""
 
     def step(x: Tensor, y: Tensor, state: State) -> tuple[float, State]:
-        h, c = state
-        scores, state = model(x, (h.detach(), c.detach()))
+        scores, (h, c) = model(x, state)
         loss = F.cross_entropy(scores.flatten(0, 1), y.flatten())
         opt.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         opt.step()
-        return loss.item(), state
+        return loss.item(), (h.detach(), c.detach())
 
     return step
 
@@ -200,19 +199,19 @@ class Motion(nn.Module):
 
 def solve(law: Callable[[Tensor], Tensor], y: Tensor, span: float, tolerance: float) -> Tensor:
     """Where y (n, 2) is after `span`, moving with the velocity that `law` gives."""
-    t, h = torch.zeros(()), torch.full((), span)
+    t, h = 0.0, span
     k1 = law(y)
     while t < span:
-        h = h.minimum(span - t)
+        h = min(h, span - t)
         k2 = law(y + h / 2 * k1)
         k3 = law(y + h * 3 / 4 * k2)
         moved = y + h / 9 * (2 * k1 + 3 * k2 + 4 * k3)
         k4 = law(moved)
         away = h / 72 * (-5 * k1 + 6 * k2 + 8 * k3 - 9 * k4)
-        error = away.detach().abs().amax()
-        if error.item() < tolerance:
+        error = away.abs().amax().item()
+        if error < tolerance:
             t, y, k1 = t + h, moved, k4
-        h = h * (0.9 * (tolerance / error) ** (1 / 3)).clamp(0.2, 4.0)
+        h *= min(4.0, max(0.2, 0.9 * (tolerance / max(error, 1e-12)) ** (1 / 3)))
     return y
 
 
