@@ -1,8 +1,10 @@
 // A profile hook of a thread that stays when it raises, and gives way to the one that was there.
 //
 // `sys.setprofile` drops a hook that raises, and cannot put back one that is written in C.
-#include <frameobject.h>
 #include <nanobind/nanobind.h>
+
+// After Python.h, which nanobind includes.
+#include <frameobject.h>
 
 #include "bindings/python.hpp"
 
