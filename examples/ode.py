@@ -18,7 +18,7 @@ import ostinato as ot
 from ostinato import Generator, Tensor, nn, optim
 
 WIDTH, TIMES, SPAN, EVERY = 50, 200, 8.0, 5
-TOLERANCE = 3e-3
+TOLERANCE, BATCH = 3e-3, 16
 Law = Callable[[Tensor], Tensor]
 Step = Callable[[Tensor, Tensor], float]
 
@@ -80,7 +80,7 @@ def spiral() -> Tensor:
 
 
 @click.command(help=__doc__)
-@options(steps=300, batch=16, lr=3e-3)
+@options(steps=300, batch=BATCH, lr=3e-3)
 def main(
     device: str, compiled: bool, steps: int, batch: int, lr: float, seed: int, out: Path | None
 ) -> None:

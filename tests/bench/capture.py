@@ -1,0 +1,59 @@
+"""What capture gains and costs, part by part: `capture.py programs`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from capture_programs import programs
+from measure import Bar, options, report, use_threads
+
+
+@dataclass
+class Table:
+    """What a part has measured."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]] = field(default_factory=list[list[str]])
+    bars: list[Bar] = field(default_factory=list[Bar])
+    figures: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def of_programs(rounds: int) -> Table:
+    """The five programs: compiled, eager, and in PyTorch, one step each."""
+    table = Table(
+        "a step of a program, ms",
+        ["program", "compiled", "eager", "torch", "breaks", "to eager", "to torch"],
+    )
+    for name, found in programs(rounds):
+        ours, eager, theirs = (found.seconds[s] for s in ("compiled", "eager", "torch"))
+        times = [f"{t * 1e3:.2f}" for t in (ours, eager, theirs)]
+        ratios = [f"{ours / t:.2f}" for t in (eager, theirs)]
+        table.rows.append([name, *times, str(found.breaks), *ratios])
+        table.bars += [
+            Bar(f"{name}, compiled / eager", ours / eager, 1.0),
+            Bar(f"{name}, compiled / torch", ours / theirs, 1.0),
+        ]
+        table.figures[name] = found.seconds | {"breaks": found.breaks}
+    return table
+
+
+PARTS: dict[str, Callable[[int], Table]] = {"programs": of_programs}
+
+
+@click.command(help=__doc__)
+@options
+@click.argument("parts", nargs=-1, type=click.Choice(sorted(PARTS)))
+@click.option("--rounds", default=9, show_default=True)
+def main(parts: tuple[str, ...], rounds: int, **given: Any) -> None:
+    use_threads()
+    for part in parts or sorted(PARTS):
+        t = PARTS[part](rounds)
+        report(t.title, t.columns, t.rows, t.bars, t.figures, **given)
+
+
+if __name__ == "__main__":
+    main()

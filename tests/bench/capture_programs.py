@@ -1,0 +1,173 @@
+"""Times of five of the examples: a step compiled, eager, and of the twin in PyTorch."""
+
+# pyright: reportUnknownMemberType=false
+# (PyTorch leaves much unannotated.)
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from measure import by_turns  # isort: skip  # the examples are found from here on
+import beam
+import experts
+import gan
+import lstm
+import minigpt
+import numpy as np
+import ode
+import torch
+import torch_programs as twins
+from models import LanguageModel
+from torch_models import TorchLanguageModel, copy_weights
+from training import training_step
+
+import ostinato as ot
+from ostinato import optim
+
+CLASSES = 128  # as many characters as a corpus has
+CALLS = 4
+WARM_UP = 24  # the ODE's regions are found by and by
+Step = Callable[[], object]
+Made = tuple[Any, Step]  # the function that may be compiled, and a call of it
+
+
+@dataclass(frozen=True)
+class Found:
+    """Median seconds of a step of each side, and how many breaks the compiled one has."""
+
+    seconds: dict[str, float]
+    breaks: int
+
+
+def programs(rounds: int) -> Iterator[tuple[str, Found]]:
+    """Measures one program after the other."""
+    for name, make in PROGRAMS.items():
+        made: dict[str, Made] = {
+            "compiled": make(ot, True), "eager": make(ot, False), "torch": make(torch, False)
+        }  # fmt: skip
+        sides = {side: step for side, (_, step) in made.items()}
+        seconds = by_turns(sides, rounds, CALLS, WARM_UP)
+        yield name, Found(seconds, len(made["compiled"][0].breaks))
+
+
+def of_twin(ours: Any, theirs: torch.nn.Module) -> Any:
+    """Our model with the weights of PyTorch's."""
+    copy_weights(ours, theirs)
+    return ours
+
+
+def an_lstm(library: Any, compiled: bool) -> Made:
+    """Chunks of random text."""
+    sizes = (CLASSES, lstm.DIM, lstm.HIDDEN, lstm.LAYERS)
+    torch.manual_seed(0)
+    model: Any = twins.Reader(*sizes)
+    if library is torch:
+        opt: Any = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+        step = twins.reading_step(model, opt)
+    else:
+        model = of_twin(lstm.Reader(*sizes), model)
+        step = lstm.reading_step(model, optim.AdamW(model.parameters(), lr=1e-3), compiled)
+    text = library.tensor(np.random.default_rng(0).integers(0, CLASSES, 20_000))
+    chunks = lstm.chunks(text, 16, lstm.CHUNK)
+    state = [model.start(16)]
+
+    def call() -> object:
+        loss, state[0] = step(*next(chunks), state[0])
+        return loss
+
+    return step, call
+
+
+def some_experts(library: Any, compiled: bool) -> Made:
+    """One batch of random text."""
+    config = replace(experts.MIXTURE, classes=CLASSES)
+    given = (experts.EXPERTS, experts.TOP, experts.SPARE, experts.BALANCE)
+    torch.manual_seed(0)
+    model: Any = twins.ExpertModel(config, *given)
+    if library is torch:
+        opt: Any = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+        step: Any = twins.training_step(model, opt)
+    else:
+        model = of_twin(experts.ExpertModel(config), model)
+        step = training_step(model, optim.AdamW(model.parameters(), lr=1e-3), compiled)
+    shape = (2, config.batch, config.length)
+    x, y = library.tensor(np.random.default_rng(0).integers(0, CLASSES, shape))
+    return step, lambda: step(x, y)
+
+
+def a_gan(library: Any, compiled: bool) -> Made:
+    """One batch of random pixels."""
+    torch.manual_seed(0)
+    draw: Any = twins.artist(gan.NOISE, gan.WIDTH, gan.PIXELS)
+    judge: Any = twins.critic(gan.PIXELS, gan.WIDTH)
+    options: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    if library is torch:
+        opts = [torch.optim.Adam(m.parameters(), fused=True, **options) for m in (draw, judge)]
+        step: Any = twins.duel(draw, judge, opts[0], opts[1])
+    else:
+        draw = of_twin(gan.artist(gan.WIDTH), draw)
+        judge = of_twin(gan.critic(gan.WIDTH), judge)
+        adams = [optim.Adam(m.parameters(), **options) for m in (draw, judge)]
+        step = gan.duel(draw, judge, adams[0], adams[1], compiled)
+    rng = np.random.default_rng(0)
+    real = library.tensor(rng.uniform(-1, 1, (64, gan.PIXELS)).astype(np.float32))
+    noise = library.tensor(rng.standard_normal((64, gan.NOISE), dtype=np.float32))
+    return step, lambda: step(real, noise)
+
+
+def an_ode(library: Any, compiled: bool) -> Made:
+    """Batches of places on the spiral, the same for all sides."""
+    torch.manual_seed(0)
+    law: Any = twins.Motion(ode.WIDTH)
+    span = ode.SPAN / ode.TIMES * ode.EVERY
+    if library is torch:
+        opt: Any = torch.optim.Adam(law.parameters(), lr=3e-3, fused=True)
+        step: Any = twins.learning_step(law, opt, span, ode.TOLERANCE)
+    else:
+        law = of_twin(ode.Motion(ode.WIDTH), law)
+        step = ode.learning_step(law, optim.Adam(law.parameters(), lr=3e-3), span, compiled)
+    places = library.tensor(ode.spiral().numpy())
+    rng = np.random.default_rng(0)
+
+    def call() -> object:
+        starts = library.tensor(rng.integers(0, ode.TIMES - ode.EVERY, ode.BATCH))
+        return step(places[starts], places[starts + ode.EVERY])
+
+    return step, call
+
+
+def a_beam_search(library: Any, compiled: bool) -> Made:
+    """Characters one after the other, from the first place on again where there is no more."""
+    config = replace(minigpt.MINIGPT, classes=CLASSES)
+    torch.manual_seed(0)
+    model: Any = TorchLanguageModel(config)
+    if library is torch:
+        step: Any = twins.growing_step(model)
+        cache: Any = twins.empty_cache(model, beam.BEAMS)
+    else:
+        model = of_twin(LanguageModel(config), model)
+        step = beam.growing_step(model, compiled)
+        cache = beam.empty_cache(model, beam.BEAMS)
+    kept: list[Any] = [library.full((beam.BEAMS,), 1), library.zeros(beam.BEAMS), cache]
+    places = [library.tensor(i) for i in range(config.length)]
+    count = [0]
+
+    def call() -> object:
+        with library.no_grad():
+            place = places[count[0] % len(places)]
+            *said, kept[0], kept[1], kept[2] = step(kept[0], kept[1], place, kept[2])
+        count[0] += 1
+        return said
+
+    return step, call
+
+
+PROGRAMS: dict[str, Callable[[Any, bool], Made]] = {
+    "LSTM": an_lstm,
+    "experts": some_experts,
+    "GAN": a_gan,
+    "ODE": an_ode,
+    "beam search": a_beam_search,
+}
