@@ -31,3 +31,7 @@ class DeviceError(RuntimeError):
 
 class OutOfMemoryError(DeviceError):
     """A device has no memory left for a tensor."""
+
+
+class CheckWarning(RuntimeWarning):
+    """A compiled function gave something else than eager ops; see `compile(check=...)`."""

@@ -7,7 +7,7 @@ module and what the autodiff pass makes of it can be compared. Kernels and Progr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,11 @@ from .vjp import Applied, pull_back, summed
 Array = NDArray[Any]
 
 
-def run(module: ModuleOp, inputs: Sequence[Any]) -> list[Array]:
+Seen = Callable[[Operation, Sequence[Array]], object]
+"""Called with an op of `@main` that ran, or of a fusion there, and what it made."""
+
+
+def run(module: ModuleOp, inputs: Sequence[Any], seen: Seen | None = None) -> list[Array]:
     """The results of the module's `@main`, arguments being arrays or (for numbers) numbers.
 
     A bfloat16 value is a float32 array holding bfloat16 numbers. Results that `ot.writes` says are
@@ -41,8 +45,8 @@ def run(module: ModuleOp, inputs: Sequence[Any]) -> list[Array]:
     if any(op.name.startswith("program.") for op in block.ops):
         from .interpret_program import run_program
 
-        return run_program(module, inputs)
-    trace = _Trace()
+        return run_program(module, inputs, seen)
+    trace = _Trace(seen)
     values = [trace.input(i, x, a) for i, (x, a) in enumerate(zip(inputs, block.args, strict=True))]
     return [v.array for v in trace.block(block, values)]
 
@@ -59,7 +63,8 @@ class _Traced(ArrayTensor):
 class _Trace(Builder):
     """What was applied so far, and the values of the IR's values."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen: Seen | None) -> None:
+        self.seen = seen
         self.nodes: list[Applied] = []
         self.values: dict[SSAValue, _Traced] = {}
 
@@ -107,6 +112,8 @@ class _Trace(Builder):
                 if op is not end:
                     results = self.op(op)
                     self.values.update(zip(op.results, results, strict=True))
+                    if self.seen is not None:
+                        self.seen(op, [r.array for r in results])
         return [self.values[v] for v in end.operands]
 
     def op(self, op: Operation) -> Sequence[_Traced]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,13 @@ _POISON = 0xFF
 """Bytes of memory that nothing wrote to: NaN in every float."""
 
 
-def run_program(module: ModuleOp, inputs: Sequence[Any]) -> list[Array]:
+def run_program(
+    module: ModuleOp,
+    inputs: Sequence[Any],
+    seen: Callable[[Operation, Sequence[Array]], object] | None = None,
+) -> list[Array]:
     """The results of `@main`; see `interpret.run`. Memory that nothing wrote to holds junk."""
-    return _Run(module, inputs).results()
+    return _Run(module, inputs).results(seen)
 
 
 class _Run:
@@ -60,11 +64,13 @@ class _Run:
         for value, argument in zip(inputs, self.main.args, strict=True):
             self.values[argument] = _stored(np.asarray(value), type_of(argument).dtype)
 
-    def results(self) -> list[Array]:
+    def results(self, seen: Callable[[Operation, Sequence[Array]], object] | None) -> list[Array]:
         for op in self.main.body.block.ops:
             if isinstance(op, ReturnOp):
                 return [_loaded(self.values[v], type_of(v).dtype) for v in op.operands]
             self._run(op)
+            if seen is not None and isinstance(op, (LaunchOp, CallOp)):
+                seen(op, [_loaded(self.values[v], element_of(v)) for v in (*op.into, *op.outputs)])
         raise IRError("run: @main has no func.return")
 
     def _run(self, op: Operation) -> None:

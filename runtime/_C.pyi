@@ -603,6 +603,15 @@ class Replay:
         """Whether no tensor that the region changes shares memory with another one."""
     def run(self, leaves: list[Any]) -> list[Any]:
         """What the captured function returned, flat."""
+    def inputs(self, leaves: list[Any]) -> list[Tensor]:
+        """The inputs now, numbers as tensors."""
+    def launch(self, leaves: list[Any]) -> list[Tensor]:
+        """The first half of `run`: the Program makes the results numbered `wanted`."""
+    def hand_out(self, leaves: list[Any], made: Sequence[Tensor]) -> list[Any]:
+        """The second half: sets grads, changes what has a gradient, and returns."""
+    @property
+    def wanted(self) -> list[int]:
+        """The results of the region that `launch` makes."""
     @property
     def runs(self) -> int:
         """How often it ran."""
@@ -850,6 +859,10 @@ def storage_offset(tensor: Tensor) -> int: ...
 def data_ptr(tensor: Tensor) -> int: ...
 def is_contiguous(tensor: Tensor) -> bool: ...
 def is_traced(tensor: Tensor) -> bool: ...
+def run_node(
+    name: str, operands: Sequence[Tensor | None], attrs: Sequence[Any]
+) -> list[Tensor]:
+    """The results of an op on flat operands, None for an absent one."""
 def is_capturing() -> bool: ...
 def default_generator() -> Generator:
     """The generator that random ops use where none is given."""

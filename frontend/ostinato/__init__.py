@@ -39,6 +39,7 @@ from .ir.dtypes import int64 as int64  # noqa: E402
 from .ir.dtypes import promote_types as promote_types  # noqa: E402
 from .ir.dtypes import uint8 as uint8  # noqa: E402
 from .ir.errors import CaptureError as CaptureError  # noqa: E402
+from .ir.errors import CheckWarning as CheckWarning  # noqa: E402
 from .ir.errors import CompileError as CompileError  # noqa: E402
 from .ir.errors import DeviceError as DeviceError  # noqa: E402
 from .ir.errors import DTypeError as DTypeError  # noqa: E402

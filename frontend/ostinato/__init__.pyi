@@ -36,6 +36,7 @@ from .ir.dtypes import int64 as int64
 from .ir.dtypes import promote_types as promote_types
 from .ir.dtypes import uint8 as uint8
 from .ir.errors import CaptureError as CaptureError
+from .ir.errors import CheckWarning as CheckWarning
 from .ir.errors import CompileError as CompileError
 from .ir.errors import DeviceError as DeviceError
 from .ir.errors import DTypeError as DTypeError

@@ -13,6 +13,7 @@ from ..ir.dtypes import DType
 from ..ir.errors import CaptureError
 from ..runtime import _C
 from . import build
+from .check import Check
 from .effects import Restart, watched
 from .follow import Followed, overlap_text, run_region, user_line
 from .live import LiveNumber, Session, opened
@@ -46,10 +47,10 @@ class Attempt:
 
     def __init__(
         self, fn: Callable[..., Any], name: str, leaves: list[Any], structure: Any,
-        policy: Policy,
+        policy: Policy, check: Check | None = None,
     ) -> None:  # fmt: skip
         self._fn, self._name, self._leaves, self._policy = fn, name, leaves, policy
-        self._structure = structure
+        self._structure, self._check = structure, check
         self._tracer = _C.Tracer()
         self._session = Session(self._tracer, self._leave, self._give_up)
         self._watch: Any = None
@@ -104,7 +105,9 @@ class Attempt:
         return finish(self._tracer, self._session, self._leaves, flat, names), shape
 
     def _variant(self, region: Region, shape: Any) -> Variant:
-        variant = Variant(build.build(region, self._name), shape, kept_objects(self._leaves))
+        variant = Variant(
+            build.build(region, self._name), shape, kept_objects(self._leaves), self._check
+        )
         if not variant.replays.are_apart(self._leaves):
             raise CaptureError(overlap_text(self._name))
         return variant
@@ -114,7 +117,7 @@ class Attempt:
         if not self._policy.follows:
             raise CaptureError(problem)
         result = optree().tree_map(_plain, result, none_is_leaf=True)
-        run_region(self._tracer, self._session, Followed(self._name, problem))
+        run_region(self._tracer, self._session, Followed(self._name, problem, check=self._check))
         return Seen(problem, result)
 
     def _settle(self, error: BaseException) -> None:
@@ -124,7 +127,7 @@ class Attempt:
             if problem is not None and not self._policy.follows:
                 raise CaptureError(problem) from error
             return
-        run_region(self._tracer, self._session, Followed(self._name, str(error)))
+        run_region(self._tracer, self._session, Followed(self._name, str(error), check=self._check))
 
     def _is_untouched(self) -> bool:
         return self._watch is None or self._watch.problem is None
@@ -147,7 +150,11 @@ class Attempt:
 
     def _go_on(self) -> None:
         """Something was done outside already: this call runs on, region by region."""
-        run_region(self._tracer, self._session, Followed(self._name, self._watch.problem))
+        run_region(
+            self._tracer,
+            self._session,
+            Followed(self._name, self._watch.problem, check=self._check),
+        )
         self._tracer = _C.Tracer(following=True)
         self._session = Session(self._tracer, self._leave, following=True)
         self._tracer.start()

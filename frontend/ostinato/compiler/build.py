@@ -138,33 +138,59 @@ def _built(region: Region, name: str, specs: list[dict[str, Any]], programs: lis
 
 def lower(region: Region, dump: Dump | None = None) -> Lowered:
     """The Programs of `region`; `dump` gets the text of each stage of each."""
+    passed = run_all_passes(region, dump)
+    seconds = passed.seconds
+    programs = [_serialized(module, region.device, seconds) for module in passed.modules]
+    if region.is_differentiable:
+        programs[1][0]["kept"] = passed.kept
+    return Lowered(programs, seconds)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Modules at stage `planned`, the forward one first, what that keeps for the backward one (see
+    `Split`), and what each pass took."""
+
+    modules: list[Any]
+    kept: list[tuple[bool, int]]
+    seconds: dict[str, float]
+
+
+def run_all_passes(region: Region, dump: Dump | None = None) -> Passed:
+    """The modules that `region` becomes; `dump` gets the text after each of `steps`."""
     from ..ir.text import print_module
-    from ..passes.pipeline import Options, run_passes
+    from ..passes.pipeline import run_passes
     from ..passes.split import split
 
     started = time.perf_counter()
-    options = Options(_target(region.device), reuse=not _is_direct(region.device))
+    options = options_for(region.device)
     module = to_module(region)
     seconds = {"capture": time.perf_counter() - started}
     if dump is not None:
         dump("captured", print_module(module))
     if not region.is_differentiable:
         seconds |= run_passes(module, options=options, dump=dump).seconds
-        return Lowered([_serialized(module, region.device, seconds)], seconds)
+        return Passed([module], [], seconds)
     seconds |= run_passes(module, _JOINT, options, dump=dump).seconds
     started = time.perf_counter()
     changed = [argument for _, argument in region.assigned]
     parts = split(module, len(region.inputs), len(region.results), changed, options.target)
     seconds["split"] = time.perf_counter() - started
-    programs: list[tuple[dict[str, Any], bytes]] = []
     for part, prefix in ((parts.forward, ""), (parts.backward, "backward-")):
         named = None if dump is None else _prefixed(dump, prefix)
         if named is not None:
             named("simplified" if prefix else "forward", print_module(part))
         _add_seconds(seconds, run_passes(part, _APART, options, dump=named).seconds)
-        programs.append(_serialized(part, region.device, seconds))
-    programs[1][0]["kept"] = parts.kept
-    return Lowered(programs, seconds)
+    return Passed([parts.forward, parts.backward], parts.kept, seconds)
+
+
+def steps(region: Region) -> list[tuple[str, str]]:
+    """What `run_all_passes` does, in order: the module, `joint`, `forward` or `backward`, and what
+    makes it or changes it."""
+    if not region.is_differentiable:
+        return [("forward", name) for name in ("capture", *_JOINT, *_APART)]
+    apart = [(part, name) for part in ("forward", "backward") for name in ("split", *_APART)]
+    return [("joint", name) for name in ("capture", *_JOINT)] + apart
 
 
 _JOINT = ("autodiff", "decompose", "simplify")
@@ -209,6 +235,18 @@ def _gpu_program(module: Any, device: str) -> tuple[dict[str, Any], bytes]:
     precision = "tf32" if _C.float32_matmul_precision() else "ieee"
     spec, code, _ = gpu_program(module, Settings(_C.cuda_capability(device), precision))
     return spec, code
+
+
+def options_for(device: str) -> Any:
+    """What passes are told of the device."""
+    from ..passes.pipeline import Options
+
+    return Options(_target(device), reuse=not _is_direct(device))
+
+
+def program_of(module: Any, device: str) -> Any:
+    """A module at stage `planned`, ready to run; the cache is left out."""
+    return _program(*_serialized(module, device, {}), device)
 
 
 def _is_direct(device: str) -> bool:

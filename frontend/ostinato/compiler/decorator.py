@@ -15,6 +15,7 @@ from ..ir.errors import CaptureError
 from ..runtime import _C
 from . import build as _build
 from .attempt import Attempt, Policy, Seen
+from .check import Check, Mismatch, When
 from .effects import Restart
 from .follow import Followed, Run, first_difference, install
 from .live import Session, opened
@@ -40,12 +41,14 @@ class Compiled:
     """A function whose calls are captured once and replayed. Made by `compile`."""
 
     def __init__(
-        self, fn: Callable[..., Any], fullgraph: bool = False, verify: Verify = None
-    ) -> None:
+        self, fn: Callable[..., Any], fullgraph: bool = False, verify: Verify = None,
+        check: When | None = None,
+    ) -> None:  # fmt: skip
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.name = _name_of(fn)
         self.fullgraph, self.verify = fullgraph, verify
+        self.check = None if check is None else Check(check, self.name)
         self.entries: dict[Any, Entry] = {}
         self._table = _C.CallTable()
         self._runs_between_calls = _runs_between_calls(fn)
@@ -68,7 +71,7 @@ class Compiled:
                     return self._verified(entry, variant, args, kwargs)
                 return variant.replay(leaves)
         if entry.followed is None and self.verify == "follow":
-            entry.followed = Followed(self.name, "verify='follow' asks for it")
+            entry.followed = self._followed("verify='follow' asks for it")
         if entry.followed is None:
             return self._captured(entry, args, kwargs)
         return entry.followed.call(self.fn, args, kwargs)
@@ -81,21 +84,29 @@ class Compiled:
         _expect_compiling(leaves)
         policy = Policy(self.verify != "trust", self.verify != "trust" and not self.fullgraph)
         try:
-            found = Attempt(self.fn, self.name, leaves, structure, policy).run()
+            found = Attempt(self.fn, self.name, leaves, structure, policy, self.check).run()
         except Restart as restart:
-            entry.followed = Followed(self.name, str(restart))
+            entry.followed = self._followed(str(restart))
             return entry.followed.call(self.fn, args, kwargs)
         if isinstance(found, Seen):
-            entry.followed = Followed(self.name, found.why)
+            entry.followed = self._followed(found.why)
             return found.result
         entry.variants.append(found)
-        if not kwargs and not isinstance(self.verify, float) and all(map(is_plain, args)):
+        if self._runs_unseen and not kwargs and all(map(is_plain, args)):
             self._table.add(found.replays, args, found.result_of())
         return found.replay(leaves)
 
+    def _followed(self, why: str) -> Followed:
+        return Followed(self.name, why, check=self.check)
+
+    @property
+    def _runs_unseen(self) -> bool:
+        """Whether a replay needs no Python that looks at it."""
+        return self.check is None and not isinstance(self.verify, float)
+
     def _verified(self, entry: Entry, variant: Variant, args: Any, kwargs: Any) -> Any:
         """A call for which Python runs, and that must do what `variant` would have done."""
-        followed = entry.followed or Followed(self.name, "")
+        followed = entry.followed or self._followed("")
         run = Run(followed, keep_nodes=True)
         with run.recording():
             result = self.fn(*args, **kwargs)
@@ -111,6 +122,11 @@ class Compiled:
     def variants(self) -> list[Variant]:
         """All that can be replayed, oldest first of each key."""
         return [v for entry in self.entries.values() for v in entry.variants]
+
+    @property
+    def mismatches(self) -> list[Mismatch]:
+        """What `check` found, a Mismatch for each call that gave something wrong."""
+        return [] if self.check is None else self.check.mismatches
 
     @property
     def breaks(self) -> list[Any]:
@@ -170,8 +186,9 @@ def _expect_compiling(leaves: Sequence[Any]) -> None:
 
 
 def compile(
-    fn: Callable[..., Any] | None = None, *, fullgraph: bool = False, verify: Verify = None
-) -> Any:
+    fn: Callable[..., Any] | None = None, *, fullgraph: bool = False, verify: Verify = None,
+    check: When | None = None,
+) -> Any:  # fmt: skip
     """A decorator: calls of `fn` are captured on first sight, compiled, and then replayed.
 
     Gradients, in-place changes and optimizer steps inside are part of the region. Tensors that
@@ -190,6 +207,12 @@ def compile(
         compared; where the function does something else than it did, DivergenceWarning names the
         first line that differs, the call gives what the function does now, and it is followed
         from then on.
+    check: regions also run by eager ops on the same inputs and random state: the first call of
+        each variant for "first", every so many calls for an int, with that probability for a
+        float. Results, in-place changes, grads and what backward gives are compared, within what
+        ops promise. Where they differ, the call returns and leaves behind what eager ops give, and
+        CheckWarning names the first wrong value, the pass and the op that made it wrong, and the
+        line; `mismatches` has the same as data. That variant runs by eager ops from then on.
     """
     if not (verify in (None, "trust", "follow") or (isinstance(verify, float) and 0 < verify < 1)):
         raise ValueError(
@@ -197,12 +220,12 @@ def compile(
             "0.0 and 1.0"
         )
     if fn is None:
-        return functools.partial(compile, fullgraph=fullgraph, verify=verify)
+        return functools.partial(compile, fullgraph=fullgraph, verify=verify, check=check)
     from ..nn import Module
 
     if isinstance(fn, Module):
-        return Compiled(fn.forward, fullgraph, verify)
-    return Compiled(fn, fullgraph, verify)
+        return Compiled(fn.forward, fullgraph, verify, check)
+    return Compiled(fn, fullgraph, verify, check)
 
 
 class Capture:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..ir.errors import CaptureError
 from ..runtime import _C
+from .check import Check
 from .live import Session, current_session, opened
 from .region import Node, Region, finish
 from .sources import find_source, user_frame
@@ -41,6 +42,7 @@ class Followed:
     regions: dict[Any, Variant] = field(default_factory=dict[Any, Variant])
     breaks: dict[tuple[str, str], Break] = field(default_factory=dict[Any, Break])
     calls: int = 0
+    check: Check | None = None
 
     def call(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What `fn` returns for these arguments."""
@@ -112,11 +114,13 @@ def run_region(tracer: Any, session: Session, followed: Followed) -> None:
     if region is not None:
         from . import build
 
-        followed.regions[found] = Variant(build.build(region, followed.name), None)
+        followed.regions[found] = Variant(
+            build.build(region, followed.name), None, check=followed.check
+        )
     variant = followed.regions[found]
     if not variant.replays.are_apart(given):
         raise CaptureError(overlap_text(followed.name))
-    tracer.deliver(held, variant.replays.run(given))
+    tracer.deliver(held, variant.run(given))
 
 
 def _region(tracer: Any, session: Session, given: list[Any], held: list[Any]) -> Region:

@@ -11,6 +11,7 @@ from .region import Region
 
 if TYPE_CHECKING:
     from .build import Built
+    from .check import Check
 
 
 def optree() -> Any:
@@ -27,6 +28,7 @@ class Variant:
     built: Built
     structure: Any
     objects: list[Any] = field(default_factory=list[Any])  # given by id, which stays theirs
+    check: Check | None = None
 
     def __post_init__(self) -> None:
         self.replays = _C.Replay(self.built.program, self.region)
@@ -45,9 +47,13 @@ class Variant:
         """Whether everything that the capture relied on is as it was."""
         return self.replays.fits(leaves)
 
+    def run(self, leaves: list[Any]) -> list[Any]:
+        """What the Program makes for these leaves, checked where its turn has come."""
+        return self.replays.run(leaves) if self.check is None else self.check.run(self, leaves)
+
     def replay(self, leaves: list[Any]) -> Any:
-        """Run the Program and hand out what it made."""
-        return optree().tree_unflatten(self.structure, self.replays.run(leaves))
+        """The same as the function returns it."""
+        return optree().tree_unflatten(self.structure, self.run(leaves))
 
     def result_of(self) -> Callable[[list[Any]], Any] | None:
         """What makes the result of the list that a replay gives; None where it is one element."""

@@ -67,17 +67,30 @@ bool Replay::fits(nb::handle leaves) {
   return tensors_.are_apart(leaves);
 }
 
-nb::list Replay::run(nb::list leaves) {
+nb::list Replay::run(nb::list leaves) { return hand_out(leaves, launch(leaves)); }
+
+std::vector<Tensor> Replay::inputs(nb::list leaves) const {
+  std::vector<Tensor> now = inputs_;
+  for (const Source& s : sources_) now[s.input] = find(s, leaves).as_tensor();
+  return now;
+}
+
+std::vector<Tensor> Replay::launch(nb::list leaves) {
   ++runs_;
-  SmallVector<Given, 16> given;
-  for (const Source& s : sources_) given.push_back(find(s, leaves));
   std::vector<Tensor> made(wanted_.size());
   if (region_) {
-    run_region(given, made);
-  } else {
-    nb::gil_scoped_release unlocked;
-    program_->run(given, wanted_, made.data());
+    run_region(leaves, made);
+    return made;
   }
+  SmallVector<Given, 16> given;
+  for (const Source& s : sources_) given.push_back(find(s, leaves));
+  nb::gil_scoped_release unlocked;
+  program_->run(given, wanted_, made.data());
+  return made;
+}
+
+nb::list Replay::hand_out(nb::list leaves, const std::vector<Tensor>& made) const {
+  if (!assigned_.empty()) assign(inputs(leaves), made);
   for (const auto& [source, at] : grads_) {
     const Tensor leaf(source.find(leaves));
     if (at >= 0)
@@ -97,15 +110,18 @@ nb::object Replay::handed(const Returned& r, std::span<const Tensor> made, nb::h
   return nb::cast(r.view.empty() ? t : apply_views(t, r.view));
 }
 
-void Replay::run_region(std::span<const Given> given, std::span<Tensor> made) {
-  std::vector<Tensor> inputs = inputs_;
-  for (const Given& g : given) inputs[g.input] = g.as_tensor();
-  note_call_site(inputs);
+void Replay::run_region(nb::list leaves, std::span<Tensor> made) const {
+  const std::vector<Tensor> now = inputs(leaves);
+  note_call_site(now);
   nb::gil_scoped_release unlocked;
-  const std::vector<Tensor> results = region_->run(inputs);
+  const std::vector<Tensor> results = region_->run(now);
   for (size_t i = 0; i < made.size(); ++i) made[i] = results[wanted_[i]];
+}
+
+void Replay::assign(std::span<const Tensor> now, std::span<const Tensor> made) const {
+  nb::gil_scoped_release unlocked;
   for (const auto& [at, target] : assigned_) {
-    const Tensor pair[] = {inputs[target], made[at]};
+    const Tensor pair[] = {now[target], made[at]};
     call_op_inplace(op_info(op::copy), pair, {});
   }
 }

@@ -22,6 +22,12 @@ class Replay {
   bool are_apart(nb::handle leaves) { return tensors_.are_apart(leaves); }
   // What the captured function returned, flat.
   nb::list run(nb::list leaves);
+  // Its halves: the Program makes the results numbered `wanted`, and these are handed out.
+  std::vector<Tensor> launch(nb::list leaves);
+  nb::list hand_out(nb::list leaves, const std::vector<Tensor>& made) const;
+  // The region's inputs now, numbers as tensors.
+  std::vector<Tensor> inputs(nb::list leaves) const;
+  const std::vector<int>& wanted() const { return wanted_; }
   int64_t runs() const { return runs_; }
 
   int traverse(visitproc visit, void* arg) const;
@@ -49,7 +55,8 @@ class Replay {
 
   static nb::object handed(const Returned& r, std::span<const Tensor> made, nb::handle leaves);
   static Given find(const Source& s, nb::handle leaves);
-  void run_region(std::span<const Given> given, std::span<Tensor> made);
+  void run_region(nb::list leaves, std::span<Tensor> made) const;
+  void assign(std::span<const Tensor> now, std::span<const Tensor> made) const;
   void add_source(int input, nb::handle described);
   void add_returned(const std::string& kind, nb::handle what);
   int want(int output);

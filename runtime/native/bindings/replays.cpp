@@ -1,4 +1,6 @@
 // Replays of captured regions and what they are found by, as Python sees them.
+#include <nanobind/stl/vector.h>
+
 #include "bindings/call_table.hpp"
 #include "bindings/replay.hpp"
 
@@ -48,6 +50,12 @@ void bind_replay(nb::module_& m) {
       .def("are_apart", &Replay::are_apart, "leaves"_a,
            "Whether no tensor that the region changes shares memory with another one.")
       .def("run", &Replay::run, "leaves"_a, "What the captured function returned, flat.")
+      .def("inputs", &Replay::inputs, "leaves"_a, "The inputs now, numbers as tensors.")
+      .def("launch", &Replay::launch, "leaves"_a,
+           "The first half of `run`: the Program makes the results numbered `wanted`.")
+      .def("hand_out", &Replay::hand_out, "leaves"_a, "made"_a,
+           "The second half: sets grads, changes what has a gradient, and returns.")
+      .def_prop_ro("wanted", &Replay::wanted, "The results of the region that `launch` makes.")
       .def_prop_ro("runs", &Replay::runs, "How often it ran.");
   nb::class_<CallTable>(m, "CallTable", nb::type_slots(collected<CallTable>()),
                         "Replays by the arguments that they are for.")

@@ -137,6 +137,17 @@ nb::tuple cut_of(Tracer& t) {
   return nb::make_tuple(nb::cast(cut.held), nb::cast(cut.given), key);
 }
 
+// Does again, now, what a node of a trace recorded.
+std::vector<Tensor> run_node(const std::string& name, const std::vector<Tensor>& operands,
+                             const std::vector<Attr>& attrs) {
+  const OpInfo* op = find_op(name);
+  if (!op) throw nb::key_error(name.c_str());
+  nb::gil_scoped_release unlocked;
+  std::vector<Tensor> results(op->results);
+  call_op(*op, operands, attrs, results.data());
+  return results;
+}
+
 }  // namespace
 
 void bind_trace(nb::module_& m) {
@@ -213,6 +224,8 @@ void bind_trace(nb::module_& m) {
   m.def(
       "is_following", [] { return Tracer::active() && Tracer::active()->is_following(); },
       "Whether a function runs along its regions.");
+  m.def("run_node", &run_node, "name"_a, "operands"_a, "attrs"_a,
+        "The results of an op on flat operands, None for an absent one.");
   m.def("is_capturing", [] { return Tracer::active() != nullptr; });
 }
 

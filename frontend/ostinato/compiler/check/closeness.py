@@ -1,0 +1,125 @@
+"""Whether results are those of eager ops, as far as the ops promise the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ir.dtypes import DType, float32
+from ...ir.numerics import stated_error
+
+Array = NDArray[Any]
+Index = tuple[int, ...]
+
+_NEAR = 8
+"""So many stated errors of the largest element are near without a further question."""
+
+_FACTOR = 4
+"""How much more than what noise does on average, or at most, is too much."""
+
+_RUNS = 4, 32
+"""Runs with noise, at first and before anything is called wrong. An element that is nothing but
+rounding has the same sign in all of the latter in one of 2^31 cases."""
+
+_UNSTABLE = 32
+"""How much more than what noise does to one element is too much for it."""
+
+
+def array_of(tensor: Any) -> Array:
+    """The elements of a tensor; those of bfloat16 as the float32 numbers they are."""
+    plain = tensor.detach()
+    if plain.dtype.name == "bfloat16":
+        plain = plain.to(float32)
+    return plain.cpu().numpy()
+
+
+class Expected:
+    """The results that eager ops gave, and how far others may be from them.
+
+    `again` runs the same ops on the same inputs with errors of the size that the ops may make,
+    others for each number: by how much results move then is what a compiled region may differ. So
+    the limits follow depth, sizes, dtypes and the conditioning of the computation. It is called
+    where results are not near at first sight, and more often where they then seem wrong.
+    """
+
+    def __init__(self, tensors: Sequence[Any], again: Callable[[int], Sequence[Any]]) -> None:
+        self.arrays = [array_of(t) for t in tensors]
+        self.dtypes: list[DType] = [t.dtype for t in tensors]
+        self._again = again
+        self._noisy: list[list[Array]] = []
+
+    def first_wrong(self, number: int, found: Array) -> Index | None:
+        """Where result `number` is first not what it has to be; None where all is well."""
+        want = self.arrays[number]
+        if found.shape != want.shape:
+            return (0,) * want.ndim
+        apart = ~_is_same(found, want)
+        if self._is_near(number, found, apart):
+            return None
+        wrong: Index | None = None
+        for runs in _RUNS:
+            self._noisy += [self._run(i) for i in range(len(self._noisy), runs)]
+            wrong = self._first_far(number, found, apart)
+            if wrong is None:
+                return None
+        return wrong
+
+    def _run(self, seed: int) -> list[Array]:
+        return [array_of(t) for t in self._again(seed)]
+
+    def _is_near(self, number: int, found: Array, apart: Array) -> bool:
+        if not apart.any():
+            return True
+        if not self.dtypes[number].is_floating_point:
+            return False
+        want = self.arrays[number]
+        both = np.isfinite(found[apart]).all() and np.isfinite(want[apart]).all()
+        return bool(both and (_error(found, want, apart) <= self._near(number)).all())
+
+    def _near(self, number: int) -> float:
+        want = self.arrays[number]
+        largest = np.abs(want[np.isfinite(want)]).max(initial=0.0)
+        return _NEAR * stated_error(self.dtypes[number]) * float(largest)
+
+    def _first_far(self, number: int, found: Array, apart: Array) -> Index | None:
+        want = self.arrays[number]
+        runs = np.stack([run[number] for run in self._noisy])
+        unstable = ~_is_same(runs, want).all(axis=0)
+        if not self.dtypes[number].is_floating_point:
+            return _first(apart & ~unstable)
+        finite = np.isfinite(found) & np.isfinite(want)
+        if (apart & ~finite & ~unstable).any():
+            return _first(apart & ~finite & ~unstable)
+        moves = _error(runs, want, np.isfinite(runs) & np.isfinite(want))
+        return _first_stray(_error(found, want, apart & finite), moves, self._near(number))
+
+
+def _is_same(a: Array, b: Array) -> Array:
+    return (a == b) | ((a != a) & (b != b))
+
+
+def _error(found: Array, want: Array, where: Array) -> Array:
+    """Distances, 0 except `where`."""
+    a, b = (np.where(where, x, 0).astype(float) for x in (found, want))
+    return np.abs(a - b)
+
+
+def _first_stray(error: Array, moves: Array, near: float) -> Index | None:
+    """Where an error is first more than what noise does, given how it moved each element in each
+    run."""
+    usual = _FACTOR * moves.mean() + near
+    strays = error > np.maximum(usual, _UNSTABLE * moves.max(axis=0) + near)
+    beyond = strays & (error > _FACTOR * moves.max() + near)
+    # A step whose sign hangs on rounding, as that of a gradient that is zero but for it, may go
+    # either way in any element: noise tells how many do.
+    allowed = 2 * max(int(np.count_nonzero(run > usual)) for run in moves)
+    return _first(beyond) if beyond.any() else _first(strays, allowed)
+
+
+def _first(wrong: Array, allowed: int = 0) -> Index | None:
+    if np.count_nonzero(wrong) <= allowed:
+        return None
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))

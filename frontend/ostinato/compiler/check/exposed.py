@@ -1,0 +1,76 @@
+"""Kernels and calls of a region run on the machine one by one, beside their interpretation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation, SSAValue
+
+from ...ir.dialects.program import CallOp, LaunchOp, ViewOp
+from ...ir.graph import HOST, is_host_argument, main_of, type_of
+from ...ir.op import Type
+from ...ir.text import parse_module
+from ...passes.pipeline import run_passes
+from ...runtime import _C
+from ..build import options_for, program_of
+from .closeness import array_of
+from .culprit import Interpreted, is_alike, tolerance
+
+
+def wrong_step(stage: Interpreted, device: str, half: bool) -> Operation | None:
+    """The first step of a module at stage `kernels` that gives something else on the machine than
+    in the interpreter. For that it is compiled again, with what each step makes as a result."""
+    module = parse_module(stage.text)
+    shown = _expose(main_of(module))
+    run_passes(module, ["plan_memory"], options_for(device))
+    found = program_of(module, device).run(_inputs(stage, module, device))
+    for (op, wanted), places in zip(stage.made, shown, strict=True):
+        for want, at in zip(wanted, places, strict=False):
+            if at is not None and not is_alike(array_of(found[at]), want, tolerance(half)):
+                return op
+    return None
+
+
+def _expose(main: FuncOp) -> list[list[int | None]]:
+    """What the steps make is returned from `@main`: for each step, which results its values are;
+    None for one that is a result through a view, and for values of the host."""
+    end = main.body.block.last_op
+    assert end is not None
+    returned = list(end.operands)
+    viewed = {_memory(v) for v in returned if isinstance(v.owner, ViewOp)}
+    shown: list[list[int | None]] = []
+    for op in main.body.block.ops:
+        if not isinstance(op, (LaunchOp, CallOp)):
+            continue
+        free = [r for r in op.outputs if HOST not in op.attributes and r not in viewed]
+        returned += [r for r in free if r not in returned]
+        shown.append([returned.index(r) if r in free else None for r in op.outputs])
+    end.operands = returned
+    main.update_function_type()
+    return shown
+
+
+def _memory(value: SSAValue) -> SSAValue:
+    """The value whose memory a view shows."""
+    while isinstance(value.owner, ViewOp):
+        value = value.owner.source
+    return value
+
+
+def _inputs(stage: Interpreted, module: ModuleOp, device: str) -> list[Any]:
+    """What the module takes, in memory that it may write to."""
+    main = main_of(module)
+    places = ["cpu" if is_host_argument(main, i) else device for i in range(len(main.args))]
+    return [
+        _tensor(x, type_of(a), place)
+        for x, a, place in zip(stage.inputs, main.args, places, strict=True)
+    ]
+
+
+def _tensor(value: Any, of: Type, device: str) -> Any:
+    if of.wrapped:
+        return _C.number(value)
+    return _C.from_array(np.array(value)).to(of.dtype).to(device)
