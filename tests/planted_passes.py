@@ -27,6 +27,7 @@ from ostinato.passes import (
     fold,
     fuse,
     fusion_prepare,
+    join_products,
     lower_pointwise,
     lower_rows,
     plan_memory,
@@ -104,6 +105,18 @@ def products() -> Any:
     return chain, (floats(16, 16),)
 
 
+def thin_products() -> Any:
+    """Products of columns and rows, added up."""
+
+    def summed(x: Any, y: Any) -> Any:
+        total = x[:, :1] @ y[:1]
+        for i in range(1, 6):
+            total = total + x[:, i : i + 1] @ y[i : i + 1]
+        return total
+
+    return summed, (floats(6, 6), floats(6, 6, seed=1))
+
+
 # Wrong rewrites.
 
 
@@ -162,6 +175,8 @@ WRONG = [
     Wrong("simplify", views.merge_slices, "start=first + start, stop=first + stop",
           "start=start, stop=stop", of_a_cube(lambda x: x[1:][:2] * 2.0)),
     Wrong("split", split.split, "kept + cotangents", "kept + cotangents[::-1]", two_results),
+    Wrong("join_products", join_products._join, "for p in products]",
+          "for p in products[:: 1 - 2 * i]]", thin_products),
     Wrong("fuse", fuse._Body.build, "for n in self.outputs]", "for n in self.outputs[::-1]]",
           of_three(lambda x, w, b: (x * w, (x * w).tanh()))),
     Wrong("fuse", fuse._Rebuilding._call, "for v in op.operands]", "for v in op.operands[::-1]]",
