@@ -32,6 +32,15 @@ bool reads_plainly(int64_t rows, int64_t columns, int64_t row, int64_t column) {
   return (column == 1 || columns == 1) && (row >= columns || rows == 1);
 }
 
+// Fewer columns than these are as fast in BLAS.
+constexpr int64_t kManyColumns = 64;
+
+template <class T>
+bool has_few_rows(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b) {
+  if (m > kFewRows || n < kManyColumns || k <= kSmallSide) return false;
+  return b.column == 1 ? n % kSmallSide == 0 : b.row == 1 && a.column == 1;
+}
+
 template <class T>
 void on_this_thread(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, T* c,
                     int64_t ldc, bool adds) {
@@ -42,6 +51,7 @@ void on_this_thread(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<c
   if (m <= kSmallSide && n <= kSmallSide && k <= kSmallSide) {
     return small<T>().product(m, n, k, a, b, c, ldc, adds);
   }
+  if (has_few_rows(m, n, k, a, b)) return small<T>().few_rows(m, n, k, a, b, c, ldc, adds);
   const bool a_plain = reads_plainly(m, k, a.row, a.column);
   const bool b_plain = reads_plainly(k, n, b.row, b.column);
   const int64_t lda = a_plain ? (m == 1 ? k : a.row) : (k == 1 ? m : a.column);

@@ -1,6 +1,6 @@
 #include "cpu/simd/small_product.hpp"
 
-#include "cpu/simd/lanes.hpp"
+#include "cpu/simd/tile_product.hpp"
 
 namespace ostinato::OSTINATO_ISA {
 namespace {
@@ -42,6 +42,79 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T>
   fn(m, n, k, a, b, c, ldc, adds);
 }
 
+constexpr int kRowsAtOnce = 4;     // of a
+constexpr int kColumnsAtOnce = 3;  // of b: 12 sums stay in registers
+
+template <class T>
+T total(Vector<T> v) {
+  constexpr int kWidth = sizeof(Vector<T>) / sizeof(T);
+  T lanes[kWidth];
+  std::memcpy(lanes, &v, sizeof v);
+  for (int half = kWidth / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+// Inner products of rows of a, `row` apart, with columns of b, `column` apart, all of them dense.
+template <class T, int kRows, int kColumns>
+OSTINATO_INLINE void inner_products(int64_t k, const T* a, int64_t row, const T* b, int64_t column,
+                                    T* c, int64_t ldc, bool adds) {
+  constexpr int kWidth = sizeof(Vector<T>) / sizeof(T);
+  Vector<T> sums[kRows][kColumns] = {};
+  int64_t p = 0;
+  for (; p + kWidth <= k; p += kWidth) {
+    Vector<T> y[kColumns];
+    for (int j = 0; j < kColumns; ++j) y[j] = load(b + j * column + p);
+    for (int i = 0; i < kRows; ++i) {
+      const Vector<T> x = load(a + i * row + p);
+      for (int j = 0; j < kColumns; ++j) sums[i][j] = multiply_add<T>(x, y[j], sums[i][j]);
+    }
+  }
+  for (int i = 0; i < kRows; ++i) {
+    for (int j = 0; j < kColumns; ++j) {
+      T sum = total<T>(sums[i][j]);
+      for (int64_t q = p; q < k; ++q) sum += a[i * row + q] * b[j * column + q];
+      T& to = c[i * ldc + j];
+      to = adds ? to + sum : sum;
+    }
+  }
+}
+
+template <class T, int kColumns>
+OSTINATO_INLINE void columns(int64_t m, int64_t k, Matrix<const T> a, const T* b, int64_t column,
+                             T* c, int64_t ldc, bool adds) {
+  int64_t i = 0;
+  for (; i + kRowsAtOnce <= m; i += kRowsAtOnce) {
+    inner_products<T, kRowsAtOnce, kColumns>(k, a.data + i * a.row, a.row, b, column, c + i * ldc,
+                                             ldc, adds);
+  }
+  for (; i < m; ++i) {
+    inner_products<T, 1, kColumns>(k, a.data + i * a.row, a.row, b, column, c + i * ldc, ldc, adds);
+  }
+}
+
+// Rows of a and columns of b are dense.
+template <class T>
+void few_rows_by_columns(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b,
+                         T* c, int64_t ldc, bool adds) {
+  int64_t j = 0;
+  for (; j + kColumnsAtOnce <= n; j += kColumnsAtOnce) {
+    columns<T, kColumnsAtOnce>(m, k, a, b.data + j * b.column, b.column, c + j, ldc, adds);
+  }
+  for (; j < n; ++j) columns<T, 1>(m, k, a, b.data + j * b.column, b.column, c + j, ldc, adds);
+}
+
+template <class T>
+void few_rows(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, T* c,
+              int64_t ldc, bool adds) {
+  if (b.column == 1) {
+    tile_product<T>(m, n, k, {a.data, a.row, a.column}, b.data, b.row, c, ldc, adds);
+  } else {
+    few_rows_by_columns(m, n, k, a, b, c, ldc, adds);
+  }
+}
+
 template <class T>
 T dot(const T* x, const T* y, int64_t n) {
   Vector<T> lanes[Lanes<Sum, T>::kVectors] = {};
@@ -61,7 +134,11 @@ T dot(const T* x, const T* y, int64_t n) {
 
 }  // namespace
 
-void small_products(SmallProducts<float>& fns) { fns = {product<float>, dot<float>}; }
-void small_products(SmallProducts<double>& fns) { fns = {product<double>, dot<double>}; }
+void small_products(SmallProducts<float>& fns) {
+  fns = {product<float>, few_rows<float>, dot<float>};
+}
+void small_products(SmallProducts<double>& fns) {
+  fns = {product<double>, few_rows<double>, dot<double>};
+}
 
 }  // namespace ostinato::OSTINATO_ISA
