@@ -40,6 +40,7 @@ COMPILED: dict[str, dict[str, str]] = {
         "test_a_damaged_cache_entry_is_rebuilt": "counts the entries of the CPU's backend",
     },
     "test_replay.py": {},
+    "test_follow.py": {},
     "test_compiled_gradients.py": {
         "test_gradients_through_a_compiled_forward_are_torchs[rows picked]": "an index on the CPU",
         "test_both_programs_come_from_the_cache_and_either_is_rebuilt":

@@ -60,6 +60,7 @@ void rebase(const Tensor& base, const Tensor& view, const Tensor& value) {
     call_site() = copy_of(value->autograd->node->site);
   }
   record({&op, operands, attrs}, {&changed, 1});
+  note_tensor_change();
 }
 
 }  // namespace
@@ -88,6 +89,7 @@ void refresh(const Tensor& view) {
   Tensor shown = view;
   record({&op_info(op::as_strided), {&base, 1}, attrs}, {&shown, 1});
   view->seen = view->storage->version();
+  note_tensor_change();
 }
 
 void check_recorded_change(const char* op, const Tensor& self) {
@@ -134,6 +136,7 @@ void change_recorded(const OpCall& call) {
   if (base) rebase(base, self, result);
   if (result->requires_grad) {
     attach(self, result->autograd->node, result->autograd->index);
+    note_tensor_change();
     self->seen = self->storage->version() + 1;  // as it is once the caller noted the change
   } else if (!base) {
     rebase(self, self, result);  // the old value's gradient is zero

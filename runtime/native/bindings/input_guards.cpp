@@ -16,8 +16,10 @@ Sizes sizes_in(nb::handle tuple) { return sizes_from(tuple.ptr()); }
 
 InputGuards::InputGuards(nb::handle region) {
   for (nb::handle a : nb::object(region.attr("aliases"))) {
-    shown_.push_back({TensorSource(a[0]), TensorSource(a[1]), nb::cast<int64_t>(a[2]),
-                      sizes_in(a[3]), sizes_in(a[4]), nb::cast<bool>(a[5])});
+    const bool fixed = TensorSource(a[0]).is_fixed() && TensorSource(a[1]).is_fixed();
+    (fixed ? fixed_shown_ : shown_)
+        .push_back({TensorSource(a[0]), TensorSource(a[1]), nb::cast<int64_t>(a[2]), sizes_in(a[3]),
+                    sizes_in(a[4]), nb::cast<bool>(a[5])});
   }
   for (nb::handle pair : nb::object(region.attr("identical"))) {
     identical_.push_back({TensorSource(pair[0]), TensorSource(pair[1])});
@@ -33,6 +35,7 @@ InputGuards::InputGuards(nb::handle region) {
     if (nb::cast<std::string>(s[0]) == "number") continue;  // has no memory
     const TensorSource source(s);
     if (nb::len(changed)) {
+      if (!source.is_fixed()) passing_.push_back(lying_.size());
       lying_.push_back({source, nb::cast<bool>(changed.attr("__contains__")(at)), {}});
     }
     if (!source.is_fixed()) continue;
@@ -52,9 +55,18 @@ bool InputGuards::Shown::holds(nb::handle leaves) const {
          t.strides() == strides && r.strides() == root_strides && is_tied(r, t) == tied;
 }
 
-bool InputGuards::hold(nb::handle leaves) const {
+bool InputGuards::fixed_ones_hold(nb::handle leaves) const {
   return std::all_of(fixed_.begin(), fixed_.end(), [](const Fixed& f) { return f.holds(); }) &&
-         std::all_of(shown_.begin(), shown_.end(),
+         std::all_of(fixed_shown_.begin(), fixed_shown_.end(),
+                     [&](const Shown& s) { return s.holds(leaves); });
+}
+
+bool InputGuards::hold(nb::handle leaves) {
+  if (const uint64_t now = tensor_changes(); now != held_at_) {
+    if (!fixed_ones_hold(leaves)) return false;
+    held_at_ = now;
+  }
+  return std::all_of(shown_.begin(), shown_.end(),
                      [&](const Shown& s) { return s.holds(leaves); }) &&
          std::all_of(
              identical_.begin(), identical_.end(),
@@ -91,19 +103,28 @@ bool InputGuards::meets_another(size_t i) const {
   return false;
 }
 
+void InputGuards::look_at(size_t i, nb::handle leaves) {
+  const Bytes now = bytes_of(lying_[i].tensor.find(leaves));
+  if (now == lying_[i].bytes) return;
+  lying_[i].bytes = now;
+  moved_.push_back(i);
+}
+
 bool InputGuards::are_apart(nb::handle leaves) {
   moved_.clear();
-  for (size_t i = 0; i < lying_.size(); ++i) {
-    const Bytes now = bytes_of(lying_[i].tensor.find(leaves));
-    if (now == lying_[i].bytes) continue;
-    lying_[i].bytes = now;
-    moved_.push_back(i);
+  const uint64_t now = tensor_changes();
+  if (now == apart_at_) {
+    for (size_t i : passing_) look_at(i, leaves);
+  } else {
+    for (size_t i = 0; i < lying_.size(); ++i) look_at(i, leaves);
   }
   for (size_t i : moved_) {
     if (!meets_another(i)) continue;
     for (size_t m : moved_) lying_[m].bytes = {};  // to be looked at again
+    apart_at_ = 0;
     return false;
   }
+  apart_at_ = now;
   return true;
 }
 

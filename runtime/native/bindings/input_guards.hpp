@@ -12,7 +12,7 @@ class InputGuards {
   // Of a `Region` of frontend/ostinato/compiler/region.py.
   explicit InputGuards(nanobind::handle region);
 
-  bool hold(nanobind::handle leaves) const;
+  bool hold(nanobind::handle leaves);
   // Whether no tensor that the region changes shares memory with another one.
   bool are_apart(nanobind::handle leaves);
 
@@ -58,12 +58,19 @@ class InputGuards {
   static Bytes bytes_of(const TensorImpl* t);
   bool meets_another(size_t i) const;
 
+  bool fixed_ones_hold(nanobind::handle leaves) const;
+  void look_at(size_t i, nanobind::handle leaves);
+
   std::vector<Fixed> fixed_;
+  std::vector<Shown> fixed_shown_;  // of two tensors that are always the same
   std::vector<Shown> shown_;
   std::vector<Identical> identical_;
   std::vector<Layout> layouts_;
-  std::vector<Lying> lying_;  // empty where the region changes nothing
+  std::vector<Lying> lying_;     // empty where the region changes nothing
+  std::vector<size_t> passing_;  // of these, the ones that are not always the same tensor
   std::vector<size_t> moved_;
+  uint64_t held_at_ = 0;   // `tensor_changes` when what is fixed was last found to hold,
+  uint64_t apart_at_ = 0;  // and to be apart
 };
 
 }  // namespace ostinato::python

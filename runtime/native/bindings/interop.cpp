@@ -141,6 +141,7 @@ void bind_interop(nb::module_& m) {
         t->storage = value->storage;
         t->offset = value->offset;
         t->set_geometry(value.sizes(), value.strides());
+        note_tensor_change();
       },
       "tensor"_a, "value"_a, "`tensor` becomes another name of the memory of `value`.");
   m.def(

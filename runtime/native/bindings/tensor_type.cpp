@@ -112,6 +112,7 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
   }
   if (Tracer* tracer = Tracer::active()) return set_in_capture(*tracer, t, on);
   t->requires_grad = on;
+  note_tensor_change();
   return 0;
 }
 

@@ -94,6 +94,7 @@ void become(const Tensor& t, const Tensor& value) {
   t->base = value->base;
   t->seen = value->seen;
   t->unrecorded = value->unrecorded;
+  note_tensor_change();
   if (value->autograd && value->autograd->node) {
     attach(t, value->autograd->node, value->autograd->index);
   }

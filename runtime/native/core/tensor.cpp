@@ -77,6 +77,8 @@ To element(DType dtype, const std::byte* p) {
   __builtin_unreachable();
 }
 
+std::atomic<uint64_t> changes{1};
+
 }  // namespace
 
 Ref<Storage> Storage::allocate(size_t bytes, Device device) {
@@ -288,5 +290,9 @@ Tensor rng_state(int64_t seed, int64_t offset) {
   std::memcpy(t->inline_data, state, sizeof state);
   return Tensor(std::move(t));
 }
+
+uint64_t tensor_changes() { return changes.load(std::memory_order_acquire); }
+
+void note_tensor_change() { changes.fetch_add(1, std::memory_order_release); }
 
 }  // namespace ostinato

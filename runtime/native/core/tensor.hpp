@@ -165,4 +165,9 @@ Tensor contiguous(const Tensor& t);
 // overlap.
 void copy_into(const Tensor& target, const Tensor& source);
 
+// How often a tensor that was there already got other memory, another layout, flag or place on the
+// tape: what was checked of tensors before holds while this stays.
+uint64_t tensor_changes();
+void note_tensor_change();
+
 }  // namespace ostinato

@@ -97,6 +97,7 @@ void Tracer::make_leaf(const Tensor& t) {
   states_[t.get()] = {id, cell.version};
   own_leaves_.push_back(id);
   t->requires_grad = true;
+  note_tensor_change();
 }
 
 void Tracer::release(std::span<const int> roots) {
