@@ -18,7 +18,7 @@ from .reduce import amax, reduced_count, sum_
 from .selection import as_dtype, to, where, widened
 from .statistics import mean
 from .transcendental import exp, log, log1p, sigmoid
-from .view import unsqueeze
+from .view import expand, unsqueeze
 
 _REDUCTIONS = {"reduction": ("none", "mean", "sum")}
 _F = "nn.functional"
@@ -75,7 +75,7 @@ def _(g: Tensor, out: Tensor, input: Tensor, target: Tensor, reduction: str) -> 
     x, y, each = widened(input), widened(target), widened(g)
     away = sigmoid(x) - y
     each = each / reduced_count(away, None) if reduction == "mean" else each
-    return away * each, -x * each
+    return away * each, expand(-x * each, size=away.shape)
 
 
 @binary_cross_entropy_with_logits.sampled

@@ -28,6 +28,7 @@ from ..philox_numpy import drawn, lanes, normals, uniforms
 from ..samples import floats, random_state, sample, without_gradient
 from ..shapes import Constant, Counted, Given, SameShape
 from ..shapes_index import Appended
+from ..shapes_product import Fits
 from .arithmetic import reciprocal
 from .comparison import ge, lt
 from .selection import to, where
@@ -137,8 +138,8 @@ def _() -> Iterator[Sample]:
     yield without_gradient(np.array([0, 1, 0, 1], "float32"), random_state())
 
 
-@composite(shape=SameShape(), dtype=Only(Same(), "f"), native=True, method=False,
-           namespace="nn.functional")  # fmt: skip
+@composite(shape=Fits(SameShape(), ((1, "p", Constant()),)), dtype=Only(Same(), "f"), native=True,
+           method=False, namespace="nn.functional")  # fmt: skip
 def dropout(
     input: Tensor,
     p: Tensor = 0.5,

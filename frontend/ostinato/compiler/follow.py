@@ -104,13 +104,14 @@ class Run:
 def run_region(tracer: Any, session: Session, followed: Followed) -> None:
     """Ends what `tracer` recorded and runs it, by the Program of an equal region where there is
     one; what user code holds gets its value."""
-    if tracer.is_empty():
+    try:
+        if tracer.is_empty():
+            return
+        held, given, key = tracer.cut()
+        found = (key, _C.float32_matmul_precision())
+        region = None if found in followed.regions else _region(tracer, session, given, held)
+    finally:
         tracer.stop()
-        return
-    held, given, key = tracer.cut()
-    found = (key, _C.float32_matmul_precision())
-    region = None if found in followed.regions else _region(tracer, session, given, held)
-    tracer.stop()
     if region is not None:
         from . import build
 

@@ -49,30 +49,6 @@ nb::list values_of(const Tracer& t) {
   return out;
 }
 
-// Whether a tensor on the CPU has a place in a region for another device: numbers and random
-// states.
-bool goes_along(const TensorMeta& meta) {
-  return meta.sizes.empty() || (meta.dtype == DType::int64_ && meta.sizes == Sizes{2});
-}
-
-// The device that a region runs on: that of its tensors.
-nb::object device_of_region(const Tracer& t) {
-  Device found = kCpu;
-  for (const TraceValue& v : t.values()) {
-    if (v.meta.device.is_cuda()) found = v.meta.device;
-  }
-  for (const TraceValue& v : t.values()) {
-    const Device d = v.meta.device;
-    if (d == found || (d.is_cpu() && goes_along(v.meta))) continue;
-    throw Error(ErrorKind::capture, "capture: tensors of one region lie on " + show(found) +
-                                        " and " + show(d) +
-                                        "; move them to one device, or compile two functions");
-  }
-  PyObject* made = device_object(found);
-  if (made == nullptr) throw nb::python_error();
-  return nb::borrow(made);
-}
-
 // (tensor, input whose memory it shows, distance in elements, strides of both, whether gradients
 // of one are those of the other)
 nb::list aliases_of(const Tracer& t) {
@@ -161,7 +137,9 @@ void bind_trace(nb::module_& m) {
       .def("nodes", &nodes_of)
       .def("values", &values_of)
       .def("inputs", &Tracer::inputs)
-      .def("device", &device_of_region, "Where the region runs.")
+      .def(
+          "device", [](const Tracer& t) { return nb::borrow(device_object(t.device())); },
+          "Where the region runs.")
       .def("writes",
            [](const Tracer& t) {
              nb::list out;

@@ -179,6 +179,10 @@ namespace {
 // The first element of `t`, read over from a CUDA device first.
 template <class To>
 To first_element(const Tensor& t) {
+  if (t.numel() == 0) {
+    throw Error(ErrorKind::shape, "a tensor of shape " + show(t.sizes()) +
+                                      " came where a number is needed; it has none");
+  }
   if (t.device().is_cpu()) return element<To>(t.dtype(), t.bytes());
   std::byte here[8];
   cuda::read_small(t.device().index, t.bytes(), here, size_of(t.dtype()));

@@ -201,10 +201,33 @@ int Tracer::shown(const Cell& cell, const Tensor& t) {
   return emit(op_info(op::detach), {id}, {}, meta_of(t));
 }
 
+// One region runs on one device. Numbers and random states of the CPU go along with any.
+void Tracer::place(const TensorMeta& meta) {
+  const bool is_state = meta.dtype == DType::int64_ && meta.sizes == Sizes{2};
+  if (meta.device.is_cpu() && (meta.sizes.empty() || is_state)) return;
+  if (!device_) device_ = meta.device;
+  if (*device_ == meta.device) return;
+  throw Error(ErrorKind::capture, "capture: tensors of one region lie on " + show(*device_) +
+                                      " and " + show(meta.device) +
+                                      "; move them to one device, or compile two functions");
+}
+
+Device Tracer::device() const {
+  if (device_) return *device_;
+  for (int i : inputs_) {
+    if (values_[i].meta.device.is_cuda()) return values_[i].meta.device;
+  }
+  return kCpu;
+}
+
 void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results) {
   TraceNode node{call.op, {}, {}, {call.attrs.begin(), call.attrs.end()}, {}, !grad_enabled()};
   const Device device = device_of(call);
-  for (const Tensor& t : call.operands) node.operands.push_back(value_of(t));
+  for (const Tensor& t : call.operands) {
+    if (t) place(meta_of(t));
+    node.operands.push_back(value_of(t));
+  }
+  for (int i = 0; i < call.op->results; ++i) place({metas[i].dtype, metas[i].sizes, device});
   bool grad = grad_enabled() && is_differentiable(*call.op) && has_gradient(node.operands);
   node.saves = grad && saves_values(call);
   std::swap(node.site, call_site());

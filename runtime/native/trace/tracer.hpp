@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -111,6 +112,8 @@ class Tracer {
   // `target` takes the value of `source`, converted.
   void write_to(const Tensor& target, const Tensor& source);
 
+  // Where the region runs: where its tensors lie.
+  Device device() const;
   const std::vector<TraceValue>& values() const { return values_; }
   const std::vector<TraceNode>& nodes() const { return nodes_; }
   const std::vector<int>& inputs() const { return inputs_; }
@@ -156,6 +159,7 @@ class Tracer {
   };
 
   int new_value(TraceValue value);
+  void place(const TensorMeta& meta);
   int emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs, TensorMeta meta,
            bool no_grad = false);
   int input_of(const Tensor& t);
@@ -184,6 +188,7 @@ class Tracer {
   std::vector<Tensor> layouts_;
   std::vector<GradChange> grads_;
   std::vector<Tensor> keep_;
+  std::optional<Device> device_;
   bool following_;
   Tracer* outer_ = nullptr;
   bool running_ = false;
