@@ -17,8 +17,9 @@ from .check import Check
 from .effects import Restart, watched
 from .follow import Followed, overlap_text, run_region, user_line
 from .live import LiveNumber, Session, opened
+from .reads import is_module
 from .region import Region, finish
-from .variant import Variant, kept_objects, optree
+from .variant import Variant, flattened, kept_objects, mapped, optree
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Attempt:
         self._tracer = _C.Tracer()
         self._session = Session(self._tracer, self._leave, self._give_up)
         self._watch: Any = None
+        self._refused = False  # before anything else was seen that a replay could not do
         self._broke = ""  # why a region would have had to end
 
     def run(self) -> Variant | Seen:
@@ -97,7 +99,7 @@ class Attempt:
         self._watch.expect_going()
         if self._broke:
             raise CaptureError(self._broke)
-        flat, shape = optree().tree_flatten(result, none_is_leaf=True)
+        flat, shape = flattened(result)
         self._check_results(flat)
         if self._watch.problem is not None:
             return self._seen(result)
@@ -116,7 +118,7 @@ class Attempt:
         problem: str = self._watch.problem
         if not self._policy.follows:
             raise CaptureError(problem)
-        result = optree().tree_map(_plain, result, none_is_leaf=True)
+        result = mapped(_plain, result)
         run_region(self._tracer, self._session, Followed(self._name, problem, check=self._check))
         return Seen(problem, result)
 
@@ -124,7 +126,7 @@ class Attempt:
         """An error of the function leaves what it did before."""
         if isinstance(error, CaptureError):
             problem = self._watch.problem
-            if problem is not None and not self._policy.follows:
+            if problem is not None and not self._policy.follows and not self._refused:
                 raise CaptureError(problem) from error
             return
         run_region(self._tracer, self._session, Followed(self._name, str(error), check=self._check))
@@ -135,6 +137,7 @@ class Attempt:
     def _give_up(self, why: str) -> None:
         """A replay could not know what is needed here."""
         if not self._policy.follows:
+            self._refused = self._is_untouched()
             raise CaptureError(why)
         if self._is_untouched():
             self._watch.give_up(why)
@@ -194,9 +197,8 @@ def names_of(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     if owner is not None:
         spaces["self"] = owner
     for name, value in spaces.items():
-        named = getattr(value, "named_parameters", None)
-        if callable(named):
-            found |= {id(p): f"{name}.{path}" for path, p in named()}  # pyright: ignore
+        if is_module(value):
+            found |= {id(p): f"{name}.{path}" for path, p in value.named_parameters()}
     try:
         bound = inspect.signature(fn).bind(*args, **kwargs).arguments
     except (TypeError, ValueError):

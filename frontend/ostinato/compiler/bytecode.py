@@ -51,6 +51,15 @@ class Write:
     attribute: str = ""
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """A `getattr` whose name is computed, or a `vars`, of what a chain leads to where that is
+    known."""
+
+    of: Chain | None
+    line: int
+
+
 @dataclass
 class Facts:
     """What a code object does, in the order of its instructions."""
@@ -58,6 +67,7 @@ class Facts:
     chains: list[Chain] = field(default_factory=list[Chain])
     writes: list[Write] = field(default_factory=list[Write])
     fresh: frozenset[str] = frozenset()  # names that only ever hold containers made right there
+    computed: list[Lookup] = field(default_factory=list[Lookup])
 
 
 _LOADS = {
@@ -195,6 +205,8 @@ class _Reader:
         if name.startswith("CALL"):
             extra = {"CALL": 2, "CALL_KW": 3}.get(name)
             taken = self._drop(1 - effect if extra is None else step.arg + extra)
+            if _is_lookup(taken) and _name_given(taken) is None:
+                self.facts.computed.append(Lookup(_arguments(taken)[0], self.line))
             self._load(_called(taken, step.positions))
         elif name == "BINARY_SUBSCR" or name == "BINARY_SLICE":
             start = self._drop(1 - effect)[0]
@@ -219,14 +231,43 @@ class _Reader:
             self.stack[-1], self.stack[-depth] = self.stack[-depth], self.stack[-1]
 
 
-def _called(taken: Sequence[Chain | Constant | None], position: Position | None) -> Chain | None:
+Taken = Sequence[Chain | Constant | None]
+
+
+def _called(taken: Taken, position: Position | None) -> Chain | None:
     """What a call gives, from its function and arguments: `getattr(x, "name")` goes on from x."""
-    chains = [c for c in taken if isinstance(c, Chain)]
-    callee = next((c for c in taken[:2] if isinstance(c, Chain)), None)
+    callee = _callee(taken)
     if callee is None:
         return None
-    name = next((c.value for c in taken if isinstance(c, Constant)), None)
-    if (callee.kind, callee.name, callee.steps) == ("global", "getattr", ()) and name:
-        if len(chains) == 2 and isinstance(name, str):
-            return chains[1].then("attribute", name, position or chains[1].position)
+    name = _name_given(taken)
+    if _is_lookup(taken) and name is not None:
+        of = _arguments(taken)[0]
+        return None if of is None else of.then("attribute", name, position or of.position)
     return replace(callee, open=True)
+
+
+def _callee(taken: Taken) -> Chain | None:
+    return next((c for c in taken[:2] if isinstance(c, Chain)), None)
+
+
+def _arguments(taken: Taken) -> tuple[Chain | None, ...]:
+    """The chains given; what is no chain is None."""
+    at = next(i for i, c in enumerate(taken[:2]) if isinstance(c, Chain))
+    given = [c if isinstance(c, Chain) else None for c in taken[at + 1 :]]
+    return (*given, None)
+
+
+def _is_lookup(taken: Taken) -> bool:
+    """Whether it is a call of `getattr` or the like."""
+    callee = _callee(taken)
+    of = callee and (callee.kind, callee.steps, callee.open)
+    return callee is not None and of == ("global", (), False) and callee.name in _LOOKUPS
+
+
+def _name_given(taken: Taken) -> str | None:
+    at = next((i for i, c in enumerate(taken[:2]) if isinstance(c, Chain)), 0)
+    name = taken[at + 2] if len(taken) > at + 2 else None
+    return name.value if isinstance(name, Constant) and isinstance(name.value, str) else None
+
+
+_LOOKUPS = ("getattr", "hasattr", "vars", "dir")

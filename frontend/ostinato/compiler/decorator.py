@@ -20,7 +20,7 @@ from .effects import Restart
 from .follow import Followed, Run, first_difference, install
 from .live import Session, opened
 from .region import Region, finish
-from .variant import Variant, is_plain, optree, settings, signature
+from .variant import Variant, flattened, is_plain, settings, signature
 
 Verify = Literal["trust", "follow"] | float | None
 
@@ -60,7 +60,7 @@ class Compiled:
             return made
         if _C.is_capturing() or self._runs_between_calls:
             return self.fn(*args, **kwargs)
-        leaves, structure = optree().tree_flatten((args, kwargs), none_is_leaf=True)
+        leaves, structure = flattened((args, kwargs))
         key = (structure, tuple(map(signature, leaves)), settings())
         entry = self.entries.get(key)
         if entry is None:
@@ -80,7 +80,7 @@ class Compiled:
         return self if instance is None else functools.partial(self, instance)
 
     def _captured(self, entry: Entry, args: Any, kwargs: Any) -> Any:
-        leaves, structure = optree().tree_flatten((args, kwargs), none_is_leaf=True)
+        leaves, structure = flattened((args, kwargs))
         _expect_compiling(leaves)
         policy = Policy(self.verify != "trust", self.verify != "trust" and not self.fullgraph)
         try:

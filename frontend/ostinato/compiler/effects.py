@@ -13,6 +13,7 @@ from typing import Any, NoReturn, cast
 
 from ..runtime import _C
 from .bytecode import Write, facts_of
+from .live import LiveNumber
 from .reads import Reads, reached
 from .sources import is_ours
 
@@ -35,7 +36,7 @@ _PURE_METHODS: dict[Any, set[str] | None] = {
 _TENSOR_ATTRIBUTES = {"grad", "requires_grad", "data"}
 _STORES = {"STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF"}
 _IN_PLACE = ("__iadd__", "__imul__", "__ior__", "__iand__", "__isub__", "__ixor__")
-_TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "<string>", "enum.py")
+_TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "enum.py")
 
 
 class Restart(BaseException):
@@ -130,6 +131,8 @@ class Watch:
         `+=`, where what is changed is known. They were made where the function is `over`."""
         for write in facts_of(frame.f_code).writes:
             if _changes_others(write, frame):
+                if over:
+                    _put_numbers(write, frame)
                 self._report(frame.f_code, write.line, _text(write), over)
 
     def _report(self, code: CodeType, line: int, what: str, over: bool = False) -> None:
@@ -182,6 +185,18 @@ def _changes_others(write: Write, frame: FrameType) -> bool:
     return not whole or not made_here or type(found) in (list, dict, set)
 
 
+def _put_numbers(write: Write, frame: FrameType) -> None:
+    """Numbers take the places of their stand-ins in a container that was written into."""
+    assert write.chain is not None, "what is written is found by its name"
+    found, _ = reached(write.chain, frame.f_locals.get(write.chain.name))
+    if not isinstance(found, (list, dict)):
+        return
+    held = cast("Any", found)
+    for key in list(held) if isinstance(found, dict) else range(len(held)):
+        if isinstance(held[key], LiveNumber):
+            held[key] = held[key].value
+
+
 def _is_of_fresh(fn: Any, frame: FrameType) -> bool:
     """Whether `fn` is a method of a list or the like that was made in this call of the function."""
     owner: Any = getattr(fn, "__self__", None)
@@ -191,7 +206,14 @@ def _is_of_fresh(fn: Any, frame: FrameType) -> bool:
 
 
 def _is_trusted(code: CodeType) -> bool:
-    return code.co_filename.endswith(_TRUSTED_FILES) or code.co_filename.startswith("<frozen")
+    file = code.co_filename
+    return file.endswith(_TRUSTED_FILES) or file.startswith("<frozen") or _is_generated(code)
+
+
+def _is_generated(code: CodeType) -> bool:
+    """Whether a dataclass or a named tuple had it written."""
+    of_dataclass = code.co_qualname.startswith("__create_fn__.")
+    return code.co_filename == "<string>" and (of_dataclass or "_tuple_new" in code.co_names)
 
 
 def _is_pure(fn: Any) -> bool:

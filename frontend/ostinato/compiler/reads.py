@@ -26,7 +26,7 @@ from types import (
 from typing import Any, cast
 
 from ..runtime import _C
-from .bytecode import Chain, Position, facts_of
+from .bytecode import Chain, Lookup, Position, facts_of
 
 Read = tuple[str, Any, Any, Any]
 """(how, owner, key, what was there), as `_C.Replay` takes it."""
@@ -51,15 +51,24 @@ class Reads:
     _beside: dict[int, list[Any]] = field(default_factory=dict[int, Any])
     _functions: dict[CodeType, FunctionType] = field(default_factory=dict[Any, Any])
     _looked_at: set[int] = field(default_factory=set[int])
+    _outside: dict[int, Any] = field(default_factory=dict[int, Any])
+    """What was there before the call, by id, of what is not made anew each time."""
 
     def start(self, fn: Any, leaves: Sequence[Any]) -> None:
         """`fn` is what is captured, for a call with these leaves."""
         self._note_function(fn)
         self.leaves.update(map(id, leaves))
+        owner = getattr(fn, "__self__", fn) if isinstance(fn, MethodType) else fn
+        for given in (owner, *leaves):
+            if not isinstance(given, (_C.Tensor, *_VALUES)):
+                self._outside[id(given)] = given
+            if isinstance(given, (set, deque)):
+                self._note_contents(given)
 
     def enter(self, frame: FrameType) -> None:
         """A function of user code begins: what it reads of arguments, closures and globals."""
         given = set(frame.f_locals)
+        self._note_method(frame)
         for chain in facts_of(frame.f_code).chains:
             if chain.kind != "local" or chain.name in given:
                 self._follow(chain, frame)
@@ -72,6 +81,8 @@ class Reads:
                 self._follow(chain, frame)
                 for other in self._others(chain, frame):
                     self._follow(chain, frame, ("local", None, None, other))
+        for lookup in facts_of(frame.f_code).computed:
+            self._note_lookup(lookup, frame)
 
     def note_module(self, module: Any) -> None:
         """A module is called or listed: its attributes."""
@@ -133,6 +144,8 @@ class Reads:
             if isinstance(value, _C.Tensor) or _is_ours(value):
                 return
             read = _attribute(value, key) if kind == "attribute" else _item(value, key)
+            if kind == "attribute" and id(value) in self._outside:
+                self._note_way(value, key, read)
             if read is None and (unseen := _unseen(value, kind, key)):
                 self._refuse(chain, frame, unseen)
         if read is None or read[1] is None or _is_passed_on(chain):
@@ -143,12 +156,48 @@ class Reads:
         elif not isinstance(value, _C.Tensor) or self._is_outside(value, chain, frame):
             self._add(*read)
             self._note_value(value)
+            if chain.kind != "local" or id(read[1]) in self._outside:
+                self._outside[id(value)] = value
             if hasattr(_kind(value), "__next__"):
                 self._refuse(chain, frame, "an iterator")
             elif inspect.iscoroutinefunction(value):
                 self._refuse(chain, frame, "a coroutine")
             elif _is_compiled(value):
                 self._refuse(chain, frame, "a function that cannot be looked into")
+
+    def _note_way(self, owner: Any, name: str, read: Read | None) -> None:
+        """That the attribute is found where it was: what the object itself has comes before what
+        its class has, and another class may have another."""
+        if read is None and _is_absent(owner, name):
+            self._add("absent", owner, name, None)
+        elif read is not None and isinstance(read[3], FunctionType) and read[1] is not owner:
+            if not isinstance(owner, type):
+                self._add("attribute", owner, name, MethodType(read[3], owner))
+
+    def _note_method(self, frame: FrameType) -> None:
+        """That the class has the method which begins, however it was found."""
+        code = frame.f_code
+        first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        if first is None or isinstance(first, (_C.Tensor, *_VALUES)):
+            return
+        for kind in type(first).__mro__:
+            method = vars(kind).get(code.co_name)
+            if isinstance(method, FunctionType) and method.__code__ is code:
+                self._add("attribute", kind, code.co_name, method)
+
+    def _note_lookup(self, lookup: Lookup, frame: FrameType) -> None:
+        """`getattr` with a computed name may read any attribute: those of modules are guarded."""
+        chain = lookup.of
+        root = None if chain is None or chain.open else self._root(chain, frame)
+        value = root[3] if root is not None and chain is not None and not chain.steps else None
+        if isinstance(value, _C.Tensor) or _is_ours(value):
+            return
+        if value is None or not is_module(value):
+            self.report(frame.f_code, lookup.line, "an attribute whose name is computed, which")
+            return
+        self.note_module(value)
+        for name, part in cast("dict[str, Any]", vars(value)).items():
+            self._add("of a module", value, name, part)
 
     def _refuse(self, chain: Chain, frame: FrameType, what: str) -> None:
         line = chain.position[0] or frame.f_lineno
@@ -193,7 +242,7 @@ class Reads:
         elif value is os.environ:
             self._note_contents(vars(value)["_data"])
         else:
-            if _is_module(value):
+            if is_module(value):
                 self.note_module(value)
             self._note_function(value)
 
@@ -228,6 +277,9 @@ class Reads:
         while isinstance(value, FunctionType) and not _is_ours(value):
             self._functions.setdefault(value.__code__, value)
             self._add("attribute", value, "__code__", value.__code__)
+            self._add("attribute", value, "__defaults__", value.__defaults__)
+            if value.__kwdefaults__ is not None:
+                self._note_contents(value.__kwdefaults__)
             value = vars(value).get("__wrapped__")
 
 
@@ -252,7 +304,8 @@ def _is_passed_on(chain: Chain) -> bool:
 
 def _is_compiled(value: Any) -> bool:
     """Whether it is a function of an extension whose calls no profile hook sees."""
-    return "cython" in _kind(getattr(value, "__func__", value)).__name__
+    found = value.__func__ if isinstance(value, MethodType) else value
+    return "cython" in _kind(found).__name__
 
 
 def _unseen(value: Any, kind: str, key: Any) -> str:
@@ -276,7 +329,7 @@ def _is_ours(value: Any) -> bool:
     if isinstance(value, ModuleType):
         return value.__name__.startswith("ostinato")
     of = value if isinstance(value, (FunctionType, type)) else type(value)
-    return (of.__module__ or "").startswith("ostinato") and not _is_module(value)
+    return (of.__module__ or "").startswith("ostinato") and not is_module(value)
 
 
 def _attribute(owner: Any, name: str) -> Read | None:
@@ -287,7 +340,7 @@ def _attribute(owner: Any, name: str) -> Read | None:
     if hasattr(_kind(shared), "__set__"):
         return None
     own = _own_attributes(owner)
-    how = "of a module" if _is_module(owner) else "attribute"
+    how = "of a module" if is_module(owner) else "attribute"
     if name in own:
         plain = not isinstance(owner, type) or isinstance(own[name], (FunctionType, *_VALUES))
         return (how, owner, name, own[name]) if plain else None
@@ -298,6 +351,14 @@ def _attribute(owner: Any, name: str) -> Read | None:
     return (how, owner, name, cast("Any", shared)) if known else None
 
 
+def _is_absent(owner: Any, name: str) -> bool:
+    """Whether there is no such attribute, and no code of the user gives one."""
+    kinds = type(owner).__mro__
+    if any("__getattr__" in vars(kind) or name in vars(kind) for kind in kinds):
+        return False
+    return name not in _own_attributes(owner)
+
+
 def _own_attributes(owner: Any) -> Any:
     try:
         return object.__getattribute__(owner, "__dict__")
@@ -305,7 +366,8 @@ def _own_attributes(owner: Any) -> Any:
         return {}
 
 
-def _is_module(owner: Any) -> bool:
+def is_module(owner: Any) -> bool:
+    """Whether it is a module of this package, or is like one."""
     return callable(getattr(_kind(owner), "named_parameters", None)) and isinstance(
         getattr(owner, "training", None), bool
     )

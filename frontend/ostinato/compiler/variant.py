@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +16,28 @@ if TYPE_CHECKING:
     from .check import Check
 
 
+@functools.cache
 def optree() -> Any:
     """The library of argument trees, loaded when first needed."""
     import optree
 
+    # For good: functions see the order of what they are given.
+    _settings.enter_context(optree.dict_insertion_ordered(True, namespace=_TREES["namespace"]))
     return optree
+
+
+_settings = ExitStack()
+_TREES: dict[str, Any] = {"none_is_leaf": True, "namespace": "ostinato"}
+
+
+def flattened(tree: Any) -> tuple[list[Any], Any]:
+    """The leaves of nested containers, None among them, and the structure."""
+    return optree().tree_flatten(tree, **_TREES)
+
+
+def mapped(fn: Callable[[Any], Any], tree: Any) -> Any:
+    """The same containers with `fn` of each leaf."""
+    return optree().tree_map(fn, tree, **_TREES)
 
 
 @dataclass
@@ -60,7 +79,7 @@ class Variant:
         tree, structure = optree(), self.structure
         if tree.treespec_is_leaf(structure, strict=True):
             return None
-        if structure == tree.tree_structure((0,) * structure.num_leaves, none_is_leaf=True):
+        if structure == tree.tree_structure((0,) * structure.num_leaves, **_TREES):
             return tuple
         return structure.unflatten
 

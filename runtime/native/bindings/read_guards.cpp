@@ -14,10 +14,15 @@ std::atomic<uint64_t> module_version{1};
 
 bool are_elements(PyObject* owner, PyObject* before);
 
-// Plain values are the same where they are equal and of one type, others where they are one object.
+// Plain values are the same where they are equal and of one type, methods where they are of one
+// object, others where they are one object.
 bool is_same(PyObject* now, PyObject* before) {
   if (now == before) return true;
   if (!now || Py_TYPE(now) != Py_TYPE(before)) return false;
+  if (PyMethod_Check(before)) {
+    return PyMethod_GET_FUNCTION(now) == PyMethod_GET_FUNCTION(before) &&
+           PyMethod_GET_SELF(now) == PyMethod_GET_SELF(before);
+  }
   if (PyTuple_CheckExact(before)) return are_elements(now, before);
   if (PyFloat_CheckExact(before)) {
     const double a = PyFloat_AS_DOUBLE(now), b = PyFloat_AS_DOUBLE(before);
@@ -75,6 +80,7 @@ ReadGuards::ReadGuards(nb::handle reads) {
                      : how == "elements"          ? How::elements
                      : how == "entries"           ? How::entries
                      : how == "members"           ? How::members
+                     : how == "absent"            ? How::absent
                      : how == "names of a module" ? How::names
                                                   : How::attribute;
     std::vector<Read>& group = how.ends_with("of a module") ? of_modules_ : reads_;
@@ -87,6 +93,7 @@ bool ReadGuards::Read::holds() const {
   if (how == How::entries) return are_entries(owner.ptr(), what.ptr());
   if (how == How::members) return PyObject_RichCompareBool(owner.ptr(), what.ptr(), Py_EQ) == 1;
   if (how == How::names) return are_names(owner.ptr(), what.ptr());
+  if (how == How::absent) return !PyObject_HasAttr(owner.ptr(), key.ptr());
   PyObject* now = how == How::item ? PyObject_GetItem(owner.ptr(), key.ptr())
                                    : PyObject_GetAttr(owner.ptr(), key.ptr());
   if (!now) PyErr_Clear();

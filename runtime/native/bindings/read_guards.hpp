@@ -9,7 +9,8 @@ namespace ostinato::python {
 
 class ReadGuards {
  public:
-  // Of (how, owner, key, what was there): "attribute" and "item" of the owner, its "elements" (of a
+  // Of (how, owner, key, what was there): "attribute" and "item" of the owner, an attribute that is
+  // "absent", its "elements" (of a
   // list or tuple; `what` is a tuple) or its "entries" (of a dict; keys and values in turn)
   // or "members" (of a set);
   // "of a module" is an attribute, and "names of a module" are the keys of a dictionary of them,
@@ -21,7 +22,7 @@ class ReadGuards {
   void clear();
 
  private:
-  enum class How : uint8_t { attribute, item, elements, entries, members, names };
+  enum class How : uint8_t { attribute, absent, item, elements, entries, members, names };
   struct Read {
     How how;
     nanobind::object owner, key, what;
