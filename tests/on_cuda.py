@@ -47,6 +47,9 @@ COMPILED: dict[str, dict[str, str]] = {
             "counts the entries of the CPU's backend",
     },
     "test_optim.py": {},
+    "test_check.py": {
+        "test_a_wrong_rewrite_is_reported_on_the_first_call[codegen": "in the CPU's backend",
+    },
 }  # fmt: skip
 
 _FROM_NUMPY = ot.from_numpy

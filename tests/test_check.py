@@ -312,7 +312,7 @@ def test_training_steps_of_the_examples_are_right(make: Callable[[], Any], half:
     opt = optim.AdamW(net.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1)
 
     def step(x: Any, y: Any) -> Any:
-        with ot.autocast("cpu", ot.bfloat16, enabled=half):
+        with ot.autocast(ot.get_default_device().type, ot.bfloat16, enabled=half):
             loss = net(x, y)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
