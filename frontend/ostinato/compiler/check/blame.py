@@ -92,12 +92,14 @@ class _Search:
         for (part, name), text in zip(steps(self.region), texts, strict=True):
             stage = Interpreted(text, given[part])
             yield part, name, stage
-            if part == _FORWARD:
+            if part == _FORWARD and not stage.failed:
                 kept = [(self.inputs if is_in else stage.results)[i] for is_in, i in passed.kept]
                 given[_BACKWARD] = kept + seeds
 
     def wrong_result(self, part: str, stage: Interpreted) -> int | None:
-        """Which result of a stage is not what eager ops give."""
+        """Which result of a stage is not what eager ops give; the first where it cannot run."""
+        if stage.failed:
+            return 0
         own = len(self.region.results)
         numbers = range(own if part == _BACKWARD else 0,
                         own if part == _FORWARD else len(self.call.expected.arrays))  # fmt: skip
@@ -116,5 +118,5 @@ class _Search:
         run_again(self.region, self.call.inputs, values=values)
         known = self.pool([array_of(t) for v, t in values.items() if not self.region.values[v][3]])
         found = self.call.found.get(wrong)
-        agrees = found is not None and is_alike(found, stage.results[wrong])
+        agrees = not stage.failed and found is not None and is_alike(found, stage.results[wrong])
         return _named(EAGER if agrees else "capture", culprit(stage, wrong, known))

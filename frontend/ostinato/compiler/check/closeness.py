@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Expected:
         self.dtypes: list[DType] = [t.dtype for t in tensors]
         self._again = again
         self._noisy: list[list[Array]] = []
+        self._known: dict[int, tuple[int, _Noise]] = {}
 
     def first_wrong(self, number: int, found: Array) -> Index | None:
         """Where result `number` is first not what it has to be; None where all is well."""
@@ -85,16 +87,52 @@ class Expected:
         return _NEAR * stated_error(self.dtypes[number]) * float(largest)
 
     def _first_far(self, number: int, found: Array, apart: Array) -> Index | None:
-        want = self.arrays[number]
-        runs = np.stack([run[number] for run in self._noisy])
-        unstable = ~_is_same(runs, want).all(axis=0)
+        want, noise = self.arrays[number], self._noise_of(number)
         if not self.dtypes[number].is_floating_point:
-            return _first(apart & ~unstable)
+            return _first(apart & ~noise.unstable)
         finite = np.isfinite(found) & np.isfinite(want)
-        if (apart & ~finite & ~unstable).any():
-            return _first(apart & ~finite & ~unstable)
+        lost = apart & ~finite & ~noise.unstable
+        if lost.any():
+            return _first(lost)
+        return noise.first_stray(_error(found, want, apart & finite))
+
+    def _noise_of(self, number: int) -> _Noise:
+        runs, known = len(self._noisy), self._known.get(number)
+        if known is None or known[0] != runs:
+            all_ = np.stack([run[number] for run in self._noisy])
+            made = _Noise.of(all_, self.arrays[number], self._near(number))
+            known = self._known[number] = runs, made
+        return known[1]
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """What noise does to one result: which elements it changes, how far each moves at most, how far
+    elements usually move and how many in one run move further, how far one moved at all, and what
+    is near whatever noise does."""
+
+    unstable: Array
+    moves: Array
+    usual: float
+    strays: int
+    most: float
+    near: float
+
+    @staticmethod
+    def of(runs: Array, want: Array, near: float) -> _Noise:
         moves = _error(runs, want, np.isfinite(runs) & np.isfinite(want))
-        return _first_stray(_error(found, want, apart & finite), moves, self._near(number))
+        usual = _FACTOR * float(moves.mean()) + near if moves.size else near
+        strays = max(int(np.count_nonzero(run > usual)) for run in moves)
+        unstable = np.asarray(~_is_same(runs, want).all(axis=0))
+        return _Noise(unstable, moves.max(axis=0), usual, strays, moves.max(initial=0.0), near)
+
+    def first_stray(self, error: Array) -> Index | None:
+        """Where an error is first more than what noise does."""
+        strays = error > np.maximum(self.usual, _UNSTABLE * self.moves + self.near)
+        beyond = strays & (error > _FACTOR * self.most + self.near)
+        # A step whose sign hangs on rounding, as that of a gradient that is zero but for it, may go
+        # either way in any element: noise tells how many do.
+        return _first(beyond) if beyond.any() else _first(strays, 2 * self.strays)
 
 
 def _is_same(a: Array, b: Array) -> Array:
@@ -105,18 +143,6 @@ def _error(found: Array, want: Array, where: Array) -> Array:
     """Distances, 0 except `where`."""
     a, b = (np.where(where, x, 0).astype(float) for x in (found, want))
     return np.abs(a - b)
-
-
-def _first_stray(error: Array, moves: Array, near: float) -> Index | None:
-    """Where an error is first more than what noise does, given how it moved each element in each
-    run."""
-    usual = _FACTOR * moves.mean() + near
-    strays = error > np.maximum(usual, _UNSTABLE * moves.max(axis=0) + near)
-    beyond = strays & (error > _FACTOR * moves.max() + near)
-    # A step whose sign hangs on rounding, as that of a gradient that is zero but for it, may go
-    # either way in any element: noise tells how many do.
-    allowed = 2 * max(int(np.count_nonzero(run > usual)) for run in moves)
-    return _first(beyond) if beyond.any() else _first(strays, allowed)
 
 
 def _first(wrong: Array, allowed: int = 0) -> Index | None:

@@ -76,10 +76,13 @@ class Compared:
 
     def blame(self) -> Blame:
         """Who is to blame for what is wrong."""
-        from .blame import Call, blame
+        from .blame import Blame, Call, blame
 
         given = self._before, self.eager.cotangents
-        return blame(Call(self.eager.region, *given, self.expected, self.found))
+        try:
+            return blame(Call(self.eager.region, *given, self.expected, self.found))
+        except Exception as error:  # the report is worth more than what it cannot tell
+            return Blame("unknown", f"a place that was not found ({type(error).__name__}: {error})")
 
 
 def _kept(region: Region, inputs: Sequence[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.ir import BlockArgument, Operation, OpResult, SSAValue
 
-from ...ir.dialects.ot import ConstantOp, FusionOp
+from ...ir.dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
 from ...ir.dialects.program import CallOp, LaunchOp
 from ...ir.graph import main_of
 from ...ir.interpret import run
@@ -20,21 +20,29 @@ from ...ir.text import parse_module
 
 Array = NDArray[Any]
 
-_TOLERANCE, _HALF_TOLERANCE = 1e-3, 3e-2
+_STEPS = (ConstantOp, GradientOp, TableOp, LaunchOp, CallOp)
+
+_TOLERANCE, _HALF_TOLERANCE = 1e-4, 3e-2
 """Of the largest element: by more than this, values of two stages are different values."""
 
 
 @dataclass
 class Interpreted:
-    """A module as text, run on some inputs: its results, and what each op gave, in order."""
+    """A module as text, run on some inputs: its results, and what each op gave, in order, up to
+    one that cannot run."""
 
     text: str
     inputs: Sequence[Any]
     made: list[tuple[Operation, list[Array]]] = field(default_factory=list[Any])
+    results: list[Array] = field(default_factory=list[Any])
+    failed: bool = False
 
     def __post_init__(self) -> None:
         self.module: ModuleOp = parse_module(self.text)
-        self.results = run(self.module, self.inputs, self._note)
+        try:
+            self.results = run(self.module, self.inputs, self._note)
+        except Exception:  # a wrong module may do anything
+            self.failed = True
 
     def _note(self, op: Operation, arrays: Sequence[Array]) -> None:
         self.made.append((op, list(arrays)))
@@ -91,7 +99,12 @@ def _scale(value: Array) -> float:
 
 
 def culprit(stage: Interpreted, result: int, known: Pool) -> Operation | None:
-    """The first op of `stage` that makes nothing known on the way to a wrong result."""
+    """The first op of `stage` that makes nothing known on the way to a wrong result, or that cannot
+    run."""
+    if stage.failed:
+        ran = {op for op, _ in stage.made}
+        steps = (op for op in stage.module.walk() if isinstance(op, _STEPS))
+        return next((op for op in steps if op not in ran), None)
     found = [(op, made) for op, made in stage.made if not all(map(known.has, made))]
     suspects = [(op, made) for op, made in found if not isinstance(op, (FusionOp, ConstantOp))]
     end = main_of(stage.module).body.block.last_op
@@ -115,7 +128,7 @@ def _way_to(result: SSAValue, run: set[Operation], wrong: set[Operation]) -> set
     left = [result]
     while left:
         op = _maker(value := left.pop())
-        if op is None or op in way or (op in run and op not in wrong):
+        if op is None or op in way or (op in run and op not in wrong and value is not result):
             continue
         if isinstance(op, FusionOp):
             assert isinstance(value, OpResult)
