@@ -19,14 +19,11 @@ _NEAR = 8
 """So many stated errors of the largest element are near without a further question."""
 
 _FACTOR = 4
-"""How much more than what noise does on average, or at most, is too much."""
+"""How much more than what noise does to elements on average, or to one at most, is too much."""
 
 _RUNS = 4, 32
 """Runs with noise, at first and before anything is called wrong. An element that is nothing but
 rounding has the same sign in all of the latter in one of 2^31 cases."""
-
-_UNSTABLE = 32
-"""How much more than what noise does to one element is too much for it."""
 
 
 def array_of(tensor: Any) -> Array:
@@ -84,7 +81,8 @@ class Expected:
     def _near(self, number: int) -> float:
         want = self.arrays[number]
         largest = np.abs(want[np.isfinite(want)]).max(initial=0.0)
-        return _NEAR * stated_error(self.dtypes[number]) * float(largest)
+        dtype = self.dtypes[number]
+        return _NEAR * stated_error(dtype) * float(largest) if dtype.is_floating_point else 0.0
 
     def _first_far(self, number: int, found: Array, apart: Array) -> Index | None:
         want, noise = self.arrays[number], self._noise_of(number)
@@ -107,9 +105,9 @@ class Expected:
 
 @dataclass(frozen=True)
 class _Noise:
-    """What noise does to one result: which elements it changes, how far each moves at most, how far
-    elements usually move and how many in one run move further, how far one moved at all, and what
-    is near whatever noise does."""
+    """What noise does to one result: which elements become other ones (others than finite, or other
+    whole numbers), how far each moves at most, how far elements usually move and how many in one
+    run move further, how far one moved at all, and what is near whatever noise does."""
 
     unstable: Array
     moves: Array
@@ -123,16 +121,21 @@ class _Noise:
         moves = _error(runs, want, np.isfinite(runs) & np.isfinite(want))
         usual = _FACTOR * float(moves.mean()) + near if moves.size else near
         strays = max(int(np.count_nonzero(run > usual)) for run in moves)
-        unstable = np.asarray(~_is_same(runs, want).all(axis=0))
+        unstable = np.asarray(~_is_same(_rough(runs), _rough(want)).all(axis=0))
         return _Noise(unstable, moves.max(axis=0), usual, strays, moves.max(initial=0.0), near)
 
     def first_stray(self, error: Array) -> Index | None:
         """Where an error is first more than what noise does."""
-        strays = error > np.maximum(self.usual, _UNSTABLE * self.moves + self.near)
-        beyond = strays & (error > _FACTOR * self.most + self.near)
+        strays = error > np.maximum(self.usual, _FACTOR * self.moves + self.near)
+        beyond = (error > _FACTOR * self.most + self.near).any()
         # A step whose sign hangs on rounding, as that of a gradient that is zero but for it, may go
         # either way in any element: noise tells how many do.
-        return _first(beyond) if beyond.any() else _first(strays, 2 * self.strays)
+        return _first(strays, 0 if beyond else 2 * self.strays)
+
+
+def _rough(values: Array) -> Array:
+    """Finite floating-point numbers are as good as each other."""
+    return np.where(np.isfinite(values), 0, values) if values.dtype.kind == "f" else values
 
 
 def _is_same(a: Array, b: Array) -> Array:
