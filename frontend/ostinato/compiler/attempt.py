@@ -15,7 +15,8 @@ from ..runtime import _C
 from . import build
 from .check import Check
 from .effects import Restart, watched
-from .follow import Followed, overlap_text, run_region, user_line
+from .follow import Followed, overlap_text, run_region
+from .frames import user_line
 from .live import LiveNumber, Session, opened
 from .reads import is_module
 from .region import Region, finish

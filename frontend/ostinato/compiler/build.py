@@ -15,8 +15,8 @@ from typing import Any
 from ..codegen import cache
 from ..ir.errors import CompileError
 from ..runtime import _C
+from .frames import user_depth
 from .region import Region, to_module
-from .sources import user_depth
 
 DUMP = "OSTINATO_DUMP"
 """The environment variable: a directory that every stage of every region is written to."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import random
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 from ..ir.errors import CaptureError
@@ -17,12 +19,26 @@ from . import build as _build
 from .attempt import Attempt, Policy, Seen
 from .check import Check, Mismatch, When
 from .effects import Restart
-from .follow import Followed, Run, first_difference, install
+from .follow import Break, Followed, Run, first_difference, install
+from .frames import user_depth
+from .ledger import (
+    Action,
+    Cause,
+    Event,
+    Ledger,
+    RecompileWarning,
+    Record,
+    key_cause,
+    misfit,
+    react,
+)
 from .live import Session, opened
 from .region import Region, finish
 from .variant import Variant, flattened, is_plain, settings, signature
 
 Verify = Literal["trust", "follow"] | float | None
+LIMIT = 64
+"""How many captures a function may need, where `compile` is not told."""
 
 
 class DivergenceWarning(UserWarning):
@@ -42,14 +58,19 @@ class Compiled:
 
     def __init__(
         self, fn: Callable[..., Any], fullgraph: bool = False, verify: Verify = None,
-        check: When | None = None,
+        check: When | None = None, limit: int = LIMIT,
+        on_event: Mapping[Event, Action] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.name = _name_of(fn)
         self.fullgraph, self.verify = fullgraph, verify
         self.check = None if check is None else Check(check, self.name)
+        self.limit, self.on_event = limit, on_event
+        self.ledger = Ledger()
         self.entries: dict[Any, Entry] = {}
+        self._last_key: Any = None
+        self._gave_up = False
         self._table = _C.CallTable()
         self._runs_between_calls = _runs_between_calls(fn)
         install()
@@ -62,42 +83,89 @@ class Compiled:
             return self.fn(*args, **kwargs)
         leaves, structure = flattened((args, kwargs))
         key = (structure, tuple(map(signature, leaves)), settings())
-        entry = self.entries.get(key)
-        if entry is None:
-            entry = self.entries[key] = Entry()
+        entry = self.entries.get(key) or Entry()
         for variant in entry.variants:
             if variant.fits(leaves):
                 if isinstance(self.verify, float) and random.random() < self.verify:
                     return self._verified(entry, variant, args, kwargs)
                 return variant.replay(leaves)
-        if entry.followed is None and self.verify == "follow":
-            entry.followed = self._followed("verify='follow' asks for it")
-        if entry.followed is None:
-            return self._captured(entry, args, kwargs)
-        return entry.followed.call(self.fn, args, kwargs)
+        if entry.followed is not None:
+            return entry.followed.call(self.fn, args, kwargs)
+        cause = self._cause(entry, key, leaves)
+        if len(self.ledger) >= self.limit:
+            return self._without_capture(cause, args, kwargs)
+        self.entries[key], self._last_key = entry, key
+        return self._captured(entry, cause, args, kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _captured(self, entry: Entry, args: Any, kwargs: Any) -> Any:
+    def _cause(self, entry: Entry, key: Any, leaves: list[Any]) -> Cause | None:
+        """Why another capture is needed; None for the first."""
+        if not self.entries:
+            return None
+        variants = entry.variants
+        cause = misfit(variants[-1].region, leaves) if variants else key_cause(self._last_key, key)
+        action = self.on_event.get("recompile", "ignore")
+        react("recompile", action, f"{self.name}: {cause}", user_depth())
+        return cause
+
+    def _without_capture(self, cause: Cause | None, args: Any, kwargs: Any) -> Any:
+        if not self._gave_up:
+            self._gave_up = True
+            text = (
+                f"{self.name}: {self.limit} captures are the limit, and calls that need another "
+                f"run eagerly; the last reason: {cause}. Its ledger has all; compile takes a limit"
+            )
+            warnings.warn(text, RecompileWarning, stacklevel=user_depth())
+        return self.fn(*args, **kwargs)
+
+    def _captured(self, entry: Entry, cause: Cause | None, args: Any, kwargs: Any) -> Any:
+        if self.verify == "follow":
+            return self._follow(entry, cause, "verify='follow' asks for it", args, kwargs)
         leaves, structure = flattened((args, kwargs))
         _expect_compiling(leaves)
-        policy = Policy(self.verify != "trust", self.verify != "trust" and not self.fullgraph)
+        follows = self.verify != "trust"
+        breaks = not self.fullgraph and self.on_event.get("break") != "raise"
+        policy = Policy(follows, follows and breaks)
         try:
             found = Attempt(self.fn, self.name, leaves, structure, policy, self.check).run()
         except Restart as restart:
-            entry.followed = self._followed(str(restart))
-            return entry.followed.call(self.fn, args, kwargs)
+            return self._follow(entry, cause, str(restart), args, kwargs)
         if isinstance(found, Seen):
-            entry.followed = self._followed(found.why)
+            self._note(entry, cause, followed=self._followed(found.why))
             return found.result
-        entry.variants.append(found)
+        self._note(entry, cause, variant=found)
         if self._runs_unseen and not kwargs and all(map(is_plain, args)):
             self._table.add(found.replays, args, found.result_of())
         return found.replay(leaves)
 
+    def _follow(self, entry: Entry, cause: Cause | None, why: str, args: Any, kwargs: Any) -> Any:
+        followed = self._followed(why)
+        self._note(entry, cause, followed=followed)
+        return followed.call(self.fn, args, kwargs)
+
+    def _note(
+        self, entry: Entry, cause: Cause | None, variant: Variant | None = None,
+        followed: Followed | None = None,
+    ) -> None:  # fmt: skip
+        code = getattr(inspect.unwrap(self.fn), "__code__", None)
+        line = f"{code.co_filename}:{code.co_firstlineno}" if code else ""
+        self.ledger.append(Record(self.name, line, cause, variant, followed))
+        if variant is not None:
+            entry.variants.append(variant)
+        entry.followed = followed or entry.followed
+
     def _followed(self, why: str) -> Followed:
-        return Followed(self.name, why, check=self.check)
+        return Followed(self.name, why, check=self.check, limit=self.limit, on_break=self._on_break)
+
+    def _on_break(self, found: Break) -> None:
+        action = self.on_event.get("break", "ignore")
+        react("break", action, f"{self.name}: {found.why} at {found.line}", user_depth())
+
+    def assert_ledger(self, path: str | os.PathLike[str]) -> None:
+        """AssertionError where the ledger is not the text in `path`, as `ledger.write` left it."""
+        self.ledger.compare(path)
 
     @property
     def _runs_unseen(self) -> bool:
@@ -113,7 +181,7 @@ class Compiled:
         line = first_difference(run.nodes, variant.region.nodes)
         if line is not None:
             entry.variants.remove(variant)
-            entry.followed = followed
+            self._note(entry, None, followed=followed)
             followed.why = f"it did something else than when it was captured, first at {line}"
             warnings.warn(f"{self.name}: {followed.why}", DivergenceWarning, stacklevel=3)
         return result
@@ -187,7 +255,8 @@ def _expect_compiling(leaves: Sequence[Any]) -> None:
 
 def compile(
     fn: Callable[..., Any] | None = None, *, fullgraph: bool = False, verify: Verify = None,
-    check: When | None = None,
+    check: When | None = None, limit: int = LIMIT,
+    on_event: Mapping[Event, Action] = MappingProxyType({}),
 ) -> Any:  # fmt: skip
     """A decorator: calls of `fn` are captured on first sight, compiled, and then replayed.
 
@@ -213,6 +282,11 @@ def compile(
         ops promise. Where they differ, the call returns and leaves behind what eager ops give, and
         CheckWarning names the first wrong value, the pass and the op that made it wrong, and the
         line; `mismatches` has the same as data. That variant runs by eager ops from then on.
+    limit: how many captures there may be; calls that would need more run eagerly, and
+        RecompileWarning says so once, with the last reason.
+    on_event: what to do at a "recompile" or a "break": "ignore", "warn" or "raise". The `ledger`
+        has each capture as data: why it was needed, with line, old and new value and what would
+        avoid it, guards, seconds and hits; `assert_ledger` compares its text with a file's.
     """
     if not (verify in (None, "trust", "follow") or (isinstance(verify, float) and 0 < verify < 1)):
         raise ValueError(
@@ -220,12 +294,14 @@ def compile(
             "0.0 and 1.0"
         )
     if fn is None:
-        return functools.partial(compile, fullgraph=fullgraph, verify=verify, check=check)
+        return functools.partial(
+            compile, fullgraph=fullgraph, verify=verify, check=check, limit=limit, on_event=on_event
+        )
     from ..nn import Module
 
     if isinstance(fn, Module):
-        return Compiled(fn.forward, fullgraph, verify, check)
-    return Compiled(fn, fullgraph, verify, check)
+        fn = fn.forward
+    return Compiled(fn, fullgraph, verify, check, limit, on_event)
 
 
 class Capture:

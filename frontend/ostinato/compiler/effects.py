@@ -13,9 +13,9 @@ from typing import Any, NoReturn, cast
 
 from ..runtime import _C
 from .bytecode import Write, facts_of
+from .frames import is_ours
 from .live import LiveNumber
 from .reads import Reads, reached
-from .sources import is_ours
 
 _SAFE_BUILTINS = {
     getattr(builtins, name)

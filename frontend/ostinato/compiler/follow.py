@@ -16,9 +16,10 @@ from typing import Any
 from ..ir.errors import CaptureError
 from ..runtime import _C
 from .check import Check
+from .frames import user_line
 from .live import Session, current_session, opened
 from .region import Node, Region, finish
-from .sources import find_source, user_frame
+from .sources import find_source
 from .variant import Variant
 
 
@@ -43,10 +44,14 @@ class Followed:
     breaks: dict[tuple[str, str], Break] = field(default_factory=dict[Any, Break])
     calls: int = 0
     check: Check | None = None
+    limit: int = 64
+    on_break: Callable[[Break], object] | None = None  # called where a break is new
 
     def call(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What `fn` returns for these arguments."""
+        """What `fn` returns for these arguments; eagerly once there are `limit` regions."""
         self.calls += 1
+        if len(self.regions) >= self.limit:
+            return fn(*args, **kwargs)
         with Run(self).recording():
             return fn(*args, **kwargs)
 
@@ -82,7 +87,11 @@ class Run:
     def leave(self, why: str) -> bool:
         """Ends the region here, and begins another."""
         place = (user_line(), why)
-        found = self.followed.breaks.setdefault(place, Break(*place))
+        found = self.followed.breaks.get(place)
+        if found is None:
+            found = self.followed.breaks[place] = Break(*place)
+            if self.followed.on_break is not None:
+                self.followed.on_break(found)
         found.count += 1
         found.seconds += time.perf_counter() - self._started
         self._close()
@@ -159,12 +168,6 @@ def first_difference(found: Sequence[Node], wanted: Sequence[Node]) -> str | Non
 def _shown(node: Node) -> str:
     file, line = node.line or ("<unknown>", 0)
     return f"{file}:{line} ({node.name or 'backward'})"
-
-
-def user_line() -> str:
-    """file:line of the innermost frame of user code."""
-    frame, _ = user_frame()
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def install() -> None:

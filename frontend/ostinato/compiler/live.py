@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..runtime import _C
+from .frames import user_line
 from .reads import Reads
 
 Value = bool | int | float
@@ -34,6 +35,7 @@ class Session:
         self.give_up = give_up
         self.inputs: dict[int, Read] = {}  # by value id of the trace
         self.guards: list[tuple[Read, Callable[[Value], Any], Any]] = []
+        self.guard_lines: list[str] = []
         self.by_key: dict[Any, LiveNumber] = {}
         self.reads: Reads | None = None  # of a function; a bare region is never replayed
 
@@ -100,6 +102,7 @@ class LiveNumber:
         """`kind(value)`, which from now on is guarded."""
         result = kind(self.value)
         self.session.guards.append((self.read, kind, result))
+        self.session.guard_lines.append(user_line())
         return result
 
     def _combine(self, fn: Callable[[Any, Any], Value], other: Any, swapped: bool) -> Any:

@@ -47,6 +47,9 @@ class Reads:
     numbers: list[tuple[CodeType, Position, Read]] = field(default_factory=list[Any])
     live: set[tuple[CodeType, Position]] = field(default_factory=set[Any])
     tensors: list[Any] = field(default_factory=list[Any])
+    lines: dict[tuple[str, int, Any], str] = field(default_factory=dict[Any, str])
+    """Where each of `found` is read, in the same order; "" where the package does."""
+    line: str = ""
     leaves: set[int] = field(default_factory=set[int])  # of the arguments, by id
     _beside: dict[int, list[Any]] = field(default_factory=dict[int, Any])
     _functions: dict[CodeType, FunctionType] = field(default_factory=dict[Any, Any])
@@ -123,11 +126,14 @@ class Reads:
         for code, position, read in self.numbers:
             live = position in live_keys if code is _NOTHING else (code, position) in self.live
             if not live:
-                self.found.setdefault((read[0], id(read[1]), read[2]), read)
+                self.line = "" if code is _NOTHING else f"{code.co_filename}:{position[0]}"
+                self._add(*read)
         return list(self.found.values())
 
     def _add(self, how: str, owner: Any, key: Any, what: Any) -> None:
-        self.found.setdefault((how, id(owner), key), (how, owner, key, what))
+        place = (how, id(owner), key)
+        self.found.setdefault(place, (how, owner, key, what))
+        self.lines.setdefault(place, self.line)
 
     def _others(self, chain: Chain, frame: FrameType) -> list[Any]:
         """A variable may hold one element of a container after the other: all but the last."""
@@ -154,6 +160,7 @@ class Reads:
         if isinstance(value, _NUMBERS) and not isinstance(value, bool):
             self.numbers.append((frame.f_code, chain.position, read))
         elif not isinstance(value, _C.Tensor) or self._is_outside(value, chain, frame):
+            self.line = f"{frame.f_code.co_filename}:{chain.position[0]}"
             self._add(*read)
             self._note_value(value)
             if chain.kind != "local" or id(read[1]) in self._outside:

@@ -69,6 +69,8 @@ class Region:
     reads: list[Read]
     ties: Ties
     device: str  # where it runs: `cpu`, `cuda:0`
+    guard_lines: list[str]  # where each of the guards came from, and each of the reads
+    read_lines: list[str]
 
     @property
     def on_host(self) -> list[bool]:
@@ -126,6 +128,7 @@ def finish(
         [(places.of(t), strides) for t, strides in tracer.fixed_layouts()],
         reads.finish(set(session.by_key)) if reads else [],
         _ties(tracer, results.values[:shown], values, position), str(tracer.device()),
+        session.guard_lines, list(reads.lines.values()) if reads else [],
     )  # fmt: skip
 
 

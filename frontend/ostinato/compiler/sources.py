@@ -9,34 +9,14 @@ import textwrap
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
 from ..runtime import _C
 from .assigned import OPERATORS, Seen, is_read_once, only_value
 from .bytecode import Position
+from .frames import is_ours, user_frame
 from .live import LiveNumber, current_session, live_number
-
-_PACKAGE = str(Path(__file__).parents[1])
-
-
-def is_ours(code: CodeType) -> bool:
-    """Whether `code` belongs to this package."""
-    return code.co_filename.startswith(_PACKAGE)
-
-
-def user_frame() -> tuple[FrameType, int]:
-    """The innermost frame of user code, and how many calls it is away from the caller of this."""
-    frame, depth = sys._getframe(1), 0
-    while is_ours(frame.f_code) and frame.f_back is not None:
-        frame, depth = frame.f_back, depth + 1
-    return frame, depth
-
-
-def user_depth() -> int:
-    """The `stacklevel` of a warning that the caller gives about user code."""
-    return user_frame()[1]
 
 
 def find_source(number: Any) -> Any:

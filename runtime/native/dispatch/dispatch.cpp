@@ -27,7 +27,8 @@ void run_body(const OpCall& call, const TensorMeta* metas, Tensor* results, bool
     made.push_back(Pattern(metas[i].sizes, metas[i].dtype));
     out.push_back(metas[i].sizes);
   }
-  const Program& p = find_program({ProgramKind::forward, call.op, given, made, call.attrs});
+  const ProgramKey key{ProgramKind::forward, call.op, given, made, call.attrs};
+  const Program& p = find_program(key);
   CallShapes shapes{operands, out, call.attrs};
   run_program(p, call.operands, {&shapes, 1}, record, results);
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...ir.errors import CheckWarning
-from ..sources import is_ours
+from ..frames import is_ours
 
 if TYPE_CHECKING:
     from ..variant import Variant

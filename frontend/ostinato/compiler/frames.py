@@ -1,0 +1,33 @@
+"""Which of the running frames are the user's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import CodeType, FrameType
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def is_ours(code: CodeType) -> bool:
+    """Whether `code` belongs to this package."""
+    return code.co_filename.startswith(_PACKAGE)
+
+
+def user_frame() -> tuple[FrameType, int]:
+    """The innermost frame of user code, and how many calls it is away from the caller of this."""
+    frame, depth = sys._getframe(1), 0
+    while is_ours(frame.f_code) and frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return frame, depth
+
+
+def user_depth() -> int:
+    """The `stacklevel` of a warning that the caller gives about user code."""
+    return user_frame()[1]
+
+
+def user_line() -> str:
+    """file:line of the innermost frame of user code."""
+    frame, _ = user_frame()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,123 @@
+"""The ledger of a compiled function: each capture with its reason, as data and as stable text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ostinato as ot
+from ostinato import nn
+from ostinato.compiler.ledger import RecompileWarning
+
+SETTING = {"scale": 2}
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.name = "a"
+
+
+def of_shape() -> tuple[Any, list[tuple[Any, ...]], tuple[str, str, str]]:
+    calls = [(ot.ones(3),), (ot.ones(4),)]
+    return lambda x: x * 2, calls, ("shape of argument 0", "(3,)", "(4,)")
+
+
+def of_a_global() -> tuple[Any, list[Any], tuple[str, str, str]]:
+    def fn(x: Any) -> Any:
+        return x.reshape(SETTING["scale"], -1)
+
+    def change() -> None:
+        SETTING["scale"] = 3
+
+    SETTING["scale"] = 2
+    return fn, [(ot.ones(6),), change, (ot.ones(6),)], ("`scale`", "2", "3")
+
+
+def of_an_attribute() -> tuple[Any, list[Any], tuple[str, str, str]]:
+    holder = Holder()
+
+    def fn(x: Any) -> Any:
+        return x + 1 if holder.name == "a" else x - 1
+
+    def change() -> None:
+        holder.name = "b"
+
+    return fn, [(ot.ones(2),), change, (ot.ones(2),)], (
+        "attribute `name` of a Holder", "'a'", "'b'"
+    )  # fmt: skip
+
+
+def of_a_number_that_python_used() -> tuple[Any, list[Any], tuple[str, str, str]]:
+    def fn(x: Any, n: int) -> Any:
+        return x + 1 if n > 2 else x - 1
+
+    return fn, [(ot.ones(2), 1), (ot.ones(2), 3)], ("a number that Python used", "False", "True")
+
+
+def of_a_mode() -> tuple[Any, list[Any], tuple[str, str, str]]:
+    drop = nn.Dropout(0.5)
+    return lambda x: drop(x), [(ot.ones(2),), drop.eval, (ot.ones(2),)], (
+        "attribute `training` of a Dropout", "True", "False"
+    )  # fmt: skip
+
+
+CAUSES = [of_shape, of_a_global, of_an_attribute, of_a_number_that_python_used, of_a_mode]
+
+
+@pytest.mark.parametrize("make", CAUSES, ids=lambda f: f.__name__)
+def test_a_capture_says_why_it_was_needed(make: Any) -> None:
+    fn, calls, (what, old, new) = make()
+    compiled = ot.compile(fn)
+    for call in calls:
+        compiled(*call) if isinstance(call, tuple) else call()
+    first, second = compiled.ledger
+    assert first.cause is None and first.hits == second.hits == 1
+    assert (second.cause.what, second.cause.old, second.cause.new) == (what, old, new)
+    assert second.cause.advice
+    if make in (of_a_global, of_an_attribute, of_a_number_that_python_used):
+        line = fn.__code__.co_firstlineno + 1
+        assert second.cause.line == f"{__file__}:{line}"
+    assert "load" in first.seconds or first.seconds["capture"] > 0
+
+
+def test_the_text_is_compared_with_a_file(tmp_path: Path) -> None:
+    def run(shapes: list[int]) -> Any:
+        compiled = ot.compile(lambda x: x * 3)
+        for n in shapes:
+            compiled(ot.ones(n))
+        return compiled
+
+    golden = tmp_path / "golden.txt"
+    run([2, 3]).ledger.write(golden)
+    run([2, 3, 2]).assert_ledger(golden)
+    with pytest.raises(AssertionError, match=r"line 3 of .* is 'nothing', now it is 'variant of"):
+        run([2, 3, 4]).assert_ledger(golden)
+    assert str(tmp_path.parent) not in golden.read_text()
+
+
+def test_captures_are_limited() -> None:
+    compiled = ot.compile(lambda x: x + 1, limit=2)
+    for n in (1, 2):
+        compiled(ot.ones(n))
+    with pytest.warns(RecompileWarning, match=r"2 captures are the limit.*shape of argument 0 was"):
+        assert compiled(ot.ones(3)).tolist() == [2.0] * 3
+    assert compiled(ot.ones(4)).tolist() == [2.0] * 4 and len(compiled.ledger) == 2
+
+
+def test_regions_of_a_followed_function_are_limited() -> None:
+    compiled = ot.compile(lambda x, n: x.reshape(n, -1).sum().item(), limit=4, verify="follow")
+    for n in (1, 2, 3, 4, 6, 12, 1):
+        assert compiled(ot.ones(12), n) == 12.0
+
+
+def test_events_are_raised_or_said() -> None:
+    compiled = ot.compile(lambda x: x + 1, on_event={"recompile": "raise"})
+    compiled(ot.ones(1))
+    with pytest.raises(ot.CaptureError, match=r"recompile: .*shape of argument 0 was"):
+        compiled(ot.ones(2))
+    with pytest.raises(ot.CaptureError, match=r"`\.item\(\)` needs a value now"):
+        ot.compile(lambda x: x.sum().item(), on_event={"break": "raise"})(ot.ones(2))
+    with pytest.warns(RecompileWarning, match=r"break: .*`\.item\(\)` needs a value now at"):
+        ot.compile(lambda x: x.sum().item(), on_event={"break": "warn"})(ot.ones(2))
