@@ -20,7 +20,7 @@ from ostinato import Tensor, nn, optim
 
 DIM, HIDDEN, LAYERS, CHUNK = 64, 256, 2, 32
 State = tuple[Tensor, Tensor]
-Step = Callable[[Tensor, Tensor, State], tuple[float, State]]
+Step = Callable[[Tensor, Tensor, State], tuple[Tensor, State]]
 
 
 class Reader(nn.Module):
@@ -57,14 +57,14 @@ def chunks(text: Tensor, batch: int, length: int) -> Iterator[tuple[Tensor, Tens
 def reading_step(model: Reader, opt: optim.Optimizer, compiled: bool) -> Step:
     """One step from a chunk and the state before it to the loss and the state after it."""
 
-    def step(x: Tensor, y: Tensor, state: State) -> tuple[float, State]:
+    def step(x: Tensor, y: Tensor, state: State) -> tuple[Tensor, State]:
         scores, (h, c) = model(x, state)
         loss = F.cross_entropy(scores.flatten(0, 1), y.flatten())
         opt.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         opt.step()
-        return loss.item(), (h.detach(), c.detach())
+        return loss.detach(), (h.detach(), c.detach())
 
     return ot.compile(step) if compiled else step
 
@@ -93,7 +93,7 @@ def main(
     with Bar(steps, "characters") as bar:
         for x, y in islice(chunks(corpus.training, batch, CHUNK), steps):
             loss, state = step(x.to(device), y.to(device), state)
-            bar.advance(loss, x.numel())
+            bar.advance(loss.item(), x.numel())
     tail = bar.losses[-50:]
     console.print(f"loss         {sum(tail) / len(tail):.3f} over the last {len(tail)} chunks")
     plot(out / "loss.png", "LSTM", {"training": dict(enumerate(bar.losses, start=1))})

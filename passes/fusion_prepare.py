@@ -25,6 +25,7 @@ from .fusion_stacks import stack_gradients
 from .fusion_types import Shape, count, dtype_of, shape_of
 from .fusion_views import Views, index_of, is_view
 from .host import mark_host
+from .join_slices import join_slices
 from .rewriter import replace, stand_before
 from .target import Target
 
@@ -34,6 +35,7 @@ def prepare(module: ModuleOp, target: Target) -> None:
     func = main_of(module)
     block = func.body.block
     stack_gradients(func)
+    join_slices(func)
     for op in list(block.ops):
         if isinstance(op, TableOp):
             if op.SCHEMA.name in COMBINERS:

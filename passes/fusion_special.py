@@ -26,6 +26,10 @@ from .fusion_nodes import Arg, Condition, Extraction, Gathered, Node, as_wide, c
 from .fusion_random import rand, randint, randn, rng_advance
 from .fusion_types import count, dtype_of, shape_of
 
+MOST_PARTS = 3
+"""How many tensors are joined in a kernel: each of its elements asks for the place of all of them.
+"""
+
 Maker = Callable[[Extraction, TableOp], Node]
 
 
@@ -80,6 +84,8 @@ def _cat(x: Extraction, op: TableOp) -> Node:
     result = op.results[0]
     shape, dtype = shape_of(result), dtype_of(result)
     parts = [v for v in op.operands if count(shape_of(v))]
+    if len(parts) > MOST_PARTS:
+        return x.opaque(op)
     at = axis_of("cat", op.attribute_values()["dim"], len(shape), shape)
     axes = list(axes_of(shape))
     args: list[Arg] = []

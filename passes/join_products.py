@@ -24,10 +24,15 @@ LEAST = 4
 def join_products(module: ModuleOp) -> None:
     """Joins the thin products of every sum that has at least LEAST of them."""
     for block in blocks_of(module):
-        for op in list(block.ops):
-            if _is(op, "add") and not _is_part(op):
-                _join(block, op)
+        for root, terms in sums_of(block):
+            _join(block, root, terms)
         erase_dead(block)
+
+
+def sums_of(block: Block) -> list[tuple[Operation, list[SSAValue]]]:
+    """The ops that end sums, and what each sum adds up, in order."""
+    ends = [op for op in block.ops if _is(op, "add") and not _is_part(op)]
+    return [(op, _terms(op)) for op in ends]
 
 
 def _is(op: object, name: str) -> bool:
@@ -43,9 +48,8 @@ def _is_part(add: Operation) -> bool:
     )
 
 
-def _join(block: Block, root: Operation) -> None:
+def _join(block: Block, root: Operation, terms: Sequence[SSAValue]) -> None:
     """Rewrites the sum that `root` ends."""
-    terms = _terms(root)
     thin = [t for t in terms if _is_thin(t)]
     if len(thin) < LEAST:
         return

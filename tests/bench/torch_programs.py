@@ -40,17 +40,17 @@ class Reader(nn.Module):
         return torch.zeros(shape), torch.zeros(shape)
 
 
-def reading_step(model: Reader, opt: optim.Optimizer) -> Callable[..., tuple[float, State]]:
+def reading_step(model: Reader, opt: optim.Optimizer) -> Callable[..., tuple[Tensor, State]]:
     """One step from a chunk and the state before it to the loss and the state after it."""
 
-    def step(x: Tensor, y: Tensor, state: State) -> tuple[float, State]:
+    def step(x: Tensor, y: Tensor, state: State) -> tuple[Tensor, State]:
         scores, (h, c) = model(x, state)
         loss = F.cross_entropy(scores.flatten(0, 1), y.flatten())
         opt.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         opt.step()
-        return loss.item(), (h.detach(), c.detach())
+        return loss.detach(), (h.detach(), c.detach())
 
     return step
 
