@@ -1,4 +1,4 @@
-"""What capture gains and costs, part by part: `capture.py programs`."""
+"""What capture gains and costs, part by part: `capture.py calls programs`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import capture_calls
 import click
 from capture_programs import programs
 from measure import Bar, options, report, use_threads
@@ -41,7 +42,28 @@ def of_programs(rounds: int) -> Table:
     return table
 
 
-PARTS: dict[str, Callable[[int], Table]] = {"programs": of_programs}
+def of_calls(rounds: int) -> Table:
+    """Guards and dispatch, following, and a break, by what they take besides the work."""
+    table = Table("what a call takes, µs", ["call", "µs", "at most"])
+    guarded, followed, broken = (
+        capture_calls.microseconds(make(), rounds)
+        for make in (capture_calls.guarded, capture_calls.followed, capture_calls.broken)
+    )
+    beside = followed["its Program"] + followed["Python alone"]
+    for name, found, limit in (
+        ("guards and dispatch, 100 parameters", guarded["a call"] - guarded["its Program"], 15.0),
+        ("following an op", (followed["followed"] - beside) / capture_calls.OPS, 0.5),
+    ):
+        table.rows.append([name, f"{found:.2f}", f"{limit}"])
+        table.bars.append(Bar(f"{name}, µs / {limit}", found / limit, 1.0))
+    ratio = broken["one break"] / broken["two halves"]
+    table.rows.append(["one break / its halves", f"{ratio:.2f}", f"{1 / 0.8}"])
+    table.bars.append(Bar("one break, speed of its halves / 0.8", ratio * 0.8, 1.0))
+    table.figures = {"guarded": guarded, "followed": followed, "broken": broken}
+    return table
+
+
+PARTS: dict[str, Callable[[int], Table]] = {"calls": of_calls, "programs": of_programs}
 
 
 @click.command(help=__doc__)

@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import MethodType
+from typing import Any, Literal, cast
 
 from ..ir.errors import CaptureError
 from ..runtime import _C
@@ -154,7 +155,7 @@ def _leaf_cause(index: int, old: Any, new: Any) -> Cause:
 
 
 def _is_tensor(leaf: Any) -> bool:
-    return type(leaf) is tuple and leaf[0] == "tensor"
+    return isinstance(leaf, tuple) and leaf[:1] == ("tensor",)
 
 
 def _told(leaf: Any) -> str:
@@ -206,12 +207,13 @@ def _now(how: str, owner: Any, key: Any) -> Any:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if type(a) is tuple and type(b) is tuple:
-        return len(a) == len(b) and all(map(_equal, a, b))
-    if a is b:
+    plain = (bool, int, float, str, bytes, set, frozenset, type(None), MethodType)
+    if a is b or (type(a) is type(b) and isinstance(a, plain) and a == b):
         return True
-    plain = (bool, int, float, str, bytes, set, frozenset, type(None))
-    return type(a) is type(b) and isinstance(a, plain) and a == b
+    if not (isinstance(a, tuple) and isinstance(b, tuple)):
+        return False
+    one, other = cast("tuple[Any, ...]", a), cast("tuple[Any, ...]", b)
+    return len(one) == len(other) and all(map(_equal, one, other))
 
 
 def _named(how: str, owner: Any, key: Any) -> str:
@@ -228,9 +230,9 @@ def _value(value: Any) -> str:
         return repr(value)
     if isinstance(value, _C.Tensor):
         return f"a tensor of shape {value.shape}"
-    if type(value) in (tuple, list):
-        return f"{len(value)} elements"
-    return f"a {type(value).__name__}"
+    if isinstance(value, (tuple, list)):
+        return f"{len(cast('list[Any]', value))} elements"
+    return f"a {cast('Any', type(value)).__name__}"
 
 
 def _find(source: Source, leaves: Sequence[Any]) -> Any:

@@ -75,8 +75,8 @@ void add_node(Digest& digest, const TraceNode& node) {
 bool Tracer::is_settled(const Tensor& t) const {
   if (!t->storage) return true;
   if (t.is_traced()) return false;
-  auto at = cells_.find(t->storage.get());
-  return at == cells_.end() || !at->second.version;
+  const Cell* cell = cells_.find(t->storage.get());
+  return !cell || !cell->version;
 }
 
 TraceCut Tracer::cut() {

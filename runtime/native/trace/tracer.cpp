@@ -77,18 +77,17 @@ bool Tracer::has_gradient(std::span<const int> values) const {
 
 int Tracer::add_input(const Tensor& t) {
   if (!t->wrapped) return value_of(t);
-  auto [it, fresh] = number_inputs_.try_emplace(t.get(), 0);
+  const auto [id, fresh] = number_inputs_.emplace(t.get());
   if (fresh) {
     keep_.push_back(t);
-    it->second = new_value({TraceValue::Kind::input, meta_of(t), true, false, t});
-    inputs_.push_back(it->second);
+    id = new_value({TraceValue::Kind::input, meta_of(t), true, false, t});
+    inputs_.push_back(id);
   }
-  return it->second;
+  return id;
 }
 
 int Tracer::input_of(const Tensor& t) {
-  auto [it, fresh] = cells_.try_emplace(t->storage.get());
-  Cell& cell = it->second;
+  const auto [cell, fresh] = cells_.emplace(t->storage.get());
   if (!fresh) {
     if (covers(cell, t)) return -1;
     cell.shared = true;
@@ -133,15 +132,15 @@ bool Tracer::makes_view(const OpCall& call, const TensorMeta& meta) {
   if (!call.op->view) return false;
   if (call.op->id != op::reshape) return true;
   const Tensor& x = call.operand(0);
-  if (auto at = cells_.find(x->storage.get()); at != cells_.end()) at->second.reshaped = true;
+  if (Cell* cell = cells_.find(x->storage.get())) cell->reshaped = true;
   return can_view(x, meta.sizes);
 }
 
 Tensor Tracer::source_of(const Tensor& t, std::vector<ViewStep>& steps) const {
   Tensor source = t;
-  for (auto at = views_.find(t.get()); at != views_.end(); at = views_.find(source.get())) {
-    steps.push_back(at->second.step);
-    source = at->second.source;
+  for (const View* at = views_.find(t.get()); at; at = views_.find(source.get())) {
+    steps.push_back(at->step);
+    source = at->source;
   }
   std::reverse(steps.begin(), steps.end());
   return source;
@@ -164,27 +163,26 @@ std::vector<Tensor> Tracer::fixed_layouts() const {
 int Tracer::value_of(const Tensor& t) {
   if (!t) return -1;
   if (!t->storage) {
-    if (auto it = number_inputs_.find(t.get()); it != number_inputs_.end()) return it->second;
+    if (const int* known = number_inputs_.find(t.get())) return *known;
     return new_value({TraceValue::Kind::number, meta_of(t), t->wrapped, false, t});
   }
   if (is_shared_with_others(t)) return snapshot(t);
-  auto found = states_.find(t.get());
-  auto at = cells_.find(t->storage.get());
-  if (found != states_.end() && at->second.version == found->second.version) {
-    return found->second.value;
-  }
+  const State* found = states_.find(t.get());
+  Cell* at = cells_.find(t->storage.get());
+  if (found && at->version == found->version) return found->value;
   int id = -1;
-  if (found == states_.end()) {
-    if (t.is_traced() && at == cells_.end()) {
+  if (!found) {
+    if (t.is_traced() && !at) {
       throw Error(ErrorKind::capture,
                   "capture: a tensor of another capture has no value here; return it from that "
                   "function instead");
     }
     id = t.is_traced() ? -1 : input_of(t);
-    if (!t.is_traced() && id < 0) aliases_.push_back({t, at->second.root});
+    at = cells_.find(t->storage.get());
+    if (!t.is_traced() && id < 0) aliases_.push_back({t, at->root});
     keep_.push_back(t);
   }
-  Cell& cell = cells_[t->storage.get()];
+  Cell& cell = *at;
   if (id < 0) id = shown(cell, t);
   states_[t.get()] = {id, cell.version};
   return id;
@@ -300,8 +298,7 @@ void Tracer::write(const Tensor& target, int value) {
 
 bool Tracer::is_given(const Tensor& t) const {
   if (t.is_traced()) return false;
-  auto at = states_.find(t.get());
-  if (at == states_.end()) return true;
+  if (!states_.contains(t.get())) return true;
   return std::any_of(inputs_.begin(), inputs_.end(),
                      [&](int i) { return values_[i].tensor.same(t); });
 }
@@ -311,15 +308,15 @@ std::vector<TraceWrite> Tracer::writes() const {
   for (int i : inputs_) {
     const Tensor& t = values_[i].tensor;
     if (!t->storage) continue;
-    const Cell& cell = cells_.at(t->storage.get());
+    const Cell& cell = *cells_.find(t->storage.get());
     if (cell.input == i && cell.version > 0) out.push_back({i, cell.value, cell.recorded});
   }
   return out;
 }
 
 bool Tracer::requires_grad(const Tensor& t) {
-  auto at = t->storage ? cells_.find(t->storage.get()) : cells_.end();
-  if (at == cells_.end() || !at->second.version) return t->requires_grad;
+  const Cell* at = t->storage ? cells_.find(t->storage.get()) : nullptr;
+  if (!at || !at->version) return t->requires_grad;
   return values_[value_of(t)].requires_grad;
 }
 

@@ -4,10 +4,10 @@
 #include <array>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "autograd/tape.hpp"
+#include "core/pointer_map.hpp"
 #include "dispatch/op_call.hpp"
 
 namespace ostinato {
@@ -180,10 +180,10 @@ class Tracer {
   std::vector<TraceNode> nodes_;
   std::vector<int> inputs_;
   std::vector<int> own_leaves_;  // values that `make_leaf` made
-  std::unordered_map<const Storage*, Cell> cells_;
-  std::unordered_map<const TensorImpl*, State> states_;
-  std::unordered_map<const TensorImpl*, View> views_;
-  std::unordered_map<const TensorImpl*, int> number_inputs_;
+  PointerMap<Storage, Cell> cells_;
+  PointerMap<TensorImpl, State> states_;
+  PointerMap<TensorImpl, View> views_;
+  PointerMap<TensorImpl, int> number_inputs_;
   std::vector<TraceAlias> aliases_;
   std::vector<Tensor> layouts_;
   std::vector<GradChange> grads_;
