@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from awkward import Call, Table, World
 
 TABLE = Table()
@@ -135,3 +137,149 @@ def argument_dict_is_popped(w: World) -> Call:
         return call(batch), batch
 
     return step
+
+
+@TABLE.program()
+def set_argument_changes(w: World) -> Call:
+    call = w.compile(lambda x, active: x * 2 if "b" in active else x)
+    active = {"a"}
+
+    def step(i):
+        (active.add if i % 2 else active.discard)("b")
+        return call(w.data(i, 3), active)
+
+    return step
+
+
+@TABLE.program()
+def array_argument_changes(w: World) -> Call:
+    call = w.compile(lambda x, a: x * 2 if a[0] > 1 else x)
+    array = np.zeros(2)
+
+    def step(i):
+        array[0] = i
+        return call(w.data(i, 3), array)
+
+    return step
+
+
+@TABLE.program()
+def array_argument_is_reduced(w: World) -> Call:
+    call = w.compile(lambda x, a: x * float(a.sum()))
+    array = np.ones(2)
+
+    def step(i):
+        array[0] = i
+        return call(w.data(i, 3), array)
+
+    return step
+
+
+@TABLE.program()
+def bytes_of_an_argument_change(w: World) -> Call:
+    call = w.compile(lambda x, b: x * 2 if b[0] else x)
+    data = bytearray(2)
+
+    def step(i):
+        data[0] = i % 2
+        return call(w.data(i, 3), data)
+
+    return step
+
+
+@TABLE.program()
+def number_arguments_of_every_kind(w: World) -> Call:
+    def fn(x, n):
+        kind = type(n).__name__
+        whole = isinstance(n, int), isinstance(n, float), isinstance(n, bool)
+        return x * n, kind, whole, f"{n:.1f}", n
+
+    call = w.compile(fn)
+    return lambda i: call(w.data(i, 3), [1, 2.5, True, -3, 0.0][i])
+
+
+@TABLE.program()
+def isinstance_of_a_number(w: World) -> Call:
+    def fn(x, n):
+        if isinstance(n, int):
+            return x * n, "int"
+        return x + n, "float" if isinstance(n, float) else "other"
+
+    call = w.compile(fn)
+    return lambda i: call(w.data(i, 3), [1, 2.5, 3, -3.5, 0][i])
+
+
+@TABLE.program()
+def methods_of_a_number(w: World) -> Call:
+    def fn(x, n, k):
+        text = f"{n:.2f}|{k:03d}|{n!r}|{n}"
+        return x * 2, n.is_integer(), k.bit_length(), text, divmod(k, 2), k & 1, k << 2, ~k, n.real
+
+    call = w.compile(fn)
+    return lambda i: call(w.data(i, 3), 1.5 * i, 2 + i)
+
+
+@TABLE.program()
+def number_as_a_size_index_and_key(w: World) -> Call:
+    def fn(x, k):
+        table = {0: 1.0, 1: 2.0, 2: 3.0}
+        return x[k] * table[k], x[:k], [0] * k, "ab" * k, w.lib.ones(k, 2), range(10)[k]
+
+    call = w.compile(fn)
+    return lambda i: call(w.data(i, 3), i % 3)
+
+
+@TABLE.program()
+def numbers_of_numpy(w: World) -> Call:
+    call = w.compile(lambda x, n: x * n + 1)
+    return lambda i: call(w.data(i, 3), [np.float32(2), np.int64(i), np.float64(i), 2, 0.5][i])
+
+
+@TABLE.program()
+def complex_and_large_numbers(w: World) -> Call:
+    call = w.compile(lambda x, z: (x * 2, z))
+    return lambda i: call(w.data(i, 3), [1j, 2**70, float("inf"), -0.0, 10**18][i])
+
+
+@TABLE.program()
+def not_a_number_as_an_argument(w: World) -> Call:
+    call = w.compile(lambda x, n: x * n if n == n else x)
+    return lambda i: call(w.data(i, 3), float("nan") if i % 2 else 2.0)
+
+
+@TABLE.program()
+def numbers_are_returned(w: World) -> Call:
+    call = w.compile(lambda x, n: (x * n, n, n * 2, -n, n > 2, str(n)))
+    return lambda i: call(w.data(i, 3), 0.5 + i)
+
+
+@TABLE.program()
+def numbers_inside_containers(w: World) -> Call:
+    def fn(x, config):
+        rate, (low, high) = config["rate"], config["range"]
+        return (x * rate).clamp(low, high)
+
+    call = w.compile(fn)
+    return lambda i: call(w.data(i, 3), {"rate": 1.0 + i, "range": (-0.5 * i, 0.5 * i + 0.1)})
+
+
+@TABLE.program()
+def tensor_where_a_number_was(w: World) -> Call:
+    call = w.compile(lambda x, n: x * n)
+    return lambda i: call(w.data(i, 3), 2.0 if i % 2 else w.data(9))
+
+
+@TABLE.program()
+def wrong_arguments(w: World) -> Call:
+    call = w.compile(lambda x, scale: x * scale)
+    return lambda i: call(w.data(i, 3), 2.0) if i % 2 else call(w.data(i, 3))
+
+
+@TABLE.program()
+def positional_or_by_keyword(w: World) -> Call:
+    call = w.compile(lambda x, scale=2.0: x * scale)
+    ways = [
+        lambda x: call(x), lambda x: call(x, 3.0), lambda x: call(x, scale=3.0),
+        lambda x: call(x=x), lambda x: call(scale=4.0, x=x),
+    ]  # fmt: skip
+    return lambda i: ways[i](w.data(i, 3))

@@ -10,7 +10,9 @@ Inner functions are as users write them, without annotations.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -226,3 +228,45 @@ def context_manager_by_a_generator(w: World) -> Fn:
             return x * n
 
     return fn
+
+
+@TABLE.program()
+def getter_of_the_library_is_called(w: World) -> Call:
+    class Holder:
+        scale = 1.0
+
+    holder, get = Holder(), operator.attrgetter("scale")
+    call = w.compile(lambda x: x * 2 if get(holder) > 2 else x)
+
+    def step(i):
+        holder.scale = 1.0 + i
+        return call(w.data(i, 3))
+
+    return step
+
+
+@TABLE.program()
+def keywords_of_a_partial_change(w: World) -> Call:
+    def fn(x, scale):
+        return x * 2 if scale > 2 else x
+
+    part = functools.partial(fn, scale=1.0)
+    call = w.compile(lambda x: part(x))
+
+    def step(i):
+        part.keywords["scale"] = 1.0 + i
+        return call(w.data(i, 3))
+
+    return step
+
+
+@TABLE.program()
+def attribute_of_a_built_in_type(w: World) -> Call:
+    box = ctypes.c_float(1.0)
+    call = w.compile(lambda x: x * 2 if box.value > 2 else x * box.value)
+
+    def step(i):
+        box.value = 1.0 + i
+        return call(w.data(i, 3))
+
+    return step

@@ -12,6 +12,7 @@ import awkward_attributes
 import awkward_containers
 import awkward_control
 import awkward_functions
+import awkward_memory
 import awkward_methods
 import awkward_modules
 import awkward_names
@@ -20,7 +21,7 @@ from awkward import Program, observe, same
 
 TABLES = (
     awkward_control, awkward_functions, awkward_names, awkward_attributes, awkward_containers,
-    awkward_methods, awkward_arguments, awkward_modules,
+    awkward_methods, awkward_arguments, awkward_modules, awkward_memory,
 )  # fmt: skip
 PROGRAMS = [p for table in TABLES for p in table.TABLE.programs]
 BY_NAME = {p.name: p for p in PROGRAMS}
@@ -76,4 +77,4 @@ def test_eager_calls_are_those_of_torch(name: str) -> None:
 
 
 def test_the_table_is_large_and_no_name_comes_twice() -> None:
-    assert len(PROGRAMS) == len(BY_NAME) >= 120
+    assert len(PROGRAMS) == len(BY_NAME) >= 150

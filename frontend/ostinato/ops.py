@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,10 +40,16 @@ def _gathering(op: Op) -> Callable[..., Any]:
 def _gathered(lists: Sequence[int], args: tuple[Any, ...]) -> tuple[Any, ...]:
     for at in lists:
         rest = args[at:]
-        count = next((i for i, a in enumerate(rest) if type(a) is not int), len(rest))
+        count = next((i for i, a in enumerate(rest) if not _is_size(a)), len(rest))
         if count:
             args = (*args[:at], rest[:count], *rest[count:])
     return args
+
+
+def _is_size(value: Any) -> bool:
+    """Whether it is an integer: of Python, of NumPy, or the stand-in of one in a capture."""
+    kind: type[Any] = type(value)
+    return kind is int or (kind is not bool and isinstance(value, Integral))
 
 
 def _creating(fn: Callable[..., Any], anywhere: Callable[..., Any]) -> Callable[..., Any]:

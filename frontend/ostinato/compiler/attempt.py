@@ -18,7 +18,7 @@ from .effects import Restart, watched
 from .follow import Followed, overlap_text, run_region
 from .frames import user_line
 from .live import LiveNumber, Session, opened
-from .reads import is_module
+from .lookup import is_module
 from .region import Region, finish
 from .variant import Variant, flattened, kept_objects, mapped, optree
 

@@ -15,7 +15,8 @@ from ..runtime import _C
 from .bytecode import Write, facts_of
 from .frames import is_ours
 from .live import LiveNumber
-from .reads import Reads, reached
+from .lookup import reached
+from .reads import Reads
 
 _SAFE_BUILTINS = {
     getattr(builtins, name)

@@ -1,4 +1,4 @@
-"""Which of the running frames are the user's."""
+"""Whose code runs: the user's, that of this package, and where a capture began."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ _PACKAGE = str(Path(__file__).parents[1])
 def is_ours(code: CodeType) -> bool:
     """Whether `code` belongs to this package."""
     return code.co_filename.startswith(_PACKAGE)
+
+
+def is_boundary(code: CodeType) -> bool:
+    """Whether `code` is what calls the function that is captured."""
+    return code.co_name == "_captured" and is_ours(code)
 
 
 def user_frame() -> tuple[FrameType, int]:

@@ -2,12 +2,13 @@
 
 Read are names of closures and globals, and attributes and constant items reached from names, where
 the bytecode shows them; the contents of lists, tuples and dicts found there; attributes of modules
-that are called or listed. Unseen are what C code reads, `getattr` with a computed name, and what
-properties and calls of other libraries read.
+that are called or listed. A capture is given up at a `getattr` of a computed name. Unseen are what
+C code reads, and what calls of other libraries read.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 import os
@@ -19,23 +20,28 @@ from types import (
     CodeType,
     FrameType,
     FunctionType,
-    MemberDescriptorType,
     MethodType,
-    ModuleType,
 )  # fmt: skip
 from typing import Any, cast
 
 from ..runtime import _C
 from .bytecode import Chain, Lookup, Position, facts_of
-
-Read = tuple[str, Any, Any, Any]
-"""(how, owner, key, what was there), as `_C.Replay` takes it."""
-
-_NOTHING: Any = object()
-_NUMBERS = (int, float)
-_PLAIN = (bool, str, bytes, type(None))
-_GETTERS: list[Any] = [vars(kind)["__getitem__"] for kind in (list, tuple, dict)]
-_VALUES = (*_PLAIN, *_NUMBERS, list, tuple, dict, _C.Tensor)
+from .frames import is_boundary
+from .lookup import (
+    NOTHING,
+    NUMBERS,
+    PLAIN,
+    VALUES,
+    Read,
+    attribute_of,
+    is_absent,
+    is_module,
+    is_of_package,
+    is_opaque,
+    item_of,
+    kind_of,
+    unseen_in,
+)
 
 
 @dataclass
@@ -63,7 +69,7 @@ class Reads:
         self.leaves.update(map(id, leaves))
         owner = getattr(fn, "__self__", fn) if isinstance(fn, MethodType) else fn
         for given in (owner, *leaves):
-            if not isinstance(given, (_C.Tensor, *_VALUES)):
+            if not isinstance(given, (_C.Tensor, *VALUES)):
                 self._outside[id(given)] = given
             if isinstance(given, (set, deque)):
                 self._note_contents(given)
@@ -98,9 +104,9 @@ class Reads:
         self._add("of a module", module, "training", module.training)
         ours = type(module).__module__.startswith("ostinato")
         for name, value in own.items():
-            if ours and isinstance(value, _NUMBERS) and not isinstance(value, bool):
+            if ours and isinstance(value, NUMBERS) and not isinstance(value, bool):
                 self.numbers.append(
-                    (_NOTHING, cast("Position", (id(module), name)),
+                    (NOTHING, cast("Position", (id(module), name)),
                      ("of a module", module, name, value))
                 )  # fmt: skip
             elif ours or isinstance(value, (_C.Tensor, bool)) or hasattr(value, "forward"):
@@ -124,7 +130,7 @@ class Reads:
         """All that a replay has to find as it was. `live_keys` are those of numbers that are read
         again before each replay."""
         for code, position, read in self.numbers:
-            live = position in live_keys if code is _NOTHING else (code, position) in self.live
+            live = position in live_keys if code is NOTHING else (code, position) in self.live
             if not live:
                 self.line = "" if code is _NOTHING else f"{code.co_filename}:{position[0]}"
                 self._add(*read)
@@ -147,17 +153,17 @@ class Reads:
             if read is None:
                 return
             value = read[3]
-            if isinstance(value, _C.Tensor) or _is_ours(value):
+            if isinstance(value, _C.Tensor) or is_of_package(value):
                 return
-            read = _attribute(value, key) if kind == "attribute" else _item(value, key)
+            read = attribute_of(value, key) if kind == "attribute" else item_of(value, key)
             if kind == "attribute" and id(value) in self._outside:
                 self._note_way(value, key, read)
-            if read is None and (unseen := _unseen(value, kind, key)):
+            if read is None and (unseen := unseen_in(value, kind, key)):
                 self._refuse(chain, frame, unseen)
         if read is None or read[1] is None or _is_passed_on(chain):
             return
         value = read[3]
-        if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+        if isinstance(value, NUMBERS) and not isinstance(value, bool):
             self.numbers.append((frame.f_code, chain.position, read))
         elif not isinstance(value, _C.Tensor) or self._is_outside(value, chain, frame):
             self.line = f"{frame.f_code.co_filename}:{chain.position[0]}"
@@ -165,17 +171,17 @@ class Reads:
             self._note_value(value)
             if chain.kind != "local" or id(read[1]) in self._outside:
                 self._outside[id(value)] = value
-            if hasattr(_kind(value), "__next__"):
+            if hasattr(kind_of(value), "__next__"):
                 self._refuse(chain, frame, "an iterator")
             elif inspect.iscoroutinefunction(value):
                 self._refuse(chain, frame, "a coroutine")
-            elif _is_compiled(value):
+            elif is_opaque(value):
                 self._refuse(chain, frame, "a function that cannot be looked into")
 
     def _note_way(self, owner: Any, name: str, read: Read | None) -> None:
         """That the attribute is found where it was: what the object itself has comes before what
         its class has, and another class may have another."""
-        if read is None and _is_absent(owner, name):
+        if read is None and is_absent(owner, name):
             self._add("absent", owner, name, None)
         elif read is not None and isinstance(read[3], FunctionType) and read[1] is not owner:
             if not isinstance(owner, type):
@@ -185,7 +191,7 @@ class Reads:
         """That the class has the method which begins, however it was found."""
         code = frame.f_code
         first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-        if first is None or isinstance(first, (_C.Tensor, *_VALUES)):
+        if first is None or isinstance(first, (_C.Tensor, *VALUES)):
             return
         for kind in type(first).__mro__:
             method = vars(kind).get(code.co_name)
@@ -197,7 +203,7 @@ class Reads:
         chain = lookup.of
         root = None if chain is None or chain.open else self._root(chain, frame)
         value = root[3] if root is not None and chain is not None and not chain.steps else None
-        if isinstance(value, _C.Tensor) or _is_ours(value):
+        if isinstance(value, _C.Tensor) or is_of_package(value):
             return
         if value is None or not is_module(value):
             self.report(frame.f_code, lookup.line, "an attribute whose name is computed, which")
@@ -226,7 +232,8 @@ class Reads:
         if name not in frame.f_locals:
             return None
         if chain.kind == "cell" and name in frame.f_code.co_freevars:
-            cell = self._cell(frame.f_code, name)
+            code = _closed_over_in(frame, name)
+            cell = None if code is None else self._cell(code, name)
             if cell is not None:
                 return "attribute", cell, "cell_contents", frame.f_locals[name]
         return "local", None, None, frame.f_locals[name]
@@ -269,19 +276,24 @@ class Reads:
                 self._add("members", value, None, frozenset(inner))
             elif isinstance(value, deque):
                 self._add("members", value, None, value.copy())
-        objects = [v for v in inner if not isinstance(v, (*_PLAIN, *_NUMBERS))]
+        objects = [v for v in inner if not isinstance(v, (*PLAIN, *NUMBERS))]
         for v in objects:
             self._beside[id(v)] = objects
             self._note_value(v)
 
     def _note_function(self, value: Any) -> None:
         """A change of the code of a function that is called is seen; and its cells are known."""
+        if isinstance(value, functools.partial):
+            self._note_contents(value.args)
+            self._note_contents(value.keywords)
+            self._note_function(value.func)
+            return
         if isinstance(value, MethodType):
             value = value.__func__
-        if not isinstance(value, (FunctionType, BuiltinFunctionType, type, *_VALUES)):
-            call = getattr(_kind(value), "__call__", None)  # noqa: B004
-            value = getattr(_kind(value), "forward", call)
-        while isinstance(value, FunctionType) and not _is_ours(value):
+        if not isinstance(value, (FunctionType, BuiltinFunctionType, type, *VALUES)):
+            call = getattr(kind_of(value), "__call__", None)  # noqa: B004
+            value = getattr(kind_of(value), "forward", call)
+        while isinstance(value, FunctionType) and not is_of_package(value):
             self._functions.setdefault(value.__code__, value)
             self._add("attribute", value, "__code__", value.__code__)
             self._add("attribute", value, "__defaults__", value.__defaults__)
@@ -290,100 +302,21 @@ class Reads:
             value = vars(value).get("__wrapped__")
 
 
-def reached(chain: Chain, value: Any) -> tuple[Any, bool]:
-    """What `chain` leads to from the value of its name, and whether that is all of it; a tensor on
-    the way is what it leads to."""
-    for kind, key in chain.steps:
-        if isinstance(value, _C.Tensor):
-            return value, True
-        read = _attribute(value, key) if kind == "attribute" else _item(value, key)
-        if read is None:
-            return value, False
-        value = read[3]
-    return value, not chain.open
+def _closed_over_in(frame: FrameType, name: str) -> CodeType | None:
+    """The outermost function of the capture that has this variable in its closure; None where one
+    of the capture made it, so that no other call has it."""
+    inner, outer = frame, frame.f_back
+    while outer is not None and not is_boundary(outer.f_code):
+        nested = inner.f_code in outer.f_code.co_consts
+        if nested and outer.f_locals.get(name, NOTHING) is inner.f_locals[name]:
+            if name in outer.f_code.co_cellvars:
+                return None
+            inner = outer
+        outer = outer.f_back
+    return inner.f_code
 
 
 def _is_passed_on(chain: Chain) -> bool:
     """Whether it leads to an item of an argument or variable; those of what is read elsewhere are
     guarded there."""
     return chain.kind == "local" and all(kind == "item" for kind, _ in chain.steps)
-
-
-def _is_compiled(value: Any) -> bool:
-    """Whether it is a function of an extension whose calls no profile hook sees."""
-    found = value.__func__ if isinstance(value, MethodType) else value
-    return "cython" in _kind(found).__name__
-
-
-def _unseen(value: Any, kind: str, key: Any) -> str:
-    """What is read of `value` where it cannot be found out whether it changes."""
-    if kind == "attribute":
-        shared = next((vars(k)[key] for k in type(value).__mro__ if key in vars(k)), None)
-        return "a function that cannot be looked into" if _is_compiled(shared) else ""
-    known = isinstance(value, (str, bytes, range, list, tuple, dict))
-    getter = getattr(_kind(value), "__getitem__", None)
-    if known or getter is None or isinstance(getter, FunctionType):
-        return ""
-    return f"an item of a {_kind(value).__name__}"
-
-
-def _kind(value: Any) -> Any:
-    return cast("Any", type(value))
-
-
-def _is_ours(value: Any) -> bool:
-    """Whether `value` is of this package, which says itself what it reads."""
-    if isinstance(value, ModuleType):
-        return value.__name__.startswith("ostinato")
-    of = value if isinstance(value, (FunctionType, type)) else type(value)
-    return (of.__module__ or "").startswith("ostinato") and not is_module(value)
-
-
-def _attribute(owner: Any, name: str) -> Read | None:
-    """The attribute, found without running code of the user; None where that cannot be."""
-    shared: Any = next((vars(k)[name] for k in type(owner).__mro__ if name in vars(k)), _NOTHING)
-    if isinstance(shared, MemberDescriptorType):
-        return "attribute", owner, name, getattr(owner, name, None)
-    if hasattr(_kind(shared), "__set__"):
-        return None
-    own = _own_attributes(owner)
-    how = "of a module" if is_module(owner) else "attribute"
-    if name in own:
-        plain = not isinstance(owner, type) or isinstance(own[name], (FunctionType, *_VALUES))
-        return (how, owner, name, own[name]) if plain else None
-    if isinstance(shared, FunctionType):
-        kind = next(k for k in type(owner).__mro__ if name in vars(k))
-        return None if _is_ours(shared) else ("attribute", kind, name, shared)
-    known = isinstance(shared, _VALUES)
-    return (how, owner, name, cast("Any", shared)) if known else None
-
-
-def _is_absent(owner: Any, name: str) -> bool:
-    """Whether there is no such attribute, and no code of the user gives one."""
-    kinds = type(owner).__mro__
-    if any("__getattr__" in vars(kind) or name in vars(kind) for kind in kinds):
-        return False
-    return name not in _own_attributes(owner)
-
-
-def _own_attributes(owner: Any) -> Any:
-    try:
-        return object.__getattribute__(owner, "__dict__")
-    except AttributeError:
-        return {}
-
-
-def is_module(owner: Any) -> bool:
-    """Whether it is a module of this package, or is like one."""
-    return callable(getattr(_kind(owner), "named_parameters", None)) and isinstance(
-        getattr(owner, "training", None), bool
-    )
-
-
-def _item(owner: Any, key: Any) -> Read | None:
-    if getattr(_kind(owner), "__getitem__", None) not in _GETTERS:
-        return None
-    try:
-        return "item", owner, key, owner[key]
-    except (LookupError, TypeError):
-        return None

@@ -10,7 +10,7 @@ from typing import Any
 from ..ir.op import OPS, Op
 from ..runtime import _C
 from .live import LiveNumber, Session
-from .reads import Read
+from .lookup import Read
 
 Source = tuple[str, Any]
 """Where a replay finds an input: ("argument", index of a leaf of the call), ("tensor", the tensor),

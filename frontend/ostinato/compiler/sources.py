@@ -15,7 +15,7 @@ from typing import Any
 from ..runtime import _C
 from .assigned import OPERATORS, Seen, is_read_once, only_value
 from .bytecode import Position
-from .frames import is_ours, user_frame
+from .frames import is_boundary, is_ours, user_frame
 from .live import LiveNumber, current_session, live_number
 
 
@@ -127,7 +127,7 @@ def _is_seen(frame: FrameType) -> bool:
     def given() -> bool:
         back = frame.f_back
         while back is not None and is_ours(back.f_code):
-            if back.f_code.co_name == "trace":
+            if is_boundary(back.f_code):
                 return True  # of the captured function: a default
             back = back.f_back
         return back is not None and _is_seen(back)
