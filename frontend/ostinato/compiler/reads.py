@@ -132,7 +132,7 @@ class Reads:
         for code, position, read in self.numbers:
             live = position in live_keys if code is NOTHING else (code, position) in self.live
             if not live:
-                self.line = "" if code is _NOTHING else f"{code.co_filename}:{position[0]}"
+                self.line = "" if code is NOTHING else f"{code.co_filename}:{position[0]}"
                 self._add(*read)
         return list(self.found.values())
 
