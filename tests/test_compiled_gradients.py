@@ -355,9 +355,8 @@ def test_anomaly_detection_names_the_compiled_function() -> None:
         y.backward()
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_both_programs_come_from_the_cache_and_either_is_rebuilt(
-    which: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+def test_both_programs_come_from_one_entry_of_the_cache(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path))
 
@@ -369,12 +368,11 @@ def test_both_programs_come_from_the_cache_and_either_is_rebuilt(
 
     compiled, want = gradient()
     assert "loaded" not in compiled.explain()
-    entries = sorted(tmp_path.iterdir())
-    assert [e.name.endswith("-backward") for e in entries] == [False, True]
+    (entry,) = tmp_path.iterdir()
     compiled, got = gradient()
     assert "loaded from the cache" in compiled.explain()
     np.testing.assert_array_equal(got, want)
-    entries[which].write_bytes(entries[which].read_bytes()[:-5])
+    entry.write_bytes(entry.read_bytes()[:-5])
     with pytest.warns(UserWarning, match="is rebuilt"):
         compiled, got = gradient()
     assert "loaded" not in compiled.explain()

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,7 @@ def build(region: Region, name: str) -> Built:
     dumps: dict[str, str] = {}
     with _naming_what_is_missing():
         lowered = lower(region, dumps.__setitem__ if dumping else None)
-    for entry, (spec, code) in zip(_entries(key, region), lowered.programs, strict=True):
-        cache.store(entry, spec, code)
+    cache.store(key, *_joined(lowered.programs))
     if dumping:
         _try_to_dump(Path(dumping), name, key, dumps)
     programs = [_program(spec, code, region.device) for spec, code in lowered.programs]
@@ -87,25 +87,31 @@ def _naming_what_is_missing() -> Generator[None]:
 _COMPILERS = ("llvmlite", "networkx", "xdsl")
 
 
-def _entries(key: str, region: Region) -> list[str]:
-    """The names in the cache of the Programs of `region`."""
-    return [key, f"{key}-backward"] if region.is_differentiable else [key]
+def _joined(programs: list[tuple[dict[str, Any], bytes]]) -> tuple[dict[str, Any], bytes]:
+    """Programs as one entry: no forward is ever met by the backward that another process made."""
+    sizes = [len(code) for _, code in programs]
+    record = {"programs": [spec for spec, _ in programs], "sizes": sizes}
+    return record, b"".join(code for _, code in programs)
+
+
+def _apart(record: dict[str, Any], code: bytes) -> list[tuple[dict[str, Any], bytes]]:
+    """What `_joined` joined."""
+    sizes: list[int] = record["sizes"]
+    codes = [code[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)]
+    return list(zip(record["programs"], codes, strict=True))
 
 
 def _load(key: str, region: Region, name: str) -> Built | None:
-    specs: list[dict[str, Any]] = []
-    programs: list[Any] = []
-    for entry in _entries(key, region):
-        found = cache.load(entry)
-        if found is None:
-            return None
-        try:
-            programs.append(_program(*found, region.device))
-        except Exception as error:
-            cache.discard(entry, str(error))
-            return None
-        specs.append(found[0])
-    built = _built(region, name, specs, programs)
+    found = cache.load(key)
+    if found is None:
+        return None
+    try:
+        parts = _apart(*found)
+        programs = [_program(spec, code, region.device) for spec, code in parts]
+    except Exception as error:
+        cache.discard(key, str(error))
+        return None
+    built = _built(region, name, [spec for spec, _ in parts], programs)
     built.from_cache = True
     return built
 
