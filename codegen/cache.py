@@ -74,19 +74,24 @@ def _processor() -> bytes:
     return "\n".join(kept[:2]).encode()
 
 
+def name_of(text: str) -> str:
+    """The name of the entry that `text` decides; entries of another format have other names."""
+    return hashlib.sha256(_MAGIC + text.encode()).hexdigest()
+
+
 def key_of(description: str) -> str:
     """The name of the entry for what `description` says, on this machine, with these tools."""
-    return hashlib.sha256(f"{_toolchain()}\n{description}".encode()).hexdigest()
+    return name_of(f"{_toolchain()}\n{description}")
 
 
 def derivation_key(description: str) -> str:
     """The name of the entry for a derived Program, which only the sources of `ir` decide."""
-    return hashlib.sha256(f"{_sources('ir')}\n{description}".encode()).hexdigest()
+    return name_of(f"{_sources('ir')}\n{description}")
 
 
 def measurement_key(description: str) -> str:
     """The name of the entry for what was measured; no source of ours decides it."""
-    return hashlib.sha256(f"measured\n{description}".encode()).hexdigest()
+    return name_of(f"measured\n{description}")
 
 
 def load(key: str) -> tuple[dict[str, Any], bytes] | None:
@@ -96,10 +101,9 @@ def load(key: str) -> tuple[dict[str, Any], bytes] | None:
         return None
     try:
         content = ownership.read_own(folder / key)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except OSError as error:
-        discard(key, error.strerror or str(error))
+        if os.path.lexists(folder / key):
+            discard(key, error.strerror or str(error))
         return None
     body = content[_HEAD_SIZE:]
     if content[:_HEAD_SIZE] != _head(key, body):
@@ -175,10 +179,11 @@ def _write(folder: Path, key: str, content: bytes) -> None:
 @memoize
 def _remove_abandoned(folder: Path) -> None:
     """Once a process, remove what writers left that were killed."""
-    for path in folder.glob(f".*{_UNFINISHED}"):
+    oldest = time.time() - _ABANDONED
+    for path in [folder / name for name in os.listdir(folder) if name.endswith(_UNFINISHED)]:
         # Another process may do the same.
         with suppress(OSError):
-            if time.time() - path.lstat().st_mtime > _ABANDONED:
+            if path.lstat().st_mtime < oldest:
                 path.unlink()
 
 

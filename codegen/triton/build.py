@@ -92,7 +92,7 @@ def job_of(kernel: TritonKernel, cc: int) -> client.Job:
 
 def _key(job: client.Job) -> str:
     text = "\n".join((_tools(), job.text, job.source))
-    return f"cubin-{hashlib.sha256(text.encode()).hexdigest()}"
+    return f"cubin-{cache.name_of(text)}"
 
 
 @memoize
