@@ -12,7 +12,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,12 +32,12 @@ PROGRAM, CODE = {"slots": 3}, b"code"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where entries lie; what is done once in a process was not done yet."""
     monkeypatch.setenv(cache.DIRECTORY, str(tmp_path))
     for once in (cache._warn_once, cache._remove_abandoned):
         once.cache_clear()
-    yield tmp_path
+    return tmp_path
 
 
 def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -245,6 +245,12 @@ def below(top: Path, *names: str, mode: int, empty: bool = False) -> Path:
     return place
 
 
+def open_link(place: Path) -> Path:
+    """A link that others can replace, to a folder that they can not."""
+    link = below(place / "a", "link", mode=0o777, empty=True)
+    return linked(link, stored(place / "own"))
+
+
 # What is made of a folder; the part of it that is at fault, and its mode.
 OPEN: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "group": (lambda p: stored(p / "a", 0o770), "a", "770"),
@@ -255,14 +261,8 @@ OPEN: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "far above": (lambda p: below(p / "a", "b", "c", "d", mode=0o730), "a", "730"),
     "not there": (lambda p: below(p / "a", "b", mode=0o777, empty=True), "a", "777"),
     "link above": (lambda p: linked(p / "link", below(p / "a", "b", mode=0o777)), "a", "777"),
-    "place of a link": (lambda p: open_link(p), "a", "777"),
+    "place of a link": (open_link, "a", "777"),
 }
-
-
-def open_link(place: Path) -> Path:
-    """A link that others can replace, to a folder that they can not."""
-    link = below(place / "a", "link", mode=0o777, empty=True)
-    return linked(link, stored(place / "own"))
 
 
 @pytest.mark.parametrize("name", OPEN)
