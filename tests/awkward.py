@@ -54,7 +54,7 @@ class Program:
 
     `torch`: whether torch is a second oracle. `variants`: how many there are after all calls, if
     that matters; then nothing is followed. `follows`: whether the function has to be followed.
-    `refused`: a part of the CaptureError that is the honest answer.
+    `refused`: a part of the error that is the honest answer.
     """
 
     make: Callable[[World], Call]

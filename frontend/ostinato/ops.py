@@ -48,8 +48,7 @@ def _gathered(lists: Sequence[int], args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _is_size(value: Any) -> bool:
     """Whether it is an integer: of Python, of NumPy, or the stand-in of one in a capture."""
-    kind: type[Any] = type(value)
-    return kind is int or (kind is not bool and isinstance(value, Integral))
+    return isinstance(value, Integral) and value is not True and value is not False
 
 
 def _creating(fn: Callable[..., Any], anywhere: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from . import build
 from .check import Check
 from .effects import Restart, watched
 from .follow import Followed, overlap_text, run_region
-from .frames import user_line
+from .frames import unwatched, user_line
 from .live import LiveNumber, Session, opened
 from .lookup import is_module
 from .region import Region, finish
@@ -63,6 +63,13 @@ class Attempt:
         """A variant that replays the call, or what it returned where there can be none."""
         found = self.capture()
         return found if isinstance(found, Seen) else self._variant(*found)
+
+    def forget(self) -> None:
+        """Lets go of arguments and of what the function read, which nothing but a variant keeps."""
+        if self._watch is not None:
+            self._watch.reads = self._session.reads = None
+        self._session.leave = self._session.give_up = self._watch = None
+        self._leaves = []
 
     def capture(self) -> tuple[Region, Any] | Seen:
         """The same before anything is compiled: the region, and the structure of the result."""
@@ -120,7 +127,7 @@ class Attempt:
         if not self._policy.follows:
             raise CaptureError(problem)
         result = mapped(_plain, result)
-        run_region(self._tracer, self._session, Followed(self._name, problem, check=self._check))
+        self._end_region(problem)
         return Seen(problem, result)
 
     def _settle(self, error: BaseException) -> None:
@@ -130,7 +137,7 @@ class Attempt:
             if problem is not None and not self._policy.follows and not self._refused:
                 raise CaptureError(problem) from error
             return
-        run_region(self._tracer, self._session, Followed(self._name, str(error), check=self._check))
+        self._end_region(str(error))
 
     def _is_untouched(self) -> bool:
         return self._watch is None or self._watch.problem is None
@@ -154,14 +161,15 @@ class Attempt:
 
     def _go_on(self) -> None:
         """Something was done outside already: this call runs on, region by region."""
-        run_region(
-            self._tracer,
-            self._session,
-            Followed(self._name, self._watch.problem, check=self._check),
-        )
+        self._end_region(self._watch.problem)
         self._tracer = _C.Tracer(following=True)
         self._session = Session(self._tracer, self._leave, following=True)
         self._tracer.start()
+
+    def _end_region(self, why: str) -> None:
+        """What was recorded so far runs."""
+        with unwatched():
+            run_region(self._tracer, self._session, Followed(self._name, why, check=self._check))
 
     def _check_results(self, flat: Sequence[Any]) -> None:
         """Objects that are not what they were given as might be made anew by each call."""

@@ -128,10 +128,14 @@ class Compiled:
         follows = self.verify != "trust"
         breaks = not self.fullgraph and self.on_event.get("break") != "raise"
         policy = Policy(follows, follows and breaks)
+        attempt = Attempt(self.fn, self.name, leaves, structure, policy, self.check)
         try:
-            found = Attempt(self.fn, self.name, leaves, structure, policy, self.check).run()
+            found = attempt.run()
         except Restart as restart:
-            return self._follow(entry, cause, str(restart), args, kwargs)
+            found = str(restart)  # what it holds goes away before the call starts again
+        attempt.forget()
+        if isinstance(found, str):
+            return self._follow(entry, cause, found, args, kwargs)
         if isinstance(found, Seen):
             self._note(entry, cause, followed=self._followed(found.why))
             return found.result

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
+
+from ..runtime import _C
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -36,3 +40,13 @@ def user_line() -> str:
     """file:line of the innermost frame of user code."""
     frame, _ = user_frame()
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+@contextmanager
+def unwatched() -> Generator[None]:
+    """The profile hook of the capture looks at user code, not at what is done inside."""
+    _C.pause_profile()
+    try:
+        yield
+    finally:
+        _C.resume_profile()

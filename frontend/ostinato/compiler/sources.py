@@ -7,7 +7,7 @@ import linecache
 import sys
 import textwrap
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from ..runtime import _C
 from .assigned import OPERATORS, Seen, is_read_once, only_value
 from .bytecode import Position
-from .frames import is_boundary, is_ours, user_frame
+from .frames import is_boundary, is_ours, unwatched, user_frame
 from .live import LiveNumber, current_session, live_number
 
 
@@ -54,7 +54,7 @@ def _source_in(frame: FrameType, number: Any) -> Any:
     if session is not None and session.following:
         is_literal = isinstance(number, bool) or _is_among(_literals(frame), number)
         return None if is_literal else session.add_input(number)
-    with _unwatched():
+    with unwatched():
         if _is_literal(frame, number):
             return None
         found = _matches(frame, number)
@@ -158,16 +158,6 @@ _TAKES_OPERANDS = (
     ast.BinOp, ast.Call, ast.keyword, ast.AugAssign, ast.Tuple, ast.List, ast.Starred, ast.Expr,
     ast.Assign, ast.Return, ast.Module,
 )  # fmt: skip
-
-
-@contextmanager
-def _unwatched() -> Generator[None]:
-    """The profile hook of the capture looks at user code, not at this search."""
-    _C.pause_profile()
-    try:
-        yield
-    finally:
-        _C.resume_profile()
 
 
 def _holds_numbers(frame: FrameType) -> bool:

@@ -68,6 +68,11 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
     if (!t) throw Error(ErrorKind::type, "backward: an input is None; give a tensor");
   }
   if (Tracer* tracer = Tracer::active()) {
+    if (create) {
+      throw Error(ErrorKind::gradient,
+                  "backward: create_graph=True came inside a compiled function, where gradients of "
+                  "gradients are not recorded; call it outside");
+    }
     std::vector<Tensor> made;
     if (is_in_region([&] { made = tracer->gradient(root, seed, inputs, retain); })) return made;
     const Pause now;

@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "bindings/python.hpp"
+#include "trace/leave.hpp"
 #include "dispatch/op_table.hpp"
 #include "ops.hpp"
 #include "trace/tracer.hpp"
@@ -69,6 +70,14 @@ Generator& default_generator() {
   return g;
 }
 
+// Before a random state is set or read: draws of a running region come before that.
+void need_state(const char* what) {
+  if (!Tracer::active()) return;
+  const std::string why = std::string(what) + " needs the random state now";
+  if (leave_region(why)) return;
+  throw Error(ErrorKind::capture, "capture: " + why + "; do that outside the compiled function");
+}
+
 }  // namespace
 
 Tensor draw(PyObject* o, int64_t count) {
@@ -95,13 +104,29 @@ void bind_random(nb::module_& m) {
       .def(
           "manual_seed",
           [](nb::object self, int64_t seed) {
+            need_state("`manual_seed`");
             nb::cast<Generator&>(self).manual_seed(seed);
             return self;
           },
           "seed"_a, "Start again from `seed`.")
-      .def("initial_seed", &Generator::seed, "The seed in use.")
-      .def_prop_rw("offset", &Generator::offset, &Generator::set_offset,
-                   "How many counters were drawn since the seed was set.");
+      .def(
+          "initial_seed",
+          [](const Generator& g) {
+            need_state("`initial_seed`");
+            return g.seed();
+          },
+          "The seed in use.")
+      .def_prop_rw(
+          "offset",
+          [](const Generator& g) {
+            need_state("`offset`");
+            return g.offset();
+          },
+          [](Generator& g, int64_t offset) {
+            need_state("`offset`");
+            g.set_offset(offset);
+          },
+          "How many counters were drawn since the seed was set.");
   m.def(
       "default_generator", []() -> Generator& { return default_generator(); },
       nb::rv_policy::reference, "The generator that random ops use where none is given.");
