@@ -3,9 +3,9 @@
 #include <mutex>
 
 #include "bindings/python.hpp"
-#include "trace/leave.hpp"
 #include "dispatch/op_table.hpp"
 #include "ops.hpp"
+#include "trace/leave.hpp"
 #include "trace/tracer.hpp"
 
 namespace nb = nanobind;
