@@ -41,8 +41,8 @@ def cast(w: Writer, x: Node, held: str) -> Node:
         return x
     if held in _HALVES and x.held == "float64":
         x = cast(w, x, "float32")
-    if x.is_literal:
-        return literal(representable(float(x.number or 0), BY_IR[_SHORT[held]]), held)
+    if x.number is not None:  # -0.0 among them
+        return literal(representable(float(x.number), BY_IR[_SHORT[held]]), held)
     return convert(w, x, held)
 
 
