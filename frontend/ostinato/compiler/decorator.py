@@ -19,7 +19,7 @@ from . import build as _build
 from .attempt import Attempt, Policy, Seen
 from .check import Check, Mismatch, When
 from .effects import Restart
-from .follow import Break, Followed, Run, first_difference, install
+from .follow import LIMIT, Break, Followed, Run, first_difference, install
 from .frames import user_depth
 from .ledger import (
     Action,
@@ -37,8 +37,6 @@ from .region import Region, finish
 from .variant import Variant, flattened, is_plain, settings, signature
 
 Verify = Literal["trust", "follow"] | float | None
-LIMIT = 64
-"""How many captures a function may need, where `compile` is not told."""
 
 
 class DivergenceWarning(UserWarning):
@@ -187,7 +185,9 @@ class Compiled:
             entry.variants.remove(variant)
             self._note(entry, None, followed=followed)
             followed.why = f"it did something else than when it was captured, first at {line}"
-            warnings.warn(f"{self.name}: {followed.why}", DivergenceWarning, stacklevel=3)
+            warnings.warn(
+                f"{self.name}: {followed.why}", DivergenceWarning, stacklevel=user_depth()
+            )
         return result
 
     @property

@@ -15,12 +15,16 @@ from typing import Any
 
 from ..ir.errors import CaptureError
 from ..runtime import _C
+from . import build
 from .check import Check
 from .frames import user_line
 from .live import Session, current_session, opened
 from .region import Node, Region, finish
 from .sources import find_source
 from .variant import Variant
+
+LIMIT = 64
+"""The captures that a function may need, and regions of one, where `compile` is not told."""
 
 
 @dataclass
@@ -44,7 +48,7 @@ class Followed:
     breaks: dict[tuple[str, str], Break] = field(default_factory=dict[Any, Break])
     calls: int = 0
     check: Check | None = None
-    limit: int = 64
+    limit: int = LIMIT
     on_break: Callable[[Break], object] | None = None  # called where a break is new
 
     def call(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -122,8 +126,6 @@ def run_region(tracer: Any, session: Session, followed: Followed) -> None:
     finally:
         tracer.stop()
     if region is not None:
-        from . import build
-
         followed.regions[found] = Variant(
             build.build(region, followed.name), None, check=followed.check
         )

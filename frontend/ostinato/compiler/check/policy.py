@@ -4,13 +4,12 @@ results or the changes differ, the caller gets those of the eager ops and is tol
 from __future__ import annotations
 
 import random
-import sys
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...ir.errors import CheckWarning
-from ..frames import is_ours
+from ..frames import user_depth
 
 if TYPE_CHECKING:
     from ..variant import Variant
@@ -74,7 +73,7 @@ class Check:
         self._wrong.append(variant)
         returned = compared.eager.hand_out()
         self.mismatches.append(self._mismatch(compared))
-        warnings.warn(str(self.mismatches[-1]), CheckWarning, stacklevel=_outside())
+        warnings.warn(str(self.mismatches[-1]), CheckWarning, stacklevel=user_depth())
         return returned
 
     def _is_due(self, calls: int) -> bool:
@@ -109,11 +108,3 @@ def _known(when: Any) -> When:
         f'compile: check={when!r} came; give "first", a number of calls from 1 on, or a '
         "probability between 0.0 and 1.0"
     )
-
-
-def _outside() -> int:
-    """The stack level of the user's call, for `warnings.warn` in the caller."""
-    level, frame = 1, sys._getframe(1)
-    while is_ours(frame.f_code) and frame.f_back is not None:
-        level, frame = level + 1, frame.f_back
-    return level
