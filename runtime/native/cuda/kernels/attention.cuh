@@ -71,39 +71,42 @@ class HeadMatrix {
         dtype_(all.dtype),
         is_vectorised_(all.is_vectorised) {}
 
-  // Whether elements are aligned vectors of floats, which `read<true>` takes for granted: loads
+  // Whether elements are aligned vectors of `Stored`, which `read<Stored>` takes for granted: loads
   // without branches are all on their way before the first is waited for.
-  __device__ __forceinline__ bool is_plain() const {
-    return is_vectorised_ && dtype_ == DType::float32_;
+  template <class Stored>
+  __device__ __forceinline__ bool holds() const {
+    return is_vectorised_ && dtype_ == dtype_of<Stored>;
   }
-  // Elements from `first` of row r; zeros outside of the matrix.
-  template <bool kPlain>
+  // Elements from `first` of row r; zeros outside of the matrix. `void` stands for any dtype.
+  template <class Stored>
   __device__ __forceinline__ Vector<float> read(uint32_t r, uint32_t first) const {
     Vector<float> x = {};
-    const bool is_inside = r < rows_ && first < width_;
-    if constexpr (kPlain) {
-      if (is_inside) x = *reinterpret_cast<const Vector<float>*>(place(r, first));
-    } else if (is_inside) {
-      const char* from = place(r, first);
-      if (is_vectorised_) {
-        load_vector(from, dtype_, x.at);
-        return x;
-      }
-#pragma unroll
-      for (uint32_t k = 0; k < kVector; ++k) {
-        if (first + k < width_) x.at[k] = load<float>(from + k * item_of(dtype_), dtype_);
-      }
+    if (r >= rows_ || first >= width_) return x;
+    if constexpr (std::is_void_v<Stored>) {
+      x = read_each<float>(place(r, first), dtype_, width_ - first);
+    } else {
+      read_vector<Stored>(place(r, first), x.at);
     }
     return x;
+  }
+  // `read_all<Stored>` of a reader by what this holds.
+  template <class Reader>
+  __device__ __forceinline__ void read_into(Reader& reader, uint32_t first) const {
+    if (holds<float>()) {
+      reader.template read_all<float>(*this, first);
+    } else if (holds<BFloat16>()) {
+      reader.template read_all<BFloat16>(*this, first);
+    } else if (holds<Half>()) {
+      reader.template read_all<Half>(*this, first);
+    } else {
+      reader.template read_all<void>(*this, first);
+    }
   }
   __device__ __forceinline__ void write(uint32_t r, uint32_t first, const float* x) const {
     if (r >= rows_ || first >= width_) return;
     char* to = place(r, first);
     if (is_vectorised_) return store_vector(to, dtype_, x);
-#pragma unroll
-    for (uint32_t k = 0; k < kVector; ++k) {
-      if (first + k < width_) store(to + k * item_of(dtype_), dtype_, x[k]);
-    }
+    write_each<float>(to, dtype_, width_ - first, {x[0], x[1], x[2], x[3]});
   }
 
  private:
@@ -144,7 +147,14 @@ template <int kWidth>
 class Staged {
  public:
   __device__ __forceinline__ Staged(const HeadMatrix& from, uint32_t first) {
-    from.is_plain() ? read<true>(from, first) : read<false>(from, first);
+    from.read_into(*this, first);
+  }
+  template <class Stored>
+  __device__ __forceinline__ void read_all(const HeadMatrix& from, uint32_t first) {
+#pragma unroll
+    for (uint32_t j = 0; j < kEach; ++j) {
+      units_[j] = from.template read<Stored>(first + row(j), unit() * kVector);
+    }
   }
   template <bool kExact>
   __device__ __forceinline__ void put(const Tile<kWidth>& tile) const {
@@ -165,14 +175,6 @@ class Staged {
   }
   __device__ static uint32_t unit() { return threadIdx.x % kUnits; }
 
-  template <bool kPlain>
-  __device__ __forceinline__ void read(const HeadMatrix& from, uint32_t first) {
-#pragma unroll
-    for (uint32_t j = 0; j < kEach; ++j) {
-      units_[j] = from.template read<kPlain>(first + row(j), unit() * kVector);
-    }
-  }
-
   Vector<float> units_[kEach];
 };
 
@@ -183,7 +185,18 @@ struct Rows16 {
   Vector<float> at[kWidth / 16][2];
 
   __device__ __forceinline__ Rows16(const HeadMatrix& from, uint32_t first) {
-    from.is_plain() ? read<true>(from, first) : read<false>(from, first);
+    from.read_into(*this, first);
+  }
+  template <class Stored>
+  __device__ __forceinline__ void read_all(const HeadMatrix& from, uint32_t first) {
+#pragma unroll
+    for (uint32_t s = 0; s < kWidth / 16; ++s) {
+#pragma unroll
+      for (uint32_t half = 0; half < 2; ++half) {
+        at[s][half] =
+            from.template read<Stored>(first + lane_row() + 8 * half, 16 * s + 4 * lane_column());
+      }
+    }
   }
   template <bool kExact>
   __device__ __forceinline__ void round() {
@@ -207,19 +220,6 @@ struct Rows16 {
         for (int k = 0; k < kVector; ++k) sum += at[s][half].at[k] * other.at[s][half].at[k];
       }
       sums[half] = sum_over_columns(sum);
-    }
-  }
-
- private:
-  template <bool kPlain>
-  __device__ __forceinline__ void read(const HeadMatrix& from, uint32_t first) {
-#pragma unroll
-    for (uint32_t s = 0; s < kWidth / 16; ++s) {
-#pragma unroll
-      for (uint32_t half = 0; half < 2; ++half) {
-        at[s][half] =
-            from.template read<kPlain>(first + lane_row() + 8 * half, 16 * s + 4 * lane_column());
-      }
     }
   }
 };

@@ -11,13 +11,15 @@
 namespace ostinato::cuda {
 
 template <class T>
-inline constexpr DType dtype_of = std::is_same_v<T, bool>      ? DType::bool_
-                                  : std::is_same_v<T, float>   ? DType::float32_
-                                  : std::is_same_v<T, double>  ? DType::float64_
-                                  : std::is_same_v<T, int64_t> ? DType::int64_
-                                  : std::is_same_v<T, int32_t> ? DType::int32_
-                                  : std::is_same_v<T, int16_t> ? DType::int16_
-                                                               : DType::uint8_;
+inline constexpr DType dtype_of = std::is_same_v<T, bool>       ? DType::bool_
+                                  : std::is_same_v<T, float>    ? DType::float32_
+                                  : std::is_same_v<T, double>   ? DType::float64_
+                                  : std::is_same_v<T, Half>     ? DType::float16_
+                                  : std::is_same_v<T, BFloat16> ? DType::bfloat16_
+                                  : std::is_same_v<T, int64_t>  ? DType::int64_
+                                  : std::is_same_v<T, int32_t>  ? DType::int32_
+                                  : std::is_same_v<T, int16_t>  ? DType::int16_
+                                                                : DType::uint8_;
 
 // size_of without its table, which a thread would write to its stack first: the logarithms of the
 // sizes are the digits of a number.
@@ -199,6 +201,27 @@ __device__ __forceinline__ void store_vector(void* p, DType dtype, const T* x) {
     if (dtype == DType::float16_) return write_vector<Half>(p, x);
   }
   write_vector<T>(p, x);
+}
+
+// The first `count` of kVector elements side by side that are no aligned vector; zeros for others.
+// Calls, so that this code stands in a kernel once: in every place that reads it would be most of
+// what is compiled.
+template <class T>
+__device__ OSTINATO_NOINLINE Vector<T> read_each(const char* from, DType dtype, uint32_t count) {
+  Vector<T> x = {};
+#pragma unroll
+  for (uint32_t k = 0; k < kVector; ++k) {
+    if (k < count) x.at[k] = load<T>(from + k * item_of(dtype), dtype);
+  }
+  return x;
+}
+
+template <class T>
+__device__ OSTINATO_NOINLINE void write_each(char* to, DType dtype, uint32_t count, Vector<T> x) {
+#pragma unroll
+  for (uint32_t k = 0; k < kVector; ++k) {
+    if (k < count) store(to + k * item_of(dtype), dtype, x.at[k]);
+  }
 }
 
 }  // namespace ostinato::cuda

@@ -52,29 +52,25 @@ class RowPlace {
   // Elements from `first` of row `row` of `d`.
   template <class T>
   __device__ void read(const Dense& d, uint32_t row, uint32_t first, uint32_t count, T* x) const {
-    const int64_t item = item_of(d.dtype);
-    const char* from = d.memory + (static_cast<int64_t>(row) * rows_.n + first) * item;
+    const auto at = static_cast<int64_t>(row) * rows_.n + first;
+    const char* from = d.memory + at * item_of(d.dtype);
     if (rows_.is_vectorised) {
       if (count > 0) load_vector(from, d.dtype, x);
       return;
     }
+    const Vector<T> given = read_each<T>(from, d.dtype, count);
 #pragma unroll
-    for (uint32_t k = 0; k < kVector; ++k) {
-      if (k < count) x[k] = load<T>(from + k * item, d.dtype);
-    }
+    for (int k = 0; k < kVector; ++k) x[k] = given.at[k];
   }
   template <class T>
   __device__ void write(const Dense& d, uint32_t first, uint32_t count, const T* y) const {
-    const int64_t item = item_of(d.dtype);
-    char* to = d.memory + (static_cast<int64_t>(row_) * rows_.n + first) * item;
+    const auto at = static_cast<int64_t>(row_) * rows_.n + first;
+    char* to = d.memory + at * item_of(d.dtype);
     if (rows_.is_vectorised) {
       if (count > 0) store_vector(to, d.dtype, y);
       return;
     }
-#pragma unroll
-    for (uint32_t k = 0; k < kVector; ++k) {
-      if (k < count) store(to + k * item, d.dtype, y[k]);
-    }
+    write_each<T>(to, d.dtype, count, {y[0], y[1], y[2], y[3]});
   }
 
  private:
