@@ -43,7 +43,7 @@ COMPILED: dict[str, dict[str, str]] = {
     "test_follow.py": {},
     "test_compiled_gradients.py": {
         "test_gradients_through_a_compiled_forward_are_torchs[rows picked]": "an index on the CPU",
-        "test_both_programs_come_from_the_cache_and_either_is_rebuilt":
+        "test_both_programs_come_from_one_entry_of_the_cache":
             "counts the entries of the CPU's backend",
     },
     "test_optim.py": {},

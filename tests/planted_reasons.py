@@ -55,6 +55,7 @@ _GROUPS: list[tuple[str, list[str]]] = [
             "shape in C++: from_front: off by one: dim_min(dim_max(-index, 0), 1) -> "
             "dim_min(dim_max(-index, 0), 2)",
             "shape in C++: Selected: wrong axis: shape[at] -> shape[at - 1]",
+            "shape in C++: Taken: wrong axis: shape[at] -> shape[at - 1]",
         ],
     ),
     (

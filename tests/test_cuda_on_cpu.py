@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from on_cuda import EAGER
+from on_cuda import COMPILED, COMPILING, EAGER
 from ostinato.ir.op import OPS
 from ostinato.runtime import _C
 
@@ -25,6 +26,14 @@ def test_every_op_with_a_kernel_has_one_on_cuda_or_a_reason() -> None:
     missing = {name for name, *_, here, there in _C.schemas() if here and not there}
     assert missing == set(WITHOUT_KERNEL)
     assert missing <= set(OPS)
+
+
+@pytest.mark.parametrize("table", [EAGER, COMPILING, COMPILED])
+def test_tests_that_a_device_leaves_out_exist(table: dict[str, Iterable[str]]) -> None:
+    for file, names in table.items():
+        source = (ROOT / "tests" / file).read_text()
+        for name in names:
+            assert f"def {name.partition('[')[0]}(" in source, name
 
 
 def on_the_stand_in(*command: str) -> subprocess.CompletedProcess[str]:

@@ -34,6 +34,8 @@ MIXED: list[tuple[str, list[Any], dict[str, Any], tuple[Any, ...]]] = [
     ("matmul", [of(2, 3), of(N, 5)], {}, (2, 5)),
     ("select", [of(2, N)], {"dim": 1, "index": 5}, (2,)),
     ("select", [of(N, 2)], {"dim": 0, "index": 5}, (2,)),
+    ("topk", [of(2, N)], {"k": 5, "dim": 1, "largest": True}, (2, 5)),
+    ("topk", [of(N, 2)], {"k": 5, "dim": 0, "largest": True}, (5, 2)),
     ("cat", [(of(N, 3), of(2, M))], {"dim": 0}, (N + 2, 3)),
     ("expand", [of(N, 3)], {"size": (5, 4, -1)}, (5, 4, 3)),
     ("reshape", [of(N, 3)], {"shape": (-1,)}, (N * 3,)),
@@ -45,7 +47,7 @@ MIXED: list[tuple[str, list[Any], dict[str, Any], tuple[Any, ...]]] = [
 def test_a_symbol_fits_every_size(
     name: str, operands: Any, attrs: dict[str, Any], shape: tuple[Any, ...]
 ) -> None:
-    (found,) = OPS[name].infer(operands, attrs)
+    found, *_ = OPS[name].infer(operands, attrs)
     assert found.shape[-len(shape) :] == shape
 
 

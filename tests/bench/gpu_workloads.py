@@ -16,6 +16,7 @@ from models import GPT2, MINIGPT, REVERSE, VIT, Config
 
 OPTIMIZER: dict[str, Any] = {"lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.1}
 CHUNKS = 7
+CALLS = 101
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def timed(make: Callable[[], Callable[[], Any]], wait: Callable[[], None], chunk
           ) -> dict[str, float]:  # fmt: skip
     """Seconds of making a step and running it once, and ms a step: the median of some chunks.
 
-    `host_us` is what a call takes before the device is waited for.
+    `host_us` is what a call takes before the device is waited for: the median of `CALLS`, for
+    other work of the host disturbs calls as short as these.
     """
     started = time.perf_counter()
     step = make()
@@ -66,7 +68,7 @@ def timed(make: Callable[[], Callable[[], Any]], wait: Callable[[], None], chunk
         wait()
         times.append((time.perf_counter() - started) / chunk * 1e3)
     hosts: list[float] = []
-    for _ in range(CHUNKS):
+    for _ in range(CALLS):
         wait()
         started = time.perf_counter()
         step()
