@@ -92,6 +92,9 @@ void set_site_functions(SiteText text, SiteCopy copy, SiteRelease release) {
 }
 std::string text_of(const CallSite& site) { return site.code ? site_text(site) : "unknown line"; }
 CallSite copy_of(const CallSite& site) { return site.code ? site_copy(site) : CallSite(); }
+void let_go(CallSite& site) {
+  if (site.code) site_release(site);
+}
 
 void Node::destroy(Node* n) {
   // A long chain of nodes is taken apart here, not by recursion.
@@ -102,7 +105,7 @@ void Node::destroy(Node* n) {
     }
   };
   detach_edges(n);
-  if (n->site.code) site_release(n->site);
+  let_go(n->site);
   delete n;
   while (!pending.empty()) {
     Ref<Node> last = std::move(pending.back());

@@ -97,6 +97,7 @@ using SiteRelease = void (*)(CallSite& site);
 void set_site_functions(SiteText text, SiteCopy copy, SiteRelease release);
 std::string text_of(const CallSite& site);
 CallSite copy_of(const CallSite& site);
+void let_go(CallSite& site);  // of one's own
 
 bool needs_grad(std::span<const Tensor> operands);
 // Whether the gradient of a recorded `call` reads values, so that a second backward needs them

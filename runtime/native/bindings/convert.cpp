@@ -120,7 +120,7 @@ Attr attr_from(PyObject* o, const OpInfo& op, const Param& param) {
   std::string_view kind = param.kind;
   if (o == Py_None) {
     if (param.optional) return Attr();
-    fail(op.name, param.name, o, std::string("a ") + param.kind);
+    fail(op.name, param.name, o, "a " + std::string(param.kind));
   }
   if (kind == "bool") {
     int v = PyObject_IsTrue(o);

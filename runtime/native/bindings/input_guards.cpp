@@ -52,7 +52,7 @@ bool InputGuards::Fixed::holds() const {
 bool InputGuards::Shown::holds(nb::handle leaves) const {
   const Tensor t(tensor.find(leaves)), r(root.find(leaves));
   return t && r && t->storage.get() == r->storage.get() && t->offset - r->offset == distance &&
-         t.strides() == strides && r.strides() == root_strides && is_tied(r, t) == tied;
+         t.strides() == strides && r.strides() == root_strides && is_tied(r.get(), t) == tied;
 }
 
 bool InputGuards::fixed_ones_hold(nb::handle leaves) const {

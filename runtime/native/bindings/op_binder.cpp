@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "bindings/python.hpp"
+#include "core/bounded_list.hpp"
 #include "ops.hpp"
 #include "trace/tracer.hpp"
 
@@ -11,27 +12,20 @@ namespace {
 // What a call has gathered so far.
 struct Gathered {
   std::vector<Tensor> many;  // used where a list operand makes the count unknown
-  Tensor few[8];
+  BoundedList<Tensor, 8> few;
   int count = 0;
-  Attr attrs[12];
-  int attr_count = 0;
+  BoundedList<Attr, 12> attrs;
   PyObject* generator = nullptr;
   int rng_at = -1;
   PyObject* extra = nullptr;  // the value of the op's `keyword`
 
   void add(Tensor t) {
-    if (many.empty() && count < 8) {
-      few[count++] = std::move(t);
-      return;
-    }
-    if (many.empty()) many.assign(few, few + count);
-    many.push_back(std::move(t));
     ++count;
+    if (many.empty() && !few.is_full()) return few.push_back(std::move(t));
+    if (many.empty()) many.assign(few.items().begin(), few.items().end());
+    many.push_back(std::move(t));
   }
-  std::span<Tensor> operands() {
-    return many.empty() ? std::span<Tensor>(few, static_cast<size_t>(count))
-                        : std::span<Tensor>(many);
-  }
+  std::span<Tensor> operands() { return many.empty() ? few.items() : std::span<Tensor>(many); }
 };
 
 bool takes_rest(const Param& p) {
@@ -131,7 +125,7 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
     if (p.is_operand)
       add_operand(g, op, p, value);
     else
-      g.attrs[g.attr_count++] = value ? given_attr(op, p, value) : p.fallback;
+      g.attrs.push_back(value ? given_attr(op, p, value) : p.fallback);
   }
   if (kwnames && !op.keyword.empty()) {
     g.extra = find_keyword(op.keyword.data(), args + nargs, kwnames, &used);
@@ -202,7 +196,7 @@ std::optional<DType> apply_keyword(const OpInfo& op, PyObject* value, std::span<
 
 PyObject* run(const OpInfo& op, bool inplace, Gathered& g) {
   std::span<Tensor> operands = g.operands();
-  std::span<const Attr> attrs(g.attrs, static_cast<size_t>(g.attr_count));
+  const std::span<const Attr> attrs = g.attrs.items();
   if (op.view && operands[0]->wrapped) {
     throw Error(ErrorKind::type, std::string(op.name) + ": " + op.params[0].name +
                                      " is a number, which has no memory to view; give a tensor");
@@ -216,7 +210,9 @@ PyObject* run(const OpInfo& op, bool inplace, Gathered& g) {
   std::optional<DType> wanted;
   if (g.extra) wanted = apply_keyword(op, g.extra, operands);
   {
-    ReleaseGil unlocked;
+    // A capture notes ops faster than other threads would take over.
+    std::optional<ReleaseGil> unlocked;
+    if (!Tracer::active()) unlocked.emplace();
     if (inplace) {
       call_op_inplace(op, operands, attrs);
       results[0] = operands[0];

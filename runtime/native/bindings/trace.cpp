@@ -21,14 +21,21 @@ nb::object line_of(const CallSite& site) {
                         PyCode_Addr2Line(site.code, site.instruction));
 }
 
+nb::list ids_to(std::span<const int> ids) {
+  nb::list out;
+  for (int id : ids) out.append(id);
+  return out;
+}
+
 // (op name or None, operand ids, result ids, attributes, (file, line) or None, under no_grad)
 nb::list nodes_of(const Tracer& t) {
   nb::list out;
-  for (const TraceNode& n : t.nodes()) {
+  const Trace& trace = t.trace();
+  for (const TraceNode& n : trace.nodes) {
     nb::list attrs;
-    for (const Attr& a : n.attrs) attrs.append(nb::cast(a));
+    for (const Attr& a : trace.attrs(n)) attrs.append(nb::cast(a));
     nb::object name = n.op ? nb::object(nb::str(n.op->name)) : nb::none();
-    out.append(nb::make_tuple(name, nb::cast(n.operands), nb::cast(n.results), attrs,
+    out.append(nb::make_tuple(name, ids_to(trace.operands(n)), ids_to(trace.results(n)), attrs,
                               line_of(n.site), n.no_grad));
   }
   return out;
@@ -56,7 +63,8 @@ nb::list aliases_of(const Tracer& t) {
   for (const TraceAlias& a : t.aliases()) {
     out.append(nb::make_tuple(a.tensor, a.root, a.tensor->offset - a.root->offset,
                               nb::steal(sizes_to(a.tensor.strides())),
-                              nb::steal(sizes_to(a.root.strides())), is_tied(a.root, a.tensor)));
+                              nb::steal(sizes_to(a.root.strides())),
+                              is_tied(a.root.get(), a.tensor)));
   }
   return out;
 }

@@ -1,5 +1,6 @@
-// A map from pointers that only grows: what is put in stays, in order.
+// A map from pointers that only grows, until all of it goes: what is put in stays, in order.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -27,6 +28,13 @@ class PointerMap {
     return {entries_.back().second, true};
   }
   Value& operator[](const Key* key) { return emplace(key).first; }
+
+  // Empty again, with the memory that it has.
+  void clear() {
+    if (entries_.empty()) return;
+    entries_.clear();
+    std::fill(slots_.begin(), slots_.end(), 0);
+  }
 
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }

@@ -75,7 +75,15 @@ class SmallVector {
   template <class It>
   void assign(It first, It last) {
     size_ = 0;
-    for (; first != last; ++first) push_back(*first);
+    if constexpr (std::is_convertible_v<It, const T*>) {
+      const T* from = first;
+      const size_t n = static_cast<size_t>(last - first);
+      reserve(n);
+      std::copy_n(from, n, data_);
+      size_ = n;
+    } else {
+      for (; first != last; ++first) push_back(*first);
+    }
   }
   bool operator==(const SmallVector& o) const {
     return std::equal(begin(), end(), o.begin(), o.end());

@@ -138,7 +138,11 @@ Ref<Storage> Storage::allocate_pinned(size_t bytes) {
 }
 
 Ref<Storage> Storage::traced(size_t bytes, Device device) {
-  return borrow(nullptr, bytes, device, {});
+  SizeClass c = header_class();
+  Storage* s = new (allocate_block(c)) Storage;
+  s->bytes_ = bytes;
+  s->device_ = device;
+  return Ref<Storage>(s);
 }
 
 void Storage::destroy(Storage* s) {
@@ -275,9 +279,13 @@ Tensor shape_only(const Sizes& sizes, DType dtype) {
 }
 
 Tensor traced_tensor(const Sizes& sizes, DType dtype, Device device) {
-  Tensor t = shape_only(sizes, dtype);
-  t->storage = Storage::traced(bytes_for(sizes, t.numel(), dtype), device);
-  return t;
+  Ref<TensorImpl> t = make_impl();
+  t->dtype = dtype;
+  t->sizes = sizes;
+  t->strides = contiguous_strides(sizes);
+  t->numel = product(sizes);
+  t->storage = Storage::traced(bytes_for(sizes, t->numel, dtype), device);
+  return Tensor(std::move(t));
 }
 
 Tensor number(double v) { return make_number(v, DType::float64_); }

@@ -20,6 +20,14 @@ struct Block;      // cuda/memory.hpp
 struct HostBlock;  // cuda/pinned.hpp
 }  // namespace cuda
 
+// Where a running capture (trace/tracer.hpp) finds what it made: of a storage, the cell of its
+// present value; of a tensor, a value, and the version of the storage that it is of.
+struct TraceMark {
+  uint64_t tracer = 0;  // the capture's number; none has 0
+  int32_t place = -1;
+  int32_t version = 0;
+};
+
 class Storage : public RefCounted {
  public:
   // Memory from the caching allocator of the device, 64-byte aligned.
@@ -49,6 +57,7 @@ class Storage : public RefCounted {
   }
   size_t bytes() const { return bytes_; }
   bool is_traced() const { return !data_; }
+  TraceMark& mark() { return mark_; }
   // Whether others than our ops may read and change the memory.
   bool is_shared_with_others() const { return memory_ == Memory::borrowed || shown_; }
   void show_to_others() { shown_ = true; }
@@ -62,6 +71,7 @@ class Storage : public RefCounted {
   std::function<void()> release_;
   cuda::Block* block_ = nullptr;
   cuda::HostBlock* host_block_ = nullptr;
+  TraceMark mark_;
   enum class Memory : uint8_t { with_header, own_block, borrowed, on_device, pinned };
   Memory memory_ = Memory::borrowed;
   std::atomic<bool> shown_{false};
@@ -93,6 +103,7 @@ class TensorImpl : public RefCounted {
   Ref<TensorImpl> base;
   uint32_t seen = 0;
   bool unrecorded = false;
+  TraceMark mark;
   void* py_object = nullptr;  // the live Python object of this tensor, borrowed
 
   std::byte* data() {

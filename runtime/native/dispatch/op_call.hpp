@@ -70,7 +70,7 @@ enum class OpKind : uint8_t { pointwise, primitive, composite };
 
 struct Param {
   const char* name;
-  const char* kind;  // as in ir/op.py
+  std::string_view kind;  // as in ir/op.py
   Attr fallback;
   bool required;
   bool is_operand;

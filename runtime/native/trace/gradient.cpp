@@ -5,25 +5,23 @@
 #include "trace/tracer.hpp"
 
 namespace ostinato {
-namespace {
 
 // Whether a cotangent comes to `node` when it comes to the values in `reached`.
-bool is_on_path(const TraceNode& node, const std::vector<bool>& reached) {
+bool Tracer::is_on_path(const TraceNode& node, const std::vector<bool>& reached) const {
+  const std::span<const int> results = trace_->results(node);
   return !node.no_grad &&
-         std::any_of(node.results.begin(), node.results.end(), [&](int r) { return reached[r]; });
+         std::any_of(results.begin(), results.end(), [&](int r) { return reached[r]; });
 }
-
-}  // namespace
 
 // The values that `roots` depend on through recorded ops.
 std::vector<bool> Tracer::reached_from(std::span<const int> roots) const {
-  std::vector<bool> reached(values_.size(), false);
+  std::vector<bool> reached(values().size(), false);
   for (int root : roots) reached[root] = true;
-  for (size_t n = nodes_.size(); n-- > 0;) {
-    const TraceNode& node = nodes_[n];
+  for (size_t n = trace_->nodes.size(); n-- > 0;) {
+    const TraceNode& node = trace_->nodes[n];
     if (!is_on_path(node, reached)) continue;
-    for (int o : node.operands) {
-      if (o >= 0 && values_[o].requires_grad) reached[o] = true;
+    for (int o : trace_->operands(node)) {
+      if (o >= 0 && values()[o].requires_grad) reached[o] = true;
     }
   }
   return reached;
@@ -33,38 +31,37 @@ GradientPath Tracer::path_of(std::span<const int> roots) const {
   std::vector<bool> reached = reached_from(roots);
   GradientPath path;
   for (int i : inputs_) {
-    if (reached[i] && values_[i].requires_grad) path.leaves.push_back(i);
+    if (reached[i] && values()[i].requires_grad) path.leaves.push_back(i);
   }
-  for (const TraceNode& node : nodes_) path.released |= node.released && is_on_path(node, reached);
+  for (const TraceNode& node : trace_->nodes)
+    path.released |= node.released && is_on_path(node, reached);
   return path;
 }
 
 std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
                                      std::span<const Tensor> inputs, bool retain) {
-  TraceNode node{nullptr, {value_of(root), value_of(seed)}, {}, {}, {}, false};
-  std::swap(node.site, call_site());
+  std::vector<int> operands = {value_of(root), value_of(seed)};
   std::vector<int> wanted;
   for (const Tensor& t : inputs) wanted.push_back(value_of(t));
-  GradientPath path = path_of({node.operands.data(), 1});
+  const std::span<const int> from(operands.data(), 1);
+  GradientPath path = path_of(from);
   if (path.released) {
     throw Error(ErrorKind::gradient,
                 "backward: the saved tensors of what leads here are gone, since backward ran "
                 "before; pass retain_graph=True to the first");
   }
-  if (inputs.empty()) wanted = leaves_of(path, node.operands[0]);
-  if (!retain) release({node.operands.data(), 1});
+  if (inputs.empty()) wanted = leaves_of(path, operands[0]);
+  if (!retain) release(from);
+  operands.insert(operands.end(), wanted.begin(), wanted.end());
+  TraceNode& node = trace_->add_node(nullptr, operands, {}, call_site(), false, false);
   std::vector<Tensor> made;
   for (int w : wanted) {
-    Tensor g = traced_tensor(values_[w].meta.sizes, values_[w].meta.dtype, values_[w].meta.device);
-    int id = new_value({TraceValue::Kind::result, values_[w].meta});
-    node.operands.push_back(w);
-    node.results.push_back(id);
-    cells_[g->storage.get()] = {g, -1, id};
-    states_[g.get()] = {id, 0};
-    keep_.push_back(g);
-    made.push_back(g);
+    const TensorMeta meta = values()[w].meta;
+    const int id = trace_->add_value({TraceValue::Kind::result, meta});
+    trace_->add_result(node, id);
+    made.push_back(traced_tensor(meta.sizes, meta.dtype, meta.device));
+    add_made(made.back(), id, false);
   }
-  nodes_.push_back(std::move(node));
   if (inputs.empty()) accumulate(wanted, made);
   return inputs.empty() ? std::vector<Tensor>() : made;
 }
@@ -72,7 +69,7 @@ std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
 // Where the gradient of `root` is accumulated: its inputs, and the leaves that the region made.
 std::vector<int> Tracer::leaves_of(const GradientPath& path, int root) const {
   for (int i : path.leaves) {
-    const Tensor& t = values_[i].tensor;
+    const Tensor& t = values()[i].tensor;
     if (!t->autograd || !t->autograd->node) continue;
     throw Error(ErrorKind::capture,
                 "capture: backward leads to an input that a recorded op outside of the region "
@@ -88,13 +85,15 @@ std::vector<int> Tracer::leaves_of(const GradientPath& path, int root) const {
 
 void Tracer::make_leaf(const Tensor& t) {
   // No gradient goes on from here, whatever the value came from.
+  const int from = value_of(t);
   const int id =
-      emit(op_info(op::detach), {value_of(t)}, {}, {t.dtype(), t.sizes(), t.device()}, true);
-  values_[id].requires_grad = true;
-  values_[id].tensor = t;
-  Cell& cell = cells_[t->storage.get()];
-  if (cell.root.same(t) && cell.input < 0) cell.value = id;
-  states_[t.get()] = {id, cell.version};
+      emit(op_info(op::detach), {&from, 1}, {}, {t.dtype(), t.sizes(), t.device()}, true);
+  trace_->values[id].requires_grad = true;
+  trace_->values[id].tensor = t;
+  trace_->digest.add(static_cast<uint64_t>(id));
+  Cell& cell = *cell_of(t->storage.get());
+  if (cell.root == t.get() && cell.input < 0) cell.value = id;
+  set_mark(t.get(), id, cell.version);
   own_leaves_.push_back(id);
   t->requires_grad = true;
   note_tensor_change();
@@ -102,7 +101,7 @@ void Tracer::make_leaf(const Tensor& t) {
 
 void Tracer::release(std::span<const int> roots) {
   std::vector<bool> reached = reached_from(roots);
-  for (TraceNode& node : nodes_) {
+  for (TraceNode& node : trace_->nodes) {
     node.released |= node.saves && is_on_path(node, reached);
   }
 }
@@ -110,7 +109,7 @@ void Tracer::release(std::span<const int> roots) {
 // Adds gradients into the grads of leaves.
 void Tracer::accumulate(std::span<const int> leaves, std::span<const Tensor> gradients) {
   for (size_t i = 0; i < leaves.size(); ++i) {
-    Tensor leaf = values_[leaves[i]].tensor;
+    Tensor leaf = values()[leaves[i]].tensor;
     note_grad(leaf);
     Tensor& grad = autograd_state(leaf).grad;
     if (!grad) {

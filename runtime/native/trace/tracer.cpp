@@ -1,6 +1,7 @@
 #include "trace/tracer.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "autograd/view.hpp"
 #include "core/place.hpp"
@@ -12,18 +13,21 @@
 namespace ostinato {
 namespace {
 
-thread_local Tracer* current = nullptr;
+// One word, so that the static model is safe in a library that is opened at run time.
+__attribute__((tls_model("initial-exec"))) thread_local Tracer* current = nullptr;
+std::atomic<uint64_t> captures{0};
+constexpr size_t kFewMade = 16;
 
-bool same_geometry(const Tensor& a, const Tensor& b) {
-  return a->offset == b->offset && a.sizes() == b.sizes() && a.strides() == b.strides();
+bool same_geometry(const TensorImpl* a, const Tensor& b) {
+  return a->offset == b->offset && a->sizes == b.sizes() && a->strides == b.strides();
 }
 
 TensorMeta meta_of(const Tensor& t) { return {t.dtype(), t.sizes(), t.device()}; }
 
 }  // namespace
 
-bool is_tied(const Tensor& root, const Tensor& t) {
-  return t.same(root) || (t->base && !t->unrecorded);
+bool is_tied(const TensorImpl* root, const Tensor& t) {
+  return t.get() == root || (t->base && !t->unrecorded);
 }
 
 Tensor apply_views(Tensor source, std::span<const ViewStep> steps) {
@@ -36,8 +40,12 @@ Tensor apply_views(Tensor source, std::span<const ViewStep> steps) {
   return source;
 }
 
+Tracer::Tracer(bool following)
+    : number_(++captures), trace_(Trace::take()), most_made_(kFewMade), following_(following) {}
+
 Tracer::~Tracer() {
   if (running_) stop();
+  Trace::give_back(std::move(trace_));
 }
 
 Tracer* Tracer::active() { return current; }
@@ -57,38 +65,55 @@ void Tracer::stop() {
   for (GradChange& change : grads_) autograd_state(change.leaf).grad = change.before;
 }
 
-int Tracer::new_value(TraceValue value) {
-  values_.push_back(std::move(value));
-  return static_cast<int>(values_.size()) - 1;
+TraceMark* Tracer::mark_of(TensorImpl* t) {
+  return t->mark.tracer == number_ ? &t->mark : trace_->given.find(t);
 }
 
-int Tracer::emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs,
+TraceCell* Tracer::cell_of(Storage* s) {
+  if (s->mark().tracer == number_) return &trace_->cells[s->mark().place];
+  const int* place = trace_->given_cells.find(s);
+  return place ? &trace_->cells[*place] : nullptr;
+}
+
+// That of a storage from outside.
+TraceCell& Tracer::new_cell(const Tensor& t) {
+  trace_->given_cells[t->storage.get()] = static_cast<int>(trace_->cells.size());
+  return trace_->cells.emplace_back(TraceCell{t.get()});
+}
+
+void Tracer::set_mark(TensorImpl* t, int value, int version) {
+  TraceMark& mark = t->mark.tracer == number_ ? t->mark : trace_->given[t];
+  mark = {number_, value, version};
+}
+
+int Tracer::emit(const OpInfo& op, std::span<const int> operands, std::span<const Attr> attrs,
                  TensorMeta meta, bool no_grad) {
-  bool grad = !no_grad && is_differentiable(op) && has_gradient(operands);
-  int id = new_value({TraceValue::Kind::result, std::move(meta), false, grad});
-  nodes_.push_back({&op, std::move(operands), {id}, std::move(attrs), {}, no_grad});
+  const bool grad = !no_grad && is_differentiable(op) && has_gradient(operands);
+  const int id = trace_->add_value({TraceValue::Kind::result, std::move(meta), false, grad});
+  trace_->add_result(trace_->add_node(&op, operands, attrs, {}, no_grad, grad), id);
   return id;
 }
 
 bool Tracer::has_gradient(std::span<const int> values) const {
   return std::any_of(values.begin(), values.end(),
-                     [&](int v) { return v >= 0 && values_[v].requires_grad; });
+                     [&](int v) { return v >= 0 && trace_->values[v].requires_grad; });
 }
 
 int Tracer::add_input(const Tensor& t) {
   if (!t->wrapped) return value_of(t);
-  const auto [id, fresh] = number_inputs_.emplace(t.get());
+  const auto [id, fresh] = trace_->number_inputs.emplace(t.get());
   if (fresh) {
-    keep_.push_back(t);
-    id = new_value({TraceValue::Kind::input, meta_of(t), true, false, t});
+    trace_->kept.push_back(t);
+    id = trace_->add_value({TraceValue::Kind::input, meta_of(t), true, false, t});
     inputs_.push_back(id);
   }
   return id;
 }
 
 int Tracer::input_of(const Tensor& t) {
-  const auto [cell, fresh] = cells_.emplace(t->storage.get());
-  if (!fresh) {
+  Cell* known = cell_of(t->storage.get());
+  Cell& cell = known ? *known : new_cell(t);
+  if (known) {
     if (covers(cell, t)) return -1;
     cell.shared = true;
     if (cell.version) {
@@ -97,31 +122,32 @@ int Tracer::input_of(const Tensor& t) {
                   "cannot be captured yet; clone() one of them");
     }
   }
-  int id = new_value({TraceValue::Kind::input, meta_of(t), false, t->requires_grad, t});
+  const int id =
+      trace_->add_value({TraceValue::Kind::input, meta_of(t), false, t->requires_grad, t});
   inputs_.push_back(id);
-  if (fresh) cell = {t, id, id};
+  if (!known) cell.input = cell.value = id;
   return id;
 }
 
 // A tensor that can be computed from the value of its storage's root.
 bool Tracer::covers(const Cell& cell, const Tensor& t) const {
-  const Tensor& root = cell.root;
-  if (same_geometry(root, t)) return root.dtype() == t.dtype();
-  if (!root.contiguous() || root.dtype() != t.dtype()) return false;
+  const TensorImpl* root = cell.root;
+  if (same_geometry(root, t)) return root->dtype == t.dtype();
+  if (!root->contiguous || root->dtype != t.dtype()) return false;
   int64_t low = t->offset - root->offset, high = low;
   for (int i = 0; i < t.ndim(); ++i) {
     int64_t reach = (t.sizes()[i] - 1) * t.strides()[i];
     (reach < 0 ? low : high) += reach;
   }
-  return t.numel() == 0 || (low >= 0 && high < root.numel());
+  return t.numel() == 0 || (low >= 0 && high < root->numel);
 }
 
-std::vector<Attr> Tracer::geometry(const Cell& cell, const Tensor& t) const {
-  const std::optional<Place> place = place_among(cell.root, t);
+std::array<Attr, 3> Tracer::geometry(const Cell& cell, const Tensor& t) const {
+  const std::optional<Place> place = place_among(Tensor(cell.root), t);
   if (!place) {
     throw Error(ErrorKind::capture,
                 "capture: a view of an input whose elements share memory, with strides " +
-                    show(cell.root.strides()) +
+                    show(cell.root->strides) +
                     ", is read or written after a change in place; clone() the input");
   }
   return {Attr(t.sizes()), Attr(place->strides), Attr(place->offset)};
@@ -130,16 +156,20 @@ std::vector<Attr> Tracer::geometry(const Cell& cell, const Tensor& t) const {
 // Whether the result of a view op shares memory with its operand: that of a reshape may be a copy.
 bool Tracer::makes_view(const OpCall& call, const TensorMeta& meta) {
   if (!call.op->view) return false;
-  if (call.op->id != op::reshape) return true;
   const Tensor& x = call.operand(0);
-  if (Cell* cell = cells_.find(x->storage.get())) cell->reshaped = true;
+  if (!x->storage) return false;
+  if (call.op->id != op::reshape) return true;
+  if (Cell* cell = cell_of(x->storage.get())) cell->reshaped = true;
   return can_view(x, meta.sizes);
 }
 
 Tensor Tracer::source_of(const Tensor& t, std::vector<ViewStep>& steps) const {
   Tensor source = t;
-  for (const View* at = views_.find(t.get()); at; at = views_.find(source.get())) {
-    steps.push_back(at->step);
+  const auto& views = trace_->views;
+  for (const TraceView* at = views.find(t.get()); at; at = views.find(source.get())) {
+    const TraceNode& node = trace_->nodes[at->node];
+    const std::span<const Attr> attrs = trace_->attrs(node);
+    steps.push_back({node.op, {attrs.begin(), attrs.end()}, node.no_grad});
     source = at->source;
   }
   std::reverse(steps.begin(), steps.end());
@@ -154,22 +184,20 @@ void Tracer::note_layout(const Tensor& t) {
 
 std::vector<Tensor> Tracer::fixed_layouts() const {
   std::vector<Tensor> out = layouts_;
-  for (const auto& [storage, cell] : cells_) {
-    if (cell.reshaped && cell.version && !cell.root.is_traced()) out.push_back(cell.root);
+  for (const auto& [storage, place] : trace_->given_cells) {
+    const Cell& cell = trace_->cells[place];
+    if (cell.reshaped && cell.version) out.push_back(Tensor(cell.root));
   }
   return out;
 }
 
 int Tracer::value_of(const Tensor& t) {
   if (!t) return -1;
-  if (!t->storage) {
-    if (const int* known = number_inputs_.find(t.get())) return *known;
-    return new_value({TraceValue::Kind::number, meta_of(t), t->wrapped, false, t});
-  }
+  if (!t->storage) return value_of_number(t);
   if (is_shared_with_others(t)) return snapshot(t);
-  const State* found = states_.find(t.get());
-  Cell* at = cells_.find(t->storage.get());
-  if (found && at->version == found->version) return found->value;
+  const TraceMark* found = mark_of(t.get());
+  Cell* at = cell_of(t->storage.get());
+  if (found && at->version == found->version) return found->place;
   int id = -1;
   if (!found) {
     if (t.is_traced() && !at) {
@@ -178,73 +206,101 @@ int Tracer::value_of(const Tensor& t) {
                   "function instead");
     }
     id = t.is_traced() ? -1 : input_of(t);
-    at = cells_.find(t->storage.get());
-    if (!t.is_traced() && id < 0) aliases_.push_back({t, at->root});
-    keep_.push_back(t);
+    at = cell_of(t->storage.get());
+    if (!t.is_traced() && id < 0) aliases_.push_back({t, Tensor(at->root)});
+    trace_->kept.push_back(t);
   }
-  Cell& cell = *at;
-  if (id < 0) id = shown(cell, t);
-  states_[t.get()] = {id, cell.version};
+  if (id < 0) id = shown(*at, t);
+  set_mark(t.get(), id, at->version);
   return id;
+}
+
+int Tracer::value_of_number(const Tensor& t) {
+  if (const int* known = trace_->number_inputs.find(t.get())) return *known;
+  return trace_->add_value({TraceValue::Kind::number, meta_of(t), t->wrapped, false, t});
 }
 
 // What `t` shows of the value of its storage now.
 int Tracer::shown(const Cell& cell, const Tensor& t) {
   int id = cell.value;
   if (!same_geometry(cell.root, t)) {
-    id = emit(op_info(op::as_strided), {id}, geometry(cell, t), meta_of(t));
+    id = emit(op_info(op::as_strided), {&cell.value, 1}, geometry(cell, t), meta_of(t));
   }
-  if (!values_[id].requires_grad || is_tied(cell.root, t)) return id;
+  if (!trace_->values[id].requires_grad || is_tied(cell.root, t)) return id;
   if (t->unrecorded && grad_enabled()) refuse_unrecorded_view();
-  return emit(op_info(op::detach), {id}, {}, meta_of(t));
+  return emit(op_info(op::detach), {&id, 1}, {}, meta_of(t));
 }
 
 // One region runs on one device. Numbers and random states of the CPU go along with any.
-void Tracer::place(const TensorMeta& meta) {
-  const bool is_state = meta.dtype == DType::int64_ && meta.sizes == Sizes{2};
-  if (meta.device.is_cpu() && (meta.sizes.empty() || is_state)) return;
-  if (!device_) device_ = meta.device;
-  if (*device_ == meta.device) return;
+void Tracer::place(DType dtype, const Sizes& sizes, Device device) {
+  if (device_ && *device_ == device) return;
+  const bool is_state = dtype == DType::int64_ && sizes == Sizes{2};
+  if (device.is_cpu() && (sizes.empty() || is_state)) return;
+  if (!device_) {
+    device_ = device;
+    return;
+  }
   throw Error(ErrorKind::capture, "capture: tensors of one region lie on " + show(*device_) +
-                                      " and " + show(meta.device) +
+                                      " and " + show(device) +
                                       "; move them to one device, or compile two functions");
 }
 
 Device Tracer::device() const {
   if (device_) return *device_;
   for (int i : inputs_) {
-    if (values_[i].meta.device.is_cuda()) return values_[i].meta.device;
+    if (values()[i].meta.device.is_cuda()) return values()[i].meta.device;
   }
   return kCpu;
 }
 
 void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results) {
-  TraceNode node{call.op, {}, {}, {call.attrs.begin(), call.attrs.end()}, {}, !grad_enabled()};
   const Device device = device_of(call);
+  SmallVector<int, 8> operands;
   for (const Tensor& t : call.operands) {
-    if (t) place(meta_of(t));
-    node.operands.push_back(value_of(t));
+    if (t) place(t.dtype(), t.sizes(), t.device());
+    operands.push_back(value_of(t));
   }
-  for (int i = 0; i < call.op->results; ++i) place({metas[i].dtype, metas[i].sizes, device});
-  bool grad = grad_enabled() && is_differentiable(*call.op) && has_gradient(node.operands);
-  node.saves = grad && saves_values(call);
-  std::swap(node.site, call_site());
+  for (int i = 0; i < call.op->results; ++i) place(metas[i].dtype, metas[i].sizes, device);
+  const bool grad = grad_enabled() && is_differentiable(*call.op) && has_gradient(operands);
   const bool view = makes_view(call, metas[0]);
+  TraceNode& node =
+      trace_->add_node(call.op, operands, call.attrs, call_site(), !grad_enabled(), grad);
+  node.saves = grad && saves_values(call);
   for (int i = 0; i < call.op->results; ++i) {
-    results[i] = view ? call.op->view_fn(call, metas[i])
-                      : traced_tensor(metas[i].sizes, metas[i].dtype, device);
-    results[i]->requires_grad = grad && is_float(metas[i].dtype);
-    int id = new_value(
-        {TraceValue::Kind::result, meta_of(results[i]), false, results[i]->requires_grad});
-    node.results.push_back(id);
-    Cell& cell = cells_[results[i]->storage.get()];
-    if (!view) cell = {results[i], -1, id};
-    if (view) views_[results[i].get()] = {call.operand(0), {call.op, node.attrs, node.no_grad}};
-    if (view && call.op->id != op::detach) note_view(results[i], call.operand(0));
-    states_[results[i].get()] = {id, cell.version};
-    keep_.push_back(results[i]);
+    Tensor& made = results[i];
+    made = view ? call.op->view_fn(call, metas[i])
+                : traced_tensor(metas[i].sizes, metas[i].dtype, device);
+    made->requires_grad = grad && is_float(metas[i].dtype);
+    const int id = trace_->add_value({TraceValue::Kind::result,
+                                      {made.dtype(), metas[i].sizes, device},
+                                      false,
+                                      made->requires_grad});
+    trace_->add_result(node, id);
+    add_made(made, id, view);
+    if (!view) continue;
+    trace_->views[made.get()] = {call.operand(0), static_cast<int>(trace_->nodes.size()) - 1};
+    if (call.op->id != op::detach) note_view(made, call.operand(0));
   }
-  nodes_.push_back(std::move(node));
+}
+
+void Tracer::add_made(const Tensor& t, int value, bool view) {
+  Trace& trace = *trace_;
+  if (!view) {
+    t->storage->mark() = {number_, static_cast<int>(trace.cells.size())};
+    trace.cells.push_back({t.get(), -1, value});
+  }
+  const Cell* cell = cell_of(t->storage.get());
+  t->mark = {number_, value, (cell ? *cell : new_cell(t)).version};
+  if (trace.made.size() >= most_made_) drop_unused();
+  trace.made.push_back({t, value, view});
+}
+
+// Tensors that nobody else has will not be asked for. Their memory serves the next ones, so that
+// a long trace stays in the processor's caches.
+void Tracer::drop_unused() {
+  std::erase_if(trace_->made,
+                [](const TraceMade& m) { return !m.view && m.tensor->use_count() == 1; });
+  most_made_ = std::max(kFewMade, 2 * trace_->made.size());
 }
 
 void Tracer::record_inplace(const OpCall& call, const TensorMeta& meta) {
@@ -257,7 +313,8 @@ void Tracer::record_inplace(const OpCall& call, const TensorMeta& meta) {
 void Tracer::write_to(const Tensor& target, const Tensor& source) {
   int id = value_of(source);
   if (source.dtype() != target.dtype()) {
-    id = emit(op_info(op::to), {id}, {Attr(target.dtype())}, meta_of(target), !grad_enabled());
+    const Attr dtype[] = {Attr(target.dtype())};
+    id = emit(op_info(op::to), {&id, 1}, dtype, meta_of(target), !grad_enabled());
   }
   write(target, id);
 }
@@ -267,7 +324,7 @@ void Tracer::write(const Tensor& target, int value) {
     throw Error(ErrorKind::capture, "capture: memory that other code sees is changed");
   }
   value_of(target);  // an input is one from here on
-  Cell& cell = cells_[target->storage.get()];
+  Cell& cell = *cell_of(target->storage.get());
   if (cell.shared) {
     throw Error(ErrorKind::capture,
                 "capture: two inputs are different views of one storage that the region changes in "
@@ -276,48 +333,52 @@ void Tracer::write(const Tensor& target, int value) {
   const bool whole = same_geometry(cell.root, target);
   const bool tied = is_tied(cell.root, target);
   const bool recorded = grad_enabled() && tied;
-  if (grad_enabled() && !tied && values_[value].requires_grad) {
+  if (grad_enabled() && !tied && values()[value].requires_grad) {
     throw Error(ErrorKind::capture,
                 "capture: a detached tensor, which shares memory with another one, is changed to "
                 "what has a gradient; clone() it after detach()");
   }
   int next = value;
   if (!whole) {
-    next = emit(op_info(op::as_strided_scatter), {cell.value, value}, geometry(cell, target),
-                meta_of(cell.root), !recorded);
+    const int pair[] = {cell.value, value};
+    next = emit(op_info(op::as_strided_scatter), pair, geometry(cell, target),
+                meta_of(Tensor(cell.root)), !recorded);
   }
   // A gradient passes by a change that is not recorded.
-  const bool passes = !recorded && values_[cell.value].requires_grad;
-  if (passes) next = emit(op_info(op::changed), {cell.value, next}, {}, meta_of(cell.root));
+  const bool passes = !recorded && values()[cell.value].requires_grad;
+  if (passes) {
+    const int pair[] = {cell.value, next};
+    next = emit(op_info(op::changed), pair, {}, meta_of(Tensor(cell.root)));
+  }
   cell.value = next;
-  cell.recorded |= recorded && values_[next].requires_grad;
+  cell.recorded |= recorded && values()[next].requires_grad;
   ++cell.version;
-  states_[target.get()] = {value, passes ? cell.version - 1 : cell.version};
-  states_[cell.root.get()] = {next, cell.version};
+  set_mark(target.get(), value, passes ? cell.version - 1 : cell.version);
+  set_mark(cell.root, next, cell.version);
 }
 
 bool Tracer::is_given(const Tensor& t) const {
   if (t.is_traced()) return false;
-  if (!states_.contains(t.get())) return true;
+  if (!mark_of(t.get())) return true;
   return std::any_of(inputs_.begin(), inputs_.end(),
-                     [&](int i) { return values_[i].tensor.same(t); });
+                     [&](int i) { return values()[i].tensor.same(t); });
 }
 
 std::vector<TraceWrite> Tracer::writes() const {
   std::vector<TraceWrite> out;
   for (int i : inputs_) {
-    const Tensor& t = values_[i].tensor;
+    const Tensor& t = values()[i].tensor;
     if (!t->storage) continue;
-    const Cell& cell = *cells_.find(t->storage.get());
+    const Cell& cell = *cell_of(t->storage.get());
     if (cell.input == i && cell.version > 0) out.push_back({i, cell.value, cell.recorded});
   }
   return out;
 }
 
 bool Tracer::requires_grad(const Tensor& t) {
-  const Cell* at = t->storage ? cells_.find(t->storage.get()) : nullptr;
+  const Cell* at = t->storage ? cell_of(t->storage.get()) : nullptr;
   if (!at || !at->version) return t->requires_grad;
-  return values_[value_of(t)].requires_grad;
+  return values()[value_of(t)].requires_grad;
 }
 
 bool requires_grad(const Tensor& t) {

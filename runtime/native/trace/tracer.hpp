@@ -6,30 +6,9 @@
 #include <optional>
 #include <vector>
 
-#include "autograd/tape.hpp"
-#include "core/pointer_map.hpp"
-#include "dispatch/op_call.hpp"
+#include "trace/trace.hpp"
 
 namespace ostinato {
-
-struct TraceValue {
-  enum class Kind : uint8_t { result, input, number } kind;
-  TensorMeta meta;
-  bool wrapped = false;  // a Python number
-  bool requires_grad = false;
-  Tensor tensor = {};  // of an input or number: the tensor; of a result: what user code holds
-};
-
-struct TraceNode {
-  const OpInfo* op;  // null: the gradients of operand 0, weighted by operand 1, for the others
-  std::vector<int> operands;  // value ids, -1 for an absent one
-  std::vector<int> results;
-  std::vector<Attr> attrs;
-  CallSite site;
-  bool no_grad = false;
-  bool saves = false;     // its gradient reads values
-  bool released = false;  // a backward of the region ran over it and did not retain these
-};
 
 // An input that ends with another value; `recorded` where gradients are recorded of a change.
 struct TraceWrite {
@@ -53,7 +32,7 @@ struct TraceAlias {
   Tensor root;  // the input
 };
 // Whether gradients of the memory of `root` are gradients of `t` too: `t` is no detached alias.
-bool is_tied(const Tensor& root, const Tensor& t);
+bool is_tied(const TensorImpl* root, const Tensor& t);
 
 // What the gradient of some values leads to.
 struct GradientPath {
@@ -79,7 +58,7 @@ struct TraceCut {
 class Tracer {
  public:
   // A tracer that follows is there for one run of its function, whose Python runs each time.
-  explicit Tracer(bool following = false) : following_(following) {}
+  explicit Tracer(bool following = false);
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;
   ~Tracer();
@@ -114,8 +93,8 @@ class Tracer {
 
   // Where the region runs: where its tensors lie.
   Device device() const;
-  const std::vector<TraceValue>& values() const { return values_; }
-  const std::vector<TraceNode>& nodes() const { return nodes_; }
+  const Trace& trace() const { return *trace_; }
+  const std::vector<TraceValue>& values() const { return trace_->values; }
   const std::vector<int>& inputs() const { return inputs_; }
   // For each input whose storage ends with another value.
   std::vector<TraceWrite> writes() const;
@@ -129,7 +108,7 @@ class Tracer {
   // Tensors from outside on whose layout the region relies.
   std::vector<Tensor> fixed_layouts() const;
   bool is_following() const { return following_; }
-  bool is_empty() const { return nodes_.empty() && grads_.empty(); }
+  bool is_empty() const { return trace_->nodes.empty() && grads_.empty(); }
   // Whether the memory of `t` has its present value: nothing in the region changes or makes it.
   bool is_settled(const Tensor& t) const;
   std::vector<Tensor> changed_leaves() const;
@@ -139,55 +118,45 @@ class Tracer {
   std::vector<GradChange> grad_changes();
 
  private:
-  // The storage of some tensors of the trace: `root` is the one that first had it.
-  struct Cell {
-    Tensor root;
-    int input = -1;
-    int value = -1;
-    int version = 0;
-    bool shared = false;    // two inputs are different views of this storage
-    bool recorded = false;  // a change of it has a gradient
-    bool reshaped = false;  // an op whose result is a view or a copy, as the layout has it
-  };
-  struct View {
-    Tensor source;
-    ViewStep step;
-  };
-  struct State {
-    int value;
-    int version;
-  };
+  using Cell = TraceCell;
 
-  int new_value(TraceValue value);
-  void place(const TensorMeta& meta);
-  int emit(const OpInfo& op, std::vector<int> operands, std::vector<Attr> attrs, TensorMeta meta,
-           bool no_grad = false);
+  void place(DType dtype, const Sizes& sizes, Device device);
+  int emit(const OpInfo& op, std::span<const int> operands, std::span<const Attr> attrs,
+           TensorMeta meta, bool no_grad = false);
   int input_of(const Tensor& t);
+  int value_of_number(const Tensor& t);
+  // What is known of a tensor or of a storage; null where it was not met yet.
+  TraceMark* mark_of(TensorImpl* t);
+  const TraceMark* mark_of(TensorImpl* t) const { return const_cast<Tracer*>(this)->mark_of(t); }
+  Cell* cell_of(Storage* s);
+  const Cell* cell_of(Storage* s) const { return const_cast<Tracer*>(this)->cell_of(s); }
+  Cell& new_cell(const Tensor& t);
+  void set_mark(TensorImpl* t, int value, int version);
+  // `t` is result `value` of the node that is recorded.
+  void add_made(const Tensor& t, int value, bool view);
+  void drop_unused();
   bool is_shared_with_others(const Tensor& t) const;
   int snapshot(const Tensor& t);
   void write(const Tensor& target, int value);
   int shown(const Cell& cell, const Tensor& t);
   bool makes_view(const OpCall& call, const TensorMeta& meta);
   bool has_gradient(std::span<const int> values) const;
+  bool is_on_path(const TraceNode& node, const std::vector<bool>& reached) const;
   bool covers(const Cell& cell, const Tensor& t) const;
-  std::vector<Attr> geometry(const Cell& cell, const Tensor& t) const;
+  std::array<Attr, 3> geometry(const Cell& cell, const Tensor& t) const;
   std::vector<bool> reached_from(std::span<const int> roots) const;
   std::vector<int> leaves_of(const GradientPath& path, int root) const;
   void release(std::span<const int> roots);
   void accumulate(std::span<const int> leaves, std::span<const Tensor> gradients);
 
-  std::vector<TraceValue> values_;
-  std::vector<TraceNode> nodes_;
+  const uint64_t number_;  // no other capture has it
+  std::unique_ptr<Trace> trace_;
   std::vector<int> inputs_;
   std::vector<int> own_leaves_;  // values that `make_leaf` made
-  PointerMap<Storage, Cell> cells_;
-  PointerMap<TensorImpl, State> states_;
-  PointerMap<TensorImpl, View> views_;
-  PointerMap<TensorImpl, int> number_inputs_;
   std::vector<TraceAlias> aliases_;
   std::vector<Tensor> layouts_;
   std::vector<GradChange> grads_;
-  std::vector<Tensor> keep_;
+  size_t most_made_;  // before those that nobody uses are dropped
   std::optional<Device> device_;
   bool following_;
   Tracer* outer_ = nullptr;
