@@ -33,5 +33,9 @@ class OutOfMemoryError(DeviceError):
     """A device has no memory left for a tensor."""
 
 
+class RecompileWarning(UserWarning):
+    """A compiled function is captured again and again."""
+
+
 class CheckWarning(RuntimeWarning):
     """A compiled function gave something else than eager ops; see `compile(check=...)`."""

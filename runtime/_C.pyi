@@ -616,6 +616,16 @@ class Replay:
     def runs(self) -> int:
         """How often it ran."""
 
+class FollowedRegions:
+    """Regions of a followed function by what was recorded."""
+
+    def __init__(self) -> None: ...
+    def add(self, key: bytes, replay: Replay) -> None:
+        """Regions of this key are run by `replay`."""
+    def run(self, tracer: Tracer) -> tuple[list[Tensor], list[Tensor], bytes] | None:
+        """Ends what was recorded and runs it; what user code holds gets its value. Where none of
+        the regions can, that is left to do: (held, given, key), as `Tracer.cut` gives it."""
+
 class Generator:
     """A Philox4x32-10 random state: a seed and an offset."""
 
@@ -638,16 +648,22 @@ class ViewSteps:
     def __len__(self) -> int: ...
 
 class CallTable:
-    """Replays by the arguments that they are for."""
+    """What calls do by their arguments."""
 
+    def __init__(self) -> None: ...
     def add(
-        self, replay: Replay, arguments: tuple[Any, ...], result: Callable[[list[Any]], Any] | None
+        self, replay: Replay, arguments: tuple[Any, ...], keywords: dict[str, Any],
+        leaves: list[Any], result: Callable[[list[Any]], Any] | None,
     ) -> None:
-        """Calls with such arguments are replays; `result` makes of a flat list what is returned,
-        None where that is its one element."""
-    def remove(self, replay: Replay) -> None: ...
+        """Calls with such arguments, whose leaves these are, are replays; `result` makes of a flat
+        list what is returned, None where that is its one element."""
+    def add_call(
+        self, run: Callable[[tuple[Any, ...], dict[str, Any]], Any], arguments: tuple[Any, ...],
+        keywords: dict[str, Any], leaves: list[Any],
+    ) -> None:
+        """Calls with such arguments are `run(arguments, keywords)`."""
     def call(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """What a replay that fits returns; NotImplemented where there is none."""
+        """What a call with these arguments returns; NotImplemented where that is not known."""
 
 class Tracer:
     """Records what the dispatcher is asked to do."""

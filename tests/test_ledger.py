@@ -9,7 +9,7 @@ import pytest
 
 import ostinato as ot
 from ostinato import nn
-from ostinato.compiler.ledger import RecompileWarning
+from ostinato.ir.errors import RecompileWarning
 
 SETTING = {"scale": 2}
 
@@ -106,10 +106,27 @@ def test_captures_are_limited() -> None:
     assert compiled(ot.ones(4)).tolist() == [2.0] * 4 and len(compiled.ledger) == 2
 
 
+def test_calls_past_the_limit_ask_once_why() -> None:
+    compiled = ot.compile(lambda x: x + 1, limit=1, on_event={"recompile": "warn"})
+    compiled(ot.ones(1))
+    with pytest.warns(RecompileWarning) as found:
+        for n in (2, 3, 2):
+            compiled(ot.ones(n))
+    texts = [str(w.message) for w in found]
+    assert [t.startswith("recompile: ") for t in texts] == [True, False], texts
+
+
 def test_regions_of_a_followed_function_are_limited() -> None:
     compiled = ot.compile(lambda x, n: x.reshape(n, -1).sum().item(), limit=4, verify="follow")
-    for n in (1, 2, 3, 4, 6, 12, 1):
+    for n in (1, 2, 3, 4):
         assert compiled(ot.ones(12), n) == 12.0
+    assert "runs eagerly" not in str(compiled.ledger) + compiled.explain()
+    with pytest.warns(RecompileWarning, match="4 regions are the limit") as found:
+        for n in (6, 12, 1):
+            assert compiled(ot.ones(12), n) == 12.0
+    assert len(found) == 1
+    assert "  runs eagerly: 4 regions were not enough\n" in str(compiled.ledger)
+    assert "  runs eagerly, since 4 regions were not enough\n" in compiled.explain()
 
 
 def test_events_are_raised_or_said() -> None:

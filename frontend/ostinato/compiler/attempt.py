@@ -75,7 +75,7 @@ class Attempt:
         """The same before anything is compiled: the region, and the structure of the result."""
         given = [_stand_in(self._session, i, leaf) for i, leaf in enumerate(self._leaves)]
         args, kwargs = optree().tree_unflatten(self._structure, given)
-        with opened(lambda: self._session):
+        with opened(self._session):
             try:
                 return self._captured(args, kwargs)
             except CaptureError as error:
@@ -163,7 +163,7 @@ class Attempt:
         """Something was done outside already: this call runs on, region by region."""
         self._end_region(self._watch.problem)
         self._tracer = _C.Tracer(following=True)
-        self._session = Session(self._tracer, self._leave, following=True)
+        self._session.follow(self._tracer)
         self._tracer.start()
 
     def _end_region(self, why: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ..ir.errors import CaptureError
+from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
 from . import build as _build
 from .attempt import Attempt, Policy, Seen
@@ -26,7 +26,6 @@ from .ledger import (
     Cause,
     Event,
     Ledger,
-    RecompileWarning,
     Record,
     key_cause,
     misfit,
@@ -34,7 +33,7 @@ from .ledger import (
 )
 from .live import Session, opened
 from .region import Region, finish
-from .variant import Variant, flattened, is_plain, settings, signature
+from .variant import Variant, flattened, settings, signature
 
 Verify = Literal["trust", "follow"] | float | None
 
@@ -89,9 +88,10 @@ class Compiled:
                 return variant.replay(leaves)
         if entry.followed is not None:
             return entry.followed.call(self.fn, args, kwargs)
-        cause = self._cause(entry, key, leaves)
         if len(self.ledger) >= self.limit:
-            return self._without_capture(cause, args, kwargs)
+            self._give_up(entry, key, leaves)
+            return self.fn(*args, **kwargs)
+        cause = self._cause(entry, key, leaves)
         self.entries[key], self._last_key = entry, key
         return self._captured(entry, cause, args, kwargs)
 
@@ -108,20 +108,23 @@ class Compiled:
         react("recompile", action, f"{self.name}: {cause}", user_depth())
         return cause
 
-    def _without_capture(self, cause: Cause | None, args: Any, kwargs: Any) -> Any:
-        if not self._gave_up:
-            self._gave_up = True
-            text = (
-                f"{self.name}: {self.limit} captures are the limit, and calls that need another "
-                f"run eagerly; the last reason: {cause}. Its ledger has all; compile takes a limit"
-            )
-            warnings.warn(text, RecompileWarning, stacklevel=user_depth())
-        return self.fn(*args, **kwargs)
+    def _give_up(self, entry: Entry, key: Any, leaves: list[Any]) -> None:
+        """Says once that there is no capture any more."""
+        if self._gave_up:
+            return
+        self._gave_up = True
+        text = (
+            f"{self.name}: {self.limit} captures are the limit, and calls that need another run "
+            f"eagerly; the last reason: {self._cause(entry, key, leaves)}. Its ledger has all; "
+            "compile takes a limit"
+        )
+        warnings.warn(text, RecompileWarning, stacklevel=user_depth())
 
     def _captured(self, entry: Entry, cause: Cause | None, args: Any, kwargs: Any) -> Any:
-        if self.verify == "follow":
-            return self._follow(entry, cause, "verify='follow' asks for it", args, kwargs)
         leaves, structure = flattened((args, kwargs))
+        if self.verify == "follow":
+            followed = self._followed("verify='follow' asks for it")
+            return self._follow(entry, cause, followed, leaves, args, kwargs)
         _expect_compiling(leaves)
         follows = self.verify != "trust"
         breaks = not self.fullgraph and self.on_event.get("break") != "raise"
@@ -133,19 +136,30 @@ class Compiled:
             found = str(restart)  # what it holds goes away before the call starts again
         attempt.forget()
         if isinstance(found, str):
-            return self._follow(entry, cause, found, args, kwargs)
+            return self._follow(entry, cause, self._followed(found), leaves, args, kwargs)
         if isinstance(found, Seen):
-            self._note(entry, cause, followed=self._followed(found.why))
+            self._note_followed(entry, cause, self._followed(found.why), leaves, args, kwargs)
             return found.result
         self._note(entry, cause, variant=found)
-        if self._runs_unseen and not kwargs and all(map(is_plain, args)):
-            self._table.add(found.replays, args, found.result_of())
+        if self._runs_unseen:
+            self._table.add(found.replays, args, kwargs, leaves, found.result_of())
         return found.replay(leaves)
 
-    def _follow(self, entry: Entry, cause: Cause | None, why: str, args: Any, kwargs: Any) -> Any:
-        followed = self._followed(why)
-        self._note(entry, cause, followed=followed)
+    def _follow(
+        self, entry: Entry, cause: Cause | None, followed: Followed, leaves: list[Any], args: Any,
+        kwargs: Any,
+    ) -> Any:  # fmt: skip
+        self._note_followed(entry, cause, followed, leaves, args, kwargs)
         return followed.call(self.fn, args, kwargs)
+
+    def _note_followed(
+        self, entry: Entry, cause: Cause | None, followed: Followed, leaves: list[Any], args: Any,
+        kwargs: Any,
+    ) -> None:  # fmt: skip
+        self._note(entry, cause, followed=followed)
+        if not isinstance(self.verify, float):
+            call = functools.partial(followed.call, self.fn)
+            self._table.add_call(call, args, kwargs, leaves)
 
     def _note(
         self, entry: Entry, cause: Cause | None, variant: Variant | None = None,
@@ -178,7 +192,7 @@ class Compiled:
         """A call for which Python runs, and that must do what `variant` would have done."""
         followed = entry.followed or self._followed("")
         run = Run(followed, keep_nodes=True)
-        with run.recording():
+        with run:
             result = self.fn(*args, **kwargs)
         line = first_difference(run.nodes, variant.region.nodes)
         if line is not None:
@@ -327,7 +341,7 @@ def capture() -> Generator[Capture]:
     tracer = _C.Tracer()
     session = Session(tracer)
     made = Capture()
-    with opened(lambda: session):
+    with opened(session):
         tracer.start()
         try:
             yield made

@@ -8,17 +8,18 @@ and launched as a whole; every tensor that Python still holds then has its value
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import CodeType, FrameType
 from typing import Any
 
-from ..ir.errors import CaptureError
+from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
 from . import build
 from .check import Check
-from .frames import user_line
-from .live import Session, current_session, opened
+from .frames import line_of, user_depth, user_frame
+from .live import Session, close_session, current_session, open_session
 from .region import Node, Region, finish
 from .sources import find_source
 from .variant import Variant
@@ -46,22 +47,65 @@ class Followed:
     why: str
     regions: dict[Any, Variant] = field(default_factory=dict[Any, Variant])
     breaks: dict[tuple[str, str], Break] = field(default_factory=dict[Any, Break])
+    known: _C.FollowedRegions = field(default_factory=_C.FollowedRegions)
+    """The same regions as far as they need no check: those run without Python."""
     calls: int = 0
     check: Check | None = None
     limit: int = LIMIT
     on_break: Callable[[Break], object] | None = None  # called where a break is new
+    gave_up: bool = False
+    """Whether there were too many regions, so that it runs eagerly."""
+    _places: dict[tuple[int, int, str], tuple[CodeType, Break]] = field(
+        default_factory=dict[Any, Any], repr=False
+    )
+    _idle: list[Run] = field(default_factory=list["Run"], repr=False)
 
     def call(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What `fn` returns for these arguments; eagerly once there are `limit` regions."""
         self.calls += 1
         if len(self.regions) >= self.limit:
+            self._give_up()
             return fn(*args, **kwargs)
-        with Run(self).recording():
-            return fn(*args, **kwargs)
+        try:
+            run = self._idle.pop()
+        except IndexError:
+            run = Run(self)
+        with run:
+            result = fn(*args, **kwargs)
+        self._idle.append(run)
+        return result
+
+    def _give_up(self) -> None:
+        if self.gave_up:
+            return
+        self.gave_up = True
+        text = (
+            f"{self.name}: {self.limit} regions are the limit of a function that is followed, and "
+            "it runs eagerly from now on. What of its ops or sizes differs in each call takes a "
+            "region of its own; leave that outside, or give compile a higher limit"
+        )
+        warnings.warn(text, RecompileWarning, stacklevel=user_depth())
+
+    def break_at(self, frame: FrameType, why: str) -> Break:
+        """The break where `frame` is, for this reason."""
+        code = frame.f_code
+        place = id(code), frame.f_lasti, why  # the code itself takes long to hash
+        if place in self._places:
+            return self._places[place][1]
+        line = line_of(frame)
+        found = self.breaks.get((line, why))
+        if found is None:
+            found = self.breaks[line, why] = Break(line, why)
+            if self.on_break is not None:
+                self.on_break(found)
+        self._places[place] = code, found
+        return found
 
     def explained(self) -> list[str]:
         """Lines on why it is followed, its breaks with what each costs, and its regions."""
         lines = [f"followed, {self.calls} calls: {self.why}"]
+        if self.gave_up:
+            lines.append(f"  runs eagerly, since {self.limit} regions were not enough")
         for b in self.breaks.values():
             cost = b.seconds / b.count * 1e3
             lines.append(f"  break at {b.line}: {b.why}; {b.count} times, {cost:.3f} ms each")
@@ -71,31 +115,30 @@ class Followed:
 
 
 class Run:
-    """One run of a function, a region after the other."""
+    """One run of a function, a region after the other: the ops inside are of it. An error leaves
+    what was done before it."""
 
     def __init__(self, followed: Followed, keep_nodes: bool = False) -> None:
         self.followed, self.keep_nodes = followed, keep_nodes
         self.nodes: list[Node] = []
         """What was recorded, where `keep_nodes` asks for it."""
+        self._session = Session(None, self.leave, following=True)
 
-    @contextmanager
-    def recording(self) -> Generator[None]:
-        """The ops inside are of this run. An error leaves what was done before it."""
-        with opened(lambda: self._session):
-            self._open()
-            try:
-                yield
-            finally:
-                self._close()
+    def __enter__(self) -> Run:
+        open_session(self._session)
+        self._open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._close()
+        finally:
+            close_session()
+            self._session.renew(None)  # which lets go of what was recorded
 
     def leave(self, why: str) -> bool:
         """Ends the region here, and begins another."""
-        place = (user_line(), why)
-        found = self.followed.breaks.get(place)
-        if found is None:
-            found = self.followed.breaks[place] = Break(*place)
-            if self.followed.on_break is not None:
-                self.followed.on_break(found)
+        found = self.followed.break_at(user_frame()[0], why)
         found.count += 1
         found.seconds += time.perf_counter() - self._started
         self._close()
@@ -103,33 +146,35 @@ class Run:
         return True
 
     def _open(self) -> None:
-        self._tracer = _C.Tracer(following=True)
-        self._session = Session(self._tracer, self.leave, following=True)
+        tracer = _C.Tracer(following=True)
+        self._session.renew(tracer)
         self._started = time.perf_counter()
-        self._tracer.start()
+        tracer.start()
 
     def _close(self) -> None:
+        tracer = self._session.tracer
         if self.keep_nodes:
-            self.nodes += [Node(*n) for n in self._tracer.nodes()]
-        run_region(self._tracer, self._session, self.followed)
+            self.nodes += [Node(*n) for n in tracer.nodes()]
+        run_region(tracer, self._session, self.followed)
 
 
-def run_region(tracer: Any, session: Session, followed: Followed) -> None:
+def run_region(tracer: _C.Tracer, session: Session, followed: Followed) -> None:
     """Ends what `tracer` recorded and runs it, by the Program of an equal region where there is
     one; what user code holds gets its value."""
+    cut = followed.known.run(tracer)
+    if cut is None:
+        return
+    held, given, key = cut
     try:
-        if tracer.is_empty():
-            return
-        held, given, key = tracer.cut()
-        found = (key, _C.float32_matmul_precision())
-        region = None if found in followed.regions else _region(tracer, session, given, held)
+        region = None if key in followed.regions else _region(tracer, session, given, held)
     finally:
         tracer.stop()
     if region is not None:
-        followed.regions[found] = Variant(
-            build.build(region, followed.name), None, check=followed.check
-        )
-    variant = followed.regions[found]
+        built = build.build(region, followed.name)
+        variant = followed.regions[key] = Variant(built, None, check=followed.check)
+        if followed.check is None:
+            followed.known.add(key, variant.replays)
+    variant = followed.regions[key]
     if not variant.replays.are_apart(given):
         raise CaptureError(overlap_text(followed.name))
     tracer.deliver(held, variant.run(given))

@@ -36,10 +36,14 @@ def user_depth() -> int:
     return user_frame()[1]
 
 
+def line_of(frame: FrameType) -> str:
+    """file:line that runs in `frame`."""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 def user_line() -> str:
     """file:line of the innermost frame of user code."""
-    frame, _ = user_frame()
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return line_of(user_frame()[0])
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MethodType
 from typing import Any, Literal, cast
 
-from ..ir.errors import CaptureError
+from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
 from .follow import Followed
 from .region import Region, Source
@@ -18,10 +18,6 @@ from .variant import Variant
 
 Event = Literal["recompile", "break"]
 Action = Literal["ignore", "warn", "raise"]
-
-
-class RecompileWarning(UserWarning):
-    """A function is captured again and again."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +78,8 @@ class Record:
             lines.append(f"  because {_short(self.followed.why)}")
             breaks = self.followed.breaks.values()
             lines += [f"  break at {_short(b.line)}: {b.why}" for b in breaks]
+            if self.followed.gave_up:
+                lines.append(f"  runs eagerly: {self.followed.limit} regions were not enough")
         return "\n".join(lines + [f"  guard {_short(g)}" for g in self.guards])
 
 

@@ -31,13 +31,25 @@ class Session:
         self, tracer: Any, leave: Callable[[str], bool] | None = None,
         give_up: Callable[[str], None] | None = None, following: bool = False,
     ) -> None:  # fmt: skip
-        self.tracer, self.leave, self.following = tracer, leave, following
+        self.leave, self.following = leave, following
         self.give_up = give_up
+        self.tracer = tracer
         self.inputs: dict[int, Read] = {}  # by value id of the trace
         self.guards: list[tuple[Read, Callable[[Value], Any], Any]] = []
         self.guard_lines: list[str] = []
         self.by_key: dict[Any, LiveNumber] = {}
         self.reads: Reads | None = None  # of a function; a bare region is never replayed
+
+    def renew(self, tracer: Any) -> None:
+        """What comes now is of another region, which `tracer` records."""
+        self.tracer = tracer
+        if self.inputs or self.guards:
+            self.inputs, self.guards, self.guard_lines = {}, [], []
+
+    def follow(self, tracer: Any) -> None:
+        """The same where nothing of what comes now is replayed."""
+        self.renew(tracer)
+        self.following, self.give_up, self.reads, self.by_key = True, None, None, {}
 
     def add_input(self, value: Value, read: Read | None = None) -> Any:
         """A number as an operand: an input of the region, which a replay gets by `read`."""
@@ -50,25 +62,35 @@ class Session:
 
 class _Open(threading.local):
     def __init__(self) -> None:
-        self.sessions: list[Callable[[], Session]] = []
+        self.sessions: list[Session] = []
 
 
 _open = _Open()
 
 
-@contextmanager
-def opened(session: Callable[[], Session]) -> Generator[None]:
-    """Captures inside are of this session, which may be another one after each break."""
+def open_session(session: Session) -> None:
+    """Captures of this thread are of this session, until `close_session`."""
     _open.sessions.append(session)
+
+
+def close_session() -> None:
+    """They are of the session before again."""
+    _open.sessions.pop()
+
+
+@contextmanager
+def opened(session: Session) -> Generator[None]:
+    """Captures inside are of this session."""
+    open_session(session)
     try:
         yield
     finally:
-        _open.sessions.pop()
+        close_session()
 
 
 def current_session() -> Session | None:
     """The session of this thread's innermost capture."""
-    return _open.sessions[-1]() if _open.sessions and _C.is_capturing() else None
+    return _open.sessions[-1] if _open.sessions and _C.is_capturing() else None
 
 
 class LiveNumber:
@@ -80,14 +102,14 @@ class LiveNumber:
     def __init__(self, session: Session, value: Value, read: Read) -> None:
         self.session, self.value, self.read = session, value, read
         self._operand: Any = None
-        self._operand_of: Session | None = None
+        self._operand_of: Any = None  # the region that it is an input of
 
     def operand(self) -> Any:
         """The number as a tensor of the trace."""
-        session = current_session() or self.session  # another one after a break
-        if self._operand_of is not session:
+        session = current_session() or self.session
+        if self._operand_of is not session.tracer:
             self._operand = session.add_input(self.value, self.read)
-            self._operand_of = session
+            self._operand_of = session.tracer
         return self._operand
 
     @property

@@ -119,13 +119,6 @@ def signature(leaf: Any) -> Any:
     return ("object", id(leaf))
 
 
-def is_plain(argument: Any) -> bool:
-    """Whether an argument is one leaf that is known by its type or value."""
-    return isinstance(argument, _C.Tensor) or type(argument) in (
-        bool, int, float, str, type(None)
-    )  # fmt: skip
-
-
 def kept_objects(leaves: Sequence[Any]) -> list[Any]:
     """The leaves that a key names by id."""
     return [x for x in leaves if signature(x) == ("object", id(x))]

@@ -1,6 +1,7 @@
-// Replays of one function by the arguments that they are for: the way of a call that needs no
-// Python.
+// What calls of one function do, by their arguments: the way of a call that needs no Python to find
+// it.
 #pragma once
+#include "bindings/argument.hpp"
 #include "bindings/replay.hpp"
 #include "cuda/blas.hpp"
 #include "dispatch/autocast.hpp"
@@ -9,10 +10,13 @@ namespace ostinato::python {
 
 class CallTable {
  public:
-  // `arguments`, of a call that was captured with what the thread has set now, are positional and
-  // plain: tensors, numbers, texts and None.
-  void add(nb::object replay, nb::tuple arguments, nb::object result);
-  void remove(nb::handle replay);
+  // Calls that are alike to one with these arguments, under what the thread has set now, are
+  // replays, whose results `result` makes of a flat list, none where it is the one element. Where
+  // the `leaves` of the arguments are others than `add_leaves` finds, nothing is added.
+  void add(nb::object replay, nb::tuple arguments, nb::dict keywords, nb::list leaves,
+           nb::object result);
+  // They call `run(arguments, keywords)`.
+  void add_call(nb::object run, nb::tuple arguments, nb::dict keywords, nb::list leaves);
   nb::object call(nb::tuple arguments, nb::dict keywords);
 
   int traverse(visitproc visit, void* arg) const;
@@ -28,24 +32,13 @@ class CallTable {
     static Settings now();
     bool operator==(const Settings& other) const;
   };
-  // An argument of the captured call; of a number the type, else the value.
-  struct Argument {
-    nb::object value;  // null: a tensor
-    DType dtype = DType::float32_;
-    Sizes sizes;
-    Device device;
-    bool requires_grad = false;
-    bool leaf = false;
-    explicit Argument(nb::handle given);
-    bool takes(PyObject* given) const;
-  };
   struct Row {
     nb::object owner;
-    Replay* replay;
-    std::vector<Argument> arguments;
+    Replay* replay;  // null: `owner` is called
+    Argument arguments;
+    Argument keywords;
     Settings settings;
     nb::object result;
-    bool takes(nb::handle given) const;
   };
 
   std::vector<Row> rows_;

@@ -2,6 +2,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings/call_table.hpp"
+#include "bindings/followed_regions.hpp"
 #include "bindings/replay.hpp"
 
 namespace nb = nanobind;
@@ -57,15 +58,25 @@ void bind_replay(nb::module_& m) {
            "The second half: sets grads, changes what has a gradient, and returns.")
       .def_prop_ro("wanted", &Replay::wanted, "The results of the region that `launch` makes.")
       .def_prop_ro("runs", &Replay::runs, "How often it ran.");
-  nb::class_<CallTable>(m, "CallTable", nb::type_slots(collected<CallTable>()),
-                        "Replays by the arguments that they are for.")
+  nb::class_<FollowedRegions>(m, "FollowedRegions", nb::type_slots(collected<FollowedRegions>()),
+                              "Regions of a followed function by what was recorded.")
       .def(nb::init<>())
-      .def("add", &CallTable::add, "replay"_a, "arguments"_a, "result"_a.none(),
-           "Calls with such arguments are replays; `result` makes of a flat list what is returned, "
-           "None where that is its one element.")
-      .def("remove", &CallTable::remove, "replay"_a)
+      .def("add", &FollowedRegions::add, "key"_a, "replay"_a,
+           "Regions of this key are run by `replay`.")
+      .def("run", &FollowedRegions::run, "tracer"_a,
+           "Ends what was recorded and runs it; what user code holds gets its value. Where none of "
+           "the regions can, that is left to do: (held, given, key), as `Tracer.cut` gives it.");
+  nb::class_<CallTable>(m, "CallTable", nb::type_slots(collected<CallTable>()),
+                        "What calls do by their arguments.")
+      .def(nb::init<>())
+      .def("add", &CallTable::add, "replay"_a, "arguments"_a, "keywords"_a, "leaves"_a,
+           "result"_a.none(),
+           "Calls with such arguments, whose leaves these are, are replays; `result` makes of a "
+           "flat list what is returned, None where that is its one element.")
+      .def("add_call", &CallTable::add_call, "run"_a, "arguments"_a, "keywords"_a, "leaves"_a,
+           "Calls with such arguments are `run(arguments, keywords)`.")
       .def("call", &CallTable::call, "arguments"_a, "keywords"_a,
-           "What a replay that fits returns; NotImplemented where there is none.");
+           "What a call with these arguments returns; NotImplemented where that is not known.");
 }
 
 }  // namespace ostinato::python

@@ -4,8 +4,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <unordered_map>
-
+#include "bindings/deliver.hpp"
+#include "bindings/followed_regions.hpp"
 #include "bindings/view_steps.hpp"
 #include "trace/leave.hpp"
 
@@ -69,39 +69,6 @@ nb::list aliases_of(const Tracer& t) {
   return out;
 }
 
-// `t` becomes another name of `value`: of its memory, and its place on the tape.
-void become(const Tensor& t, const Tensor& value) {
-  t->dtype = value.dtype();
-  t->storage = value->storage;
-  t->offset = value->offset;
-  t->set_geometry(value.sizes(), value.strides());
-  t->base = value->base;
-  t->seen = value->seen;
-  t->unrecorded = value->unrecorded;
-  note_tensor_change();
-  if (value->autograd && value->autograd->node) {
-    attach(t, value->autograd->node, value->autograd->index);
-  }
-}
-
-// What user code holds of a region gets its value; views and grads lead to what it holds.
-void deliver(Tracer& tracer, const std::vector<Tensor>& held, const std::vector<Tensor>& values) {
-  std::unordered_map<const TensorImpl*, Tensor> names;
-  for (size_t i = 0; i < held.size(); ++i) {
-    become(held[i], values[i]);
-    names.try_emplace(values[i].get(), held[i]);
-  }
-  for (const Tensor& t : held) {
-    const auto base = names.find(t->base.get());
-    if (base != names.end()) t->base = Ref<TensorImpl>(base->second.get());
-  }
-  for (const Tensor& leaf : tracer.changed_leaves()) {
-    Tensor& grad = autograd_state(leaf).grad;
-    const auto held_one = names.find(grad.get());
-    if (held_one != names.end()) grad = held_one->second;
-  }
-}
-
 PyObject* leave_hook = nullptr;
 
 // Calls the hook, which takes why and ends the region.
@@ -114,12 +81,6 @@ bool leave_by_hook(const std::string& why) {
   PyGILState_Release(gil);
   if (!left) throw PythonError{};
   return fine;
-}
-
-nb::tuple cut_of(Tracer& t) {
-  const TraceCut cut = t.cut();
-  const nb::bytes key(cut.key.data(), sizeof cut.key);
-  return nb::make_tuple(nb::cast(cut.held), nb::cast(cut.given), key);
 }
 
 // Does again, now, what a node of a trace recorded.
@@ -192,10 +153,15 @@ void bind_trace(nb::module_& m) {
           },
           "(tensor, strides) of those from outside on whose layout the region relies.")
       .def("is_empty", &Tracer::is_empty, "Whether nothing was asked for.")
-      .def("cut", &cut_of,
-           "(held by user code, given to the region, key: equal for regions of one Program)")
-      .def("deliver", &deliver, "held"_a, "values"_a,
-           "Tensors of the finished region become what it gave for them.")
+      .def(
+          "cut", [](Tracer& t) { return tuple_of(t.cut()); },
+          "(held by user code, given to the region, key: equal for regions of one Program)")
+      .def(
+          "deliver",
+          [](const Tracer& t, const std::vector<Tensor>& held, const std::vector<Tensor>& values) {
+            deliver(t, held, values);
+          },
+          "held"_a, "values"_a, "Tensors of the finished region become what it gave for them.")
       .def("value_of", &Tracer::value_of, "tensor"_a)
       .def("add_input", &Tracer::add_input, "tensor"_a);
   m.def(

@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "core/tensor.hpp"
+#include "cuda/blas.hpp"
 #include "dispatch/op_call.hpp"
 #include "trace/tracer.hpp"
 
@@ -54,6 +55,7 @@ TraceCut Tracer::cut() {
     digest.add(static_cast<uint64_t>(w.value) << 1 | w.recorded);
   }
   for (uint64_t word : trace_->digest.value()) digest.add(word);
+  digest.add(static_cast<uint64_t>(cuda::blas::float32_precision()));
   found.key = digest.value();
   return found;
 }
