@@ -1,6 +1,6 @@
 // Conversion of runs of elements between dtypes.
 #pragma once
-#include "core/tensor.hpp"
+#include "core/dtype.hpp"
 
 namespace ostinato {
 

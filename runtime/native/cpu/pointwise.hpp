@@ -4,21 +4,13 @@
 #include <span>
 
 #include "core/tensor.hpp"
+#include "cpu/pointwise_entry.hpp"
 
 namespace ostinato {
 
-// One run of n elements. `ptrs` and `strides` (bytes, 0 for a broadcast operand): results first,
-// then operands. A result may be an operand (in-place), element for element.
-using InnerFn = void (*)(char* const* ptrs, const int64_t* strides, int64_t n);
-
-// Names one printed kernel: an op (by id), a variant, and the op itself (operand -1) or the
-// gradient of an operand, whose arguments are those of `uses`. On a CUDA device its function is
-// called so.
-struct PointwiseEntry;  // dispatch/op_table.hpp
-
 struct PointwiseKernel {
   InnerFn inner = nullptr;
-  const PointwiseEntry* entry = nullptr;
+  const PointwiseEntry* entry = nullptr;  // names its function on a CUDA device
   DType compute = DType::float32_;   // what operands are converted to (float for the half types)
   DType produces = DType::float32_;  // what the inner function writes; converted to the result's
   uint32_t uncast = 0;               // bit i: operand i comes in its own dtype (a bool condition)

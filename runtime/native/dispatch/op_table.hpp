@@ -6,19 +6,6 @@
 
 namespace ostinato {
 
-// One printed inner loop: the op itself (operand -1) or the gradient of one operand, whose
-// arguments are those of `uses` among (g, result, operands...). A null `inner` passes g on.
-struct PointwiseEntry {
-  uint16_t op;
-  uint8_t variant;
-  int8_t operand;
-  DType compute;
-  DType produces;
-  uint32_t uses;
-  InnerFn inner;
-  uint16_t number;  // in the order of generate/kernels.py: names the CUDA kernel
-};
-
 struct PointwiseOp {
   DType (*compute)(const OpCall& call);
   int variant_attr;  // the attribute that selects a variant, -1 for none

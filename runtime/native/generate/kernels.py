@@ -184,7 +184,7 @@ def shards(count: int) -> Iterator[str]:
         yield (
             "// Printed from ir/ops by generate/main.py.\n"
             "#include <bit>\n#include <cmath>\n#include <cstdint>\n#include <span>\n\n"
-            '#include "cpu/integer_power.hpp"\n#include "dispatch/op_table.hpp"\n'
+            '#include "cpu/integer_power.hpp"\n#include "cpu/pointwise_entry.hpp"\n'
             '#include "ops.hpp"\n\n'
             "// NaN is what differs from itself.\n"
             '#pragma GCC diagnostic ignored "-Wtautological-compare"\n'

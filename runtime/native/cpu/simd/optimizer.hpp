@@ -1,6 +1,6 @@
 // One step of an optimizer over runs of elements, all results in one pass.
 #pragma once
-#include "cpu/pointwise.hpp"
+#include "cpu/pointwise_entry.hpp"
 
 namespace ostinato {
 

@@ -1,6 +1,6 @@
 // Reductions of dense rows and of columns.
 #pragma once
-#include "core/tensor.hpp"
+#include "core/dtype.hpp"
 
 namespace ostinato {
 

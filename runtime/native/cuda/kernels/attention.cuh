@@ -224,16 +224,19 @@ struct Rows16 {
   }
 };
 
-inline constexpr uint32_t kStep = 32;  // rows of a tile that are multiplied with at a time
-using Scores = float[kStep / 8][4];    // 16 rows by kStep columns: [n][i] at row g + i / 2 * 8 and
-                                       // column 8n + 2t + i % 2
+// Rows of a tile that are multiplied with at a time: exact products need the registers of half.
+template <bool kExact>
+inline constexpr uint32_t kStep = kExact ? 16 : 32;
+// 16 rows by kStep columns: [n][i] at row g + i / 2 * 8 and column 8n + 2t + i % 2.
+template <bool kExact>
+using Scores = float[kStep<kExact> / 8][4];
 
 // Of 16 rows with the rows of the tile from `first`.
 template <bool kExact, int kWidth>
-__device__ __forceinline__ void multiply_rows(Scores& c, const Rows16<kWidth>& a,
+__device__ __forceinline__ void multiply_rows(Scores<kExact>& c, const Rows16<kWidth>& a,
                                               const Tile<kWidth>& tile, uint32_t first) {
 #pragma unroll
-  for (uint32_t n = 0; n < kStep / 8; ++n) {
+  for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) c[n][i] = 0;
 #pragma unroll
@@ -257,10 +260,10 @@ struct Sums16 {
 
   // Adds the product of `weights` with the rows of the tile from `first`.
   template <bool kExact>
-  __device__ __forceinline__ void add(const Scores& weights, const Tile<kWidth>& tile,
+  __device__ __forceinline__ void add(const Scores<kExact>& weights, const Tile<kWidth>& tile,
                                       uint32_t first) {
 #pragma unroll
-    for (uint32_t n = 0; n < kStep / 8; ++n) {
+    for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
       const float* x = weights[n];
       const float left[4] = {rounded<kExact>(x[0]), rounded<kExact>(x[2]), rounded<kExact>(x[1]),
                              rounded<kExact>(x[3])};

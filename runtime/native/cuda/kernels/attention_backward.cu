@@ -43,15 +43,16 @@ __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b)
     next_keys.template put<kExact>(keys);
     next_values.template put<kExact>(values);
     __syncthreads();
-    for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
+#pragma unroll 1
+    for (uint32_t step = 0; step < kAttentionBlock; step += kStep<kExact>) {
       const uint32_t first_key = first + step;
       if (first_key >= end || (p.is_causal && first_key > first_row + 15)) break;
-      Scores weights, slopes;
+      Scores<kExact> weights, slopes;
       multiply_rows<kExact>(weights, query, keys, step);
       multiply_rows<kExact>(slopes, slope, values, step);
-      const bool all = scorer.sees_all(first_row, first_key, 16, kStep);
+      const bool all = scorer.sees_all(first_row, first_key, 16, kStep<kExact>);
 #pragma unroll
-      for (uint32_t n = 0; n < kStep / 8; ++n) {
+      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
 #pragma unroll
         for (uint32_t i = 0; i < 4; ++i) {
           const uint32_t row = first_row + lane_row() + i / 2 * 8;
@@ -97,15 +98,17 @@ __device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
       along[threadIdx.x] = b.along[at];
     }
     __syncthreads();
-    for (uint32_t step = 0; step < kAttentionBlock && first + step < p.queries; step += kStep) {
+#pragma unroll 1
+    for (uint32_t step = 0; step < kAttentionBlock && first + step < p.queries;
+         step += kStep<kExact>) {
       const uint32_t first_query = first + step;
-      if (p.is_causal && first_query + kStep <= first_row) continue;
-      Scores weights, slopes;
+      if (p.is_causal && first_query + kStep<kExact> <= first_row) continue;
+      Scores<kExact> weights, slopes;
       multiply_rows<kExact>(weights, key, queries, step);
       multiply_rows<kExact>(slopes, value, slopes_tile, step);
-      const bool all = scorer.sees_all(first_query, first_row, kStep, 16);
+      const bool all = scorer.sees_all(first_query, first_row, kStep<kExact>, 16);
 #pragma unroll
-      for (uint32_t n = 0; n < kStep / 8; ++n) {
+      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
 #pragma unroll
         for (uint32_t i = 0; i < 4; ++i) {
           const uint32_t row = first_row + lane_row() + i / 2 * 8;

@@ -10,12 +10,13 @@ template <bool kExact, int kWidth>
 class OnlineSums {
  public:
   // Takes kStep more keys with their scores.
-  __device__ __forceinline__ void add(Scores& scores, const Tile<kWidth>& values, uint32_t first) {
+  __device__ __forceinline__ void add(Scores<kExact>& scores, const Tile<kWidth>& values,
+                                      uint32_t first) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float top = top_[half];
 #pragma unroll
-      for (uint32_t n = 0; n < kStep / 8; ++n) {
+      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
         top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
       }
       top = over_columns(top, [](float a, float b) { return fmaxf(a, b); });
@@ -23,7 +24,7 @@ class OnlineSums {
       const float factor = exp2f(top_[half] - shift);
       float total = 0;
 #pragma unroll
-      for (uint32_t n = 0; n < kStep / 8; ++n) {
+      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
 #pragma unroll
         for (int i = 2 * half; i < 2 * half + 2; ++i) {
           scores[n][i] = exp2f(scores[n][i] - shift);
@@ -78,14 +79,15 @@ __device__ __forceinline__ void attend(const AttentionParams& p) {
     next_keys.template put<kExact>(keys);
     next_values.template put<kExact>(values);
     __syncthreads();
-    for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
+#pragma unroll 1
+    for (uint32_t step = 0; step < kAttentionBlock; step += kStep<kExact>) {
       const uint32_t first_key = first + step;
       if (first_key >= end || (p.is_causal && first_key > first_row + 15)) break;
-      Scores scores;
+      Scores<kExact> scores;
       multiply_rows<kExact>(scores, query, keys, step);
-      const bool all = scorer.sees_all(first_row, first_key, 16, kStep);
+      const bool all = scorer.sees_all(first_row, first_key, 16, kStep<kExact>);
 #pragma unroll
-      for (uint32_t n = 0; n < kStep / 8; ++n) {
+      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
 #pragma unroll
         for (uint32_t i = 0; i < 4; ++i) {
           const uint32_t row = first_row + lane_row() + i / 2 * 8;
