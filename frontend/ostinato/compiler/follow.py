@@ -21,7 +21,7 @@ from .check import Check
 from .frames import line_of, user_depth, user_frame
 from .live import Session, close_session, current_session, open_session
 from .region import Node, Region, finish
-from .sources import find_source
+from .sources import find_source, literals_here
 from .variant import Variant
 
 LIMIT = 64
@@ -220,4 +220,5 @@ def _shown(node: Node) -> str:
 def install() -> None:
     """The hooks by which the dispatcher reaches captures."""
     _C.set_number_hook(find_source)
+    _C.set_literals_hook(literals_here)
     _C.set_leave_hook(leave_current)

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, cast
 
 from ..runtime import _C
 from .assigned import OPERATORS, Seen, is_read_once, only_value
@@ -36,6 +36,11 @@ def find_source(number: Any) -> Any:
         return None
     frame = sys._getframe(1)
     return None if is_ours(frame.f_code) else _source_in(frame, number)
+
+
+def literals_here() -> list[int | float]:
+    """The numbers that the running expression of the caller has as literals."""
+    return list(_numbers_in(_literals(sys._getframe(1))))
 
 
 def given_number(number: Any) -> Any:
@@ -198,13 +203,15 @@ _MOST_LITERALS = 4096
 
 
 def _is_among(constants: Sequence[Any], number: Any) -> bool:
-    return any(
-        _is_among(c, number)  # pyright: ignore[reportUnknownArgumentType]
-        if isinstance(c, tuple)
-        else type(c) is type(number) and abs(c) == abs(number)
-        for c in constants
-        if isinstance(c, (tuple, int, float))
-    )
+    return any(type(c) is type(number) and abs(c) == abs(number) for c in _numbers_in(constants))
+
+
+def _numbers_in(constants: Sequence[Any]) -> Iterator[int | float]:
+    for constant in constants:
+        if isinstance(constant, tuple):
+            yield from _numbers_in(cast("tuple[Any, ...]", constant))
+        elif isinstance(constant, (int, float)):
+            yield constant
 
 
 def _paths_of(frame: FrameType, node: ast.AST) -> Generator[tuple[Any, _C.Path]]:

@@ -14,13 +14,6 @@ std::string package_prefix;
 // That ran last: its file needs no other look. Kept, so that no other one takes its address.
 PyCodeObject* last_of_user = nullptr;  // under the GIL
 
-bool is_ours(PyCodeObject* code) {
-  Py_ssize_t n = 0;
-  const char* file = PyUnicode_AsUTF8AndSize(code->co_filename, &n);
-  return file && static_cast<size_t>(n) > package_prefix.size() &&
-         std::memcmp(file, package_prefix.data(), package_prefix.size()) == 0;
-}
-
 std::string site_text(const CallSite& site) {
   PyGILState_STATE gil = PyGILState_Ensure();
   const char* file = PyUnicode_AsUTF8(site.code->co_filename);
@@ -50,7 +43,7 @@ CallSite running_site() {
   Py_XINCREF(frame);
   while (frame) {
     PyCodeObject* code = PyFrame_GetCode(frame);
-    if (code == last_of_user || !is_ours(code)) {
+    if (code == last_of_user || !is_of_package(code)) {
       const CallSite found{code, PyFrame_GetLasti(frame)};
       Py_DECREF(frame);
       if (code == last_of_user) return found;
@@ -88,6 +81,13 @@ bool notes_holder(std::span<const Tensor> operands, bool recorded) {
 }
 
 }  // namespace
+
+bool is_of_package(PyCodeObject* code) {
+  Py_ssize_t n = 0;
+  const char* file = PyUnicode_AsUTF8AndSize(code->co_filename, &n);
+  return file && static_cast<size_t>(n) > package_prefix.size() &&
+         std::memcmp(file, package_prefix.data(), package_prefix.size()) == 0;
+}
 
 void set_package_prefix(const char* prefix) {
   package_prefix = prefix;

@@ -98,7 +98,15 @@ void set_number_hook(PyObject* hook) {
 
 Tensor operand_from(PyObject* o, const char* op, const char* param) {
   if (is_tensor(o)) return tensor_of(o);
-  if (number_hook && Tracer::active()) {
+  Tracer* const tracer = Tracer::active();
+  if (tracer && tracer->is_following() && (PyFloat_CheckExact(o) || PyLong_Check(o))) {
+    const Tensor n = PyFloat_Check(o)  ? number(PyFloat_AS_DOUBLE(o))
+                     : PyBool_Check(o) ? number(o == Py_True)
+                                       : number(int_from(o));
+    if (!is_constant_here(o)) tracer->add_input(n);
+    return n;
+  }
+  if (number_hook && tracer) {
     Owned live(PyObject_CallOneArg(number_hook, o));
     if (!live) throw PythonError{};
     if (is_tensor(live.get())) return tensor_of(live.get());

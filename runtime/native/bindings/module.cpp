@@ -131,6 +131,7 @@ NB_MODULE(_C, m) {
   m.def("set_errors", [](nb::list l) { set_error_classes(l.ptr()); }, "classes"_a);
   m.def("set_package", [](const std::string& p) { set_package_prefix(p.c_str()); }, "prefix"_a);
   m.def("set_number_hook", [](nb::handle fn) { set_number_hook(fn.ptr()); }, "hook"_a.none());
+  m.def("set_literals_hook", [](nb::handle fn) { set_literals_hook(fn.ptr()); }, "hook"_a);
   m.def("load_blas", [](const std::string& path) { blas::load(path); }, "path"_a);
   m.def("num_threads", [] { return num_threads(); });
   m.def("set_num_threads", [](int n) { set_num_threads(n); }, "count"_a);

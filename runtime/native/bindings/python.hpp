@@ -82,6 +82,13 @@ int64_t int_from(PyObject* o);
 Sizes sizes_from(PyObject* o);
 PyObject* sizes_to(const Sizes& sizes);
 
+// Whether the code belongs to this package.
+bool is_of_package(PyCodeObject* code);
+// Whether a Python number, given to an op by the function that runs, is a literal there, or is the
+// package's: it is no input of a region that is followed.
+bool is_constant_here(PyObject* number);
+void set_literals_hook(PyObject* hook);
+
 // The user's line that runs, as FILE:LINE; empty where none does.
 std::string running_line();
 // Notes it where the tape or a trace will want it.
