@@ -1,6 +1,7 @@
 // The extension module ostinato.runtime._C.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings/casters.hpp"
