@@ -150,7 +150,7 @@ ITEMS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "f(o)[k] =": (item_of_a_call, "a write into `vars`"),
     "an alias": (alias_in_a_loop, "a write into `part`"),
     "an array": (array_item, "a write into `ARRAY`"),
-    "array += 1": (array_in_place, "a change of `array`"),
+    "array += 1": (array_in_place, "`ARRAY` leads to the content of a ndarray, which"),
     "set |= ...": (set_merged, "a change of `members`"),
     "o.data =": (attribute_like_a_tensors, "a write to `data`"),
     "an iterator that is used up": (
@@ -167,7 +167,7 @@ METHODS: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("pop", RECORD, ("n",)), ("popitem", RECORD, ()), ("setdefault", RECORD, ("m", 1)),
     ("clear", RECORD, ()), ("add", MEMBERS, (3,)), ("discard", MEMBERS, (1,)),
     ("update", MEMBERS, ([4],)), ("clear", MEMBERS, ()), ("append", QUEUE, (1,)),
-    ("popleft", QUEUE, ()), ("fill", ARRAY, (1,)), ("sort", ARRAY, ()),
+    ("popleft", QUEUE, ()),
 ]  # fmt: skip
 
 

@@ -97,7 +97,7 @@ UNSEEN = {
         draws_of_a_generator,
         "`RNG` leads to a function that cannot be looked into",
     ),
-    "an item of an array": (item_of_an_array, "`ARRAY` leads to an item of a ndarray"),
+    "an item of an array": (item_of_an_array, "`ARRAY` leads to the content of a ndarray"),
     "an item of a deque": (item_of_a_deque, "`COUNTS` leads to an item of a deque"),
 }
 

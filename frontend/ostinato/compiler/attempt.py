@@ -109,6 +109,8 @@ class Attempt:
             raise CaptureError(self._broke)
         flat, shape = flattened(result)
         self._check_results(flat)
+        if self._is_untouched():
+            self._watch.reads.look_around()
         if self._watch.problem is not None:
             return self._seen(result)
         names = names_of(self._fn, args, kwargs)

@@ -6,6 +6,7 @@ import dis
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import CodeType
 from typing import Any, cast
 
@@ -60,6 +61,16 @@ class Lookup:
     line: int
 
 
+@dataclass(frozen=True)
+class Loose:
+    """An attribute that is read of something which no chain leads to: of what a call gives, or of a
+    variable that holds one thing after the other. `asked` for where it may not be there."""
+
+    name: str
+    position: Position
+    asked: bool = False
+
+
 @dataclass
 class Facts:
     """What a code object does, in the order of its instructions."""
@@ -68,6 +79,7 @@ class Facts:
     writes: list[Write] = field(default_factory=list[Write])
     fresh: frozenset[str] = frozenset()  # names that only ever hold containers made right there
     computed: list[Lookup] = field(default_factory=list[Lookup])
+    loose: list[Loose] = field(default_factory=list[Loose])
 
 
 _LOADS = {
@@ -85,6 +97,13 @@ _MAKES_CONTAINER = {
 }  # fmt: skip
 
 
+_JUMPS = {*dis.hasjrel, *dis.hasjabs}
+_GOES_AWAY = {
+    "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "RETURN_VALUE", "RETURN_CONST",
+    "RAISE_VARARGS", "RERAISE",
+}  # fmt: skip
+
+
 @lru_cache(maxsize=4096)
 def facts_of(code: CodeType) -> Facts:
     """The facts of one code object; those nested in it have their own."""
@@ -95,15 +114,23 @@ def facts_of(code: CodeType) -> Facts:
     return reader.finish()
 
 
+Slot = Chain | Constant | None
+Taken = Sequence[Slot]
+
+
 class _Reader:
     """Follows the stack of the interpreter along the instructions, as far as chains go."""
 
     def __init__(self, code: CodeType) -> None:
         self.code, self.facts = code, Facts()
-        self.stack: list[Chain | Constant | None] = []
+        self.stack: list[Slot] = []
         self.before = ""
         self.line = code.co_firstlineno
         self.stores: dict[str, list[str]] = {}
+        self.stored_at: dict[str, list[int]] = {}
+        self.loops: list[tuple[int, int]] = []  # first and last offset
+        self.arrivals: dict[int, list[Slot]] = {}  # stacks by offset
+        self.offset = 0
         self.augmented = False
 
     def finish(self) -> Facts:
@@ -114,19 +141,62 @@ class _Reader:
             for name, made_by in self.stores.items()
             if all(m in _MAKES_CONTAINER for m in made_by) and name not in given
         )
+        for chain in self.facts.chains:
+            if chain.steps and not self._is_settled(chain):
+                self._note_loose(chain.steps[-1][1], chain.position)
         return self.facts
+
+    def _is_settled(self, chain: Chain) -> bool:
+        """Whether the name stands for one thing in all of a call."""
+        name, code = chain.name, self.code
+        if chain.kind == "global" or (chain.kind == "cell" and name in code.co_freevars):
+            return True
+        stores = self.stored_at.get(name, [])
+        starred = (code.co_flags & CO_VARARGS > 0) + (code.co_flags & CO_VARKEYWORDS > 0)
+        if name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]:
+            return not stores
+        if chain.kind == "cell" or len(stores) != 1:
+            return False
+        return not any(first <= stores[0] <= last for first, last in self.loops)
+
+    def _note_loose(self, name: Any, position: Position | None, asked: bool = False) -> None:
+        if isinstance(name, str):
+            known = position or (self.line, None, None, None)
+            self.facts.loose.append(Loose(name, known, asked))
 
     def take(self, step: Any) -> None:
         """The next instruction."""
         position: Position = step.positions or (None, None, None, None)
-        self.line = position[0] or self.line
+        self.line, self.offset = position[0] or self.line, step.offset
         name: str = step.opname
+        self._join(step)
         if name in _NOTHING:
             return
+        if step.opcode in _JUMPS:
+            self._jump(step)
         if not self._loads(name, step, position) and not self._writes(name, step):
             self._shift(name, step)
         self.augmented = name == "BINARY_OP" and step.argrepr.endswith("=")
         self.before = name
+
+    def _jump(self, step: Any) -> None:
+        """Where it goes on from here as well, with what is on the stack then."""
+        if step.argval <= step.offset:
+            self.loops.append((step.argval, step.offset))
+            return
+        effect = dis.stack_effect(step.opcode, step.arg, jump=True)
+        stack = [*self.stack[: effect if effect < 0 else None], *[None] * effect]
+        self.arrivals[step.argval] = _agreed(self.arrivals.get(step.argval, stack), stack)
+
+    def _join(self, step: Any) -> None:
+        """What is on the stack whichever way led here; nothing is known where an exception did."""
+        if not step.is_jump_target:
+            return
+        arrived = self.arrivals.get(step.offset)
+        if self.before in _GOES_AWAY:
+            self.stack = arrived or []
+        elif arrived is not None:
+            self.stack = _agreed(arrived, self.stack)
 
     def _loads(self, name: str, step: Any, position: Position) -> bool:
         if name in _LOADS:
@@ -137,12 +207,7 @@ class _Reader:
             for part in cast("tuple[str, str]", step.argval):
                 self._load(Chain("local", part, (), position))
         elif name in ("LOAD_ATTR", "LOAD_METHOD"):
-            of = self._pop()
-            attribute = step.argval
-            if of is not None:
-                self._load(of.then("attribute", attribute, position))
-            else:
-                self.stack.append(None)
+            self._load(self._attribute(self._pop(), step.argval, position))
             if name == "LOAD_METHOD" or dis.stack_effect(step.opcode, step.arg, jump=False) > 0:
                 self.stack.append(None)
         elif name == "LOAD_CONST":
@@ -159,6 +224,14 @@ class _Reader:
         else:
             return False
         return True
+
+    def _attribute(
+        self, of: Chain | None, name: str, position: Position | None, asked: bool = False
+    ) -> Chain | None:
+        if of is None or of.open:
+            self._note_loose(name, position, asked)
+            return of
+        return of.then("attribute", name, position or of.position)
 
     def _load(self, chain: Chain | None) -> None:
         self.stack.append(chain)
@@ -194,6 +267,7 @@ class _Reader:
         return True
 
     def _store(self, kind: str, name: str) -> None:
+        self.stored_at.setdefault(name, []).append(self.offset)
         if self.augmented:
             self.facts.writes.append(Write(Chain(kind, name), self.line, "augmented"))
         else:
@@ -207,7 +281,17 @@ class _Reader:
             taken = self._drop(1 - effect if extra is None else step.arg + extra)
             if _is_lookup(taken) and _name_given(taken) is None:
                 self.facts.computed.append(Lookup(_arguments(taken)[0], self.line))
-            self._load(_called(taken, step.positions))
+            self._load(self._called(taken, step.positions))
+        elif name == "MATCH_CLASS":
+            self.facts.computed.append(Lookup(None, self.line))
+            self._drop(3)
+            self.stack.append(None)
+        elif name in ("DELETE_FAST", "DELETE_DEREF"):
+            self.stored_at.setdefault(step.argval, []).append(self.offset)
+        elif name in ("LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"):
+            self._note_loose(step.argval, step.positions)
+            self._drop(1 - effect if effect < 0 else 1)
+            self.stack.append(None)
         elif name == "BINARY_SUBSCR" or name == "BINARY_SLICE":
             start = self._drop(1 - effect)[0]
             self._load(replace(start, open=True) if isinstance(start, Chain) else None)
@@ -218,11 +302,22 @@ class _Reader:
             self._drop(1 - effect)
             self.stack.append(None)
 
+    def _called(self, taken: Taken, position: Position | None) -> Chain | None:
+        """What a call gives, from its function and arguments: `getattr(x, "name")` goes on from
+        x."""
+        callee = _callee(taken)
+        if callee is None:
+            return None
+        name = _name_given(taken)
+        if _is_lookup(taken) and name is not None:
+            return self._attribute(_arguments(taken)[0], name, position, asked=True)
+        return replace(callee, open=True)
+
     def _pop(self) -> Chain | None:
         top = self.stack.pop() if self.stack else None
         return top if isinstance(top, Chain) else None
 
-    def _drop(self, count: int) -> Sequence[Chain | Constant | None]:
+    def _drop(self, count: int) -> Taken:
         taken = [self.stack.pop() if self.stack else None for _ in range(count)][::-1]
         return taken or [None]
 
@@ -231,19 +326,11 @@ class _Reader:
             self.stack[-1], self.stack[-depth] = self.stack[-depth], self.stack[-1]
 
 
-Taken = Sequence[Chain | Constant | None]
-
-
-def _called(taken: Taken, position: Position | None) -> Chain | None:
-    """What a call gives, from its function and arguments: `getattr(x, "name")` goes on from x."""
-    callee = _callee(taken)
-    if callee is None:
-        return None
-    name = _name_given(taken)
-    if _is_lookup(taken) and name is not None:
-        of = _arguments(taken)[0]
-        return None if of is None else of.then("attribute", name, position or of.position)
-    return replace(callee, open=True)
+def _agreed(one: list[Slot], other: list[Slot]) -> list[Slot]:
+    """What two stacks have in common."""
+    if len(one) != len(other):
+        return []
+    return [a if a == b else None for a, b in zip(one, other, strict=True)]
 
 
 def _callee(taken: Taken) -> Chain | None:

@@ -37,7 +37,8 @@ _PURE_METHODS: dict[Any, set[str] | None] = {
 _TENSOR_ATTRIBUTES = {"grad", "requires_grad", "data"}
 _STORES = {"STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF"}
 _IN_PLACE = ("__iadd__", "__imul__", "__ior__", "__iand__", "__isub__", "__ixor__")
-_TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "<frozen", "enum.py")
+_TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "enum.py")
+_TRUSTED_FROZEN = ("<frozen importlib", "<frozen abc", "<frozen _collections_abc")
 
 
 class Restart(BaseException):
@@ -88,6 +89,9 @@ class Watch:
         code = frame.f_code
         if is_ours(code) or _is_trusted(code):
             return
+        if event == "c_call" and _opens_a_lock(arg):
+            self._leave_later(code, frame.f_lineno, f"a call of `{_name(arg)}`")
+            return
         if event != "return":
             self.expect_going()
         if event == "call":
@@ -136,6 +140,13 @@ class Watch:
                     _put_numbers(write, frame)
                 self._report(frame.f_code, write.line, _text(write), over)
 
+    def _leave_later(self, code: CodeType, line: int, what: str) -> None:
+        """The lock has to be open before the call starts again."""
+        try:
+            self._report(code, line, what)
+        except Restart:
+            pass  # with the next event
+
     def _report(self, code: CodeType, line: int, what: str, over: bool = False) -> None:
         if self.problem is not None:
             return
@@ -150,6 +161,12 @@ class Watch:
 
 def _is_number(leaf: Any) -> bool:
     return isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
+
+
+def _opens_a_lock(fn: Any) -> bool:
+    """Whether it is the end of a `with` that holds a lock."""
+    owner: Any = getattr(fn, "__self__", None)
+    return type(owner).__module__ == "_thread" and fn.__name__ in ("__exit__", "release")
 
 
 def _is_finalizer(code: CodeType) -> bool:
@@ -208,12 +225,12 @@ def _is_of_fresh(fn: Any, frame: FrameType) -> bool:
 
 def _is_trusted(code: CodeType) -> bool:
     file = code.co_filename
-    return file.endswith(_TRUSTED_FILES) or file.startswith("<frozen") or _is_generated(code)
+    return file.endswith(_TRUSTED_FILES) or file.startswith(_TRUSTED_FROZEN) or _is_generated(code)
 
 
 def _is_generated(code: CodeType) -> bool:
-    """Whether a dataclass or a named tuple had it written."""
-    of_dataclass = code.co_qualname.startswith("__create_fn__.")
+    """Whether a dataclass or a named tuple had it written, to make an object."""
+    of_dataclass = code.co_qualname.startswith("__create_fn__.") and code.co_name == "__init__"
     return code.co_filename == "<string>" and (of_dataclass or "_tuple_new" in code.co_names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Literal, cast
 from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
 from .follow import Followed
+from .lookup import NOTHING, shared_of
 from .region import Region, Source
 from .variant import Variant
 
@@ -199,6 +201,10 @@ def _now(how: str, owner: Any, key: Any) -> Any:
             return tuple(n for n in owner if how == "elements" or n != "training")
         if how == "entries":
             return tuple(x for pair in owner.items() for x in pair)
+        if how == "of a class":
+            return shared_of(owner, key, None)
+        if how in ("builtin", "unnamed"):
+            return owner.get(key, vars(builtins).get(key, NOTHING))
         return owner if how == "members" else getattr(owner, key)
     except (AttributeError, LookupError):
         return None
@@ -216,7 +222,9 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _named(how: str, owner: Any, key: Any) -> str:
     kind = type(owner).__name__
-    if how == "item":
+    if how == "of a class":
+        return f"attribute `{key}` of the class {owner.__name__}"
+    if how in ("item", "builtin", "unnamed"):
         return f"`{key}`" if isinstance(key, str) else f"item {key!r} of a {kind}"
     if how in ("attribute", "of a module"):
         return f"attribute `{key}` of a {kind}"

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
+from collections import deque
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)  # fmt: skip
 from typing import Any, cast
 
 from ..runtime import _C
@@ -34,16 +49,45 @@ def reached(chain: Chain, value: Any) -> tuple[Any, bool]:
 
 
 def is_opaque(value: Any) -> bool:
-    """Whether it is a function of an extension whose calls no profile hook sees."""
+    """Whether it is called without a profile hook seeing that: a function of an extension, or an
+    object whose call is written in C, as that of a weak reference."""
     found = value.__func__ if isinstance(value, MethodType) else value
-    getter = isinstance(value, _READERS) or any(value is kind for kind in _READERS)
-    return getter or "cython" in kind_of(found).__name__
+    if isinstance(found, _READERS) or any(found is kind for kind in _READERS):
+        return True
+    if isinstance(found, _SEEN_CALLS) or is_of_package(found):
+        return False
+    return isinstance(getattr(kind_of(found), "__call__", None), WrapperDescriptorType)  # noqa: B004
+
+
+_SEEN_CALLS = (
+    FunctionType, BuiltinFunctionType, type, functools.partial, MethodWrapperType, ModuleType,
+    WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType, staticmethod,
+    type(functools.lru_cache(lambda: None)),
+)  # fmt: skip
+"""What is seen as it is called, or looked into where it is read."""
+
+
+def unseen_of(value: Any) -> str:
+    """What is read of `value` itself without anything seeing it, where it is such a thing."""
+    kind = kind_of(value)
+    if hasattr(kind, "__next__"):
+        return "an iterator"
+    if inspect.iscoroutinefunction(value):
+        return "a coroutine"
+    if is_opaque(value):
+        return "a function that cannot be looked into"
+    known = isinstance(value, (*VALUES, set, deque, ModuleType)) or is_of_package(value)
+    reader: Any = getattr(kind, "__getitem__", None) or getattr(kind, "__iter__", None)
+    changes = getattr(kind, "__hash__", None) is None or isinstance(value, MappingProxyType)
+    is_native = isinstance(reader, (WrapperDescriptorType, MethodDescriptorType))
+    return f"the content of a {kind.__name__}" if is_native and changes and not known else ""
 
 
 def unseen_in(value: Any, kind: str, key: Any) -> str:
     """What is read of `value` where it cannot be found out whether it changes."""
     if kind == "attribute":
-        shared = next((vars(k)[key] for k in type(value).__mro__ if key in vars(k)), None)
+        shared = shared_of(kind_of(value), key)
+        shared = shared.fget if isinstance(shared, property) else shared
         return "a function that cannot be looked into" if is_opaque(shared) else ""
     known = isinstance(value, (str, bytes, range, list, tuple, dict))
     getter = getattr(kind_of(value), "__getitem__", None)
@@ -65,9 +109,17 @@ def is_of_package(value: Any) -> bool:
     return (of.__module__ or "").startswith("ostinato") and not is_module(value)
 
 
+def shared_of(kind: Any, name: str, default: Any = NOTHING) -> Any:
+    """What the class or one above it has under the name, as it lies there."""
+    spaces = (cast("dict[str, Any]", vars(k)) for k in kind.__mro__)
+    return next((space[name] for space in spaces if name in space), default)
+
+
 def attribute_of(owner: Any, name: str) -> Read | None:
     """The attribute, found without running code of the user; None where that cannot be."""
-    shared: Any = next((vars(k)[name] for k in type(owner).__mro__ if name in vars(k)), NOTHING)
+    if name in ("__class__", "__dict__"):
+        return "attribute", owner, name, getattr(owner, name, None)
+    shared = shared_of(kind_of(owner), name)
     if isinstance(shared, MemberDescriptorType):
         return "attribute", owner, name, getattr(owner, name, None)
     if isinstance(shared, GetSetDescriptorType):
@@ -75,16 +127,30 @@ def attribute_of(owner: Any, name: str) -> Read | None:
         return ("attribute", owner, name, value) if isinstance(value, (*PLAIN, *NUMBERS)) else None
     if hasattr(kind_of(shared), "__set__"):
         return None
-    own = _own_attributes(owner)
     how = "of a module" if is_module(owner) else "attribute"
+    if isinstance(owner, type):
+        own = shared_of(owner, name)
+        return None if own is NOTHING else _bound(owner, owner, name, own)
+    own = own_attributes(owner)
     if name in own:
-        plain = not isinstance(owner, type) or isinstance(own[name], (FunctionType, *VALUES))
-        return (how, owner, name, own[name]) if plain else None
+        return how, owner, name, own[name]
+    if shared is NOTHING:
+        return None
     if isinstance(shared, FunctionType):
         kind = next(k for k in type(owner).__mro__ if name in vars(k))
         return None if is_of_package(shared) else ("attribute", kind, name, shared)
-    known = isinstance(shared, VALUES)
-    return (how, owner, name, cast("Any", shared)) if known else None
+    return _bound(owner, type(owner), name, shared)
+
+
+def _bound(owner: Any, kind: Any, name: str, shared: Any) -> Read | None:
+    """What `owner` gives of what a class has."""
+    of: Any = getattr(shared, "__func__", None)
+    if isinstance(shared, staticmethod):
+        return "attribute", owner, name, of
+    if isinstance(shared, classmethod) and isinstance(of, FunctionType):
+        return "attribute", owner, name, MethodType(of, kind)
+    binds = hasattr(kind_of(shared), "__get__") and not isinstance(shared, FunctionType)
+    return None if binds else ("attribute", owner, name, cast("Any", shared))
 
 
 def is_absent(owner: Any, name: str) -> bool:
@@ -92,10 +158,10 @@ def is_absent(owner: Any, name: str) -> bool:
     kinds = type(owner).__mro__
     if any("__getattr__" in vars(kind) or name in vars(kind) for kind in kinds):
         return False
-    return name not in _own_attributes(owner)
+    return name not in own_attributes(owner)
 
 
-def _own_attributes(owner: Any) -> Any:
+def own_attributes(owner: Any) -> Any:
     try:
         return object.__getattribute__(owner, "__dict__")
     except AttributeError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import inspect
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -37,11 +36,13 @@ from .lookup import (
     is_absent,
     is_module,
     is_of_package,
-    is_opaque,
     item_of,
     kind_of,
+    shared_of,
     unseen_in,
+    unseen_of,
 )
+from .loose import Met
 
 
 @dataclass
@@ -57,11 +58,11 @@ class Reads:
     """Where each of `found` is read, in the same order; "" where the package does."""
     line: str = ""
     leaves: set[int] = field(default_factory=set[int])  # of the arguments, by id
-    _beside: dict[int, list[Any]] = field(default_factory=dict[int, Any])
-    _functions: dict[CodeType, FunctionType] = field(default_factory=dict[Any, Any])
+    _met: Met = field(default_factory=Met)
+    _entered: set[CodeType] = field(default_factory=set[CodeType])
+    _functions: dict[CodeType, list[FunctionType]] = field(default_factory=dict[Any, Any])
+    _referrers: dict[CodeType, list[FunctionType]] = field(default_factory=dict[Any, Any])
     _looked_at: set[int] = field(default_factory=set[int])
-    _outside: dict[int, Any] = field(default_factory=dict[int, Any])
-    """What was there before the call, by id, of what is not made anew each time."""
 
     def start(self, fn: Any, leaves: Sequence[Any]) -> None:
         """`fn` is what is captured, for a call with these leaves."""
@@ -69,14 +70,17 @@ class Reads:
         self.leaves.update(map(id, leaves))
         owner = getattr(fn, "__self__", fn) if isinstance(fn, MethodType) else fn
         for given in (owner, *leaves):
-            if not isinstance(given, (_C.Tensor, *VALUES)):
-                self._outside[id(given)] = given
+            self._met.add(given)
             if isinstance(given, (set, deque)):
                 self._note_contents(given)
 
     def enter(self, frame: FrameType) -> None:
         """A function of user code begins: what it reads of arguments, closures and globals."""
         given = set(frame.f_locals)
+        if frame.f_code not in self._entered:
+            self._entered.add(frame.f_code)
+            for loose in facts_of(frame.f_code).loose:
+                self._met.note(frame.f_code, loose)
         self._note_method(frame)
         for chain in facts_of(frame.f_code).chains:
             if chain.kind != "local" or chain.name in given:
@@ -88,8 +92,6 @@ class Reads:
         for chain in facts_of(frame.f_code).chains:
             if chain.kind == "local" and chain.name not in given:
                 self._follow(chain, frame)
-                for other in self._others(chain, frame):
-                    self._follow(chain, frame, ("local", None, None, other))
         for lookup in facts_of(frame.f_code).computed:
             self._note_lookup(lookup, frame)
 
@@ -141,51 +143,77 @@ class Reads:
         self.found.setdefault(place, (how, owner, key, what))
         self.lines.setdefault(place, self.line)
 
-    def _others(self, chain: Chain, frame: FrameType) -> list[Any]:
-        """A variable may hold one element of a container after the other: all but the last."""
-        last = frame.f_locals.get(chain.name)
-        return [v for v in self._beside.get(id(last), ()) if v is not last] if chain.steps else []
-
-    def _follow(self, chain: Chain, frame: FrameType, root: Read | None = None) -> None:
+    def _follow(self, chain: Chain, frame: FrameType) -> None:
         """Note the last step of `chain`; those before have chains of their own."""
-        read = root or self._root(chain, frame)
+        reads = self._roots(chain, frame)
         for kind, key in chain.steps:
-            if read is None:
+            if not reads:
+                self._met.note(frame.f_code, chain)
                 return
-            value = read[3]
+            value = reads[0][3]
             if isinstance(value, _C.Tensor) or is_of_package(value):
                 return
+            self._met.add(value)
             read = attribute_of(value, key) if kind == "attribute" else item_of(value, key)
-            if kind == "attribute" and id(value) in self._outside:
+            if kind == "attribute":
                 self._note_way(value, key, read)
             if read is None and (unseen := unseen_in(value, kind, key)):
                 self._refuse(chain, frame, unseen)
-        if read is None or read[1] is None or _is_passed_on(chain):
-            return
+            reads = [] if read is None else [read]
+        for read in () if _is_passed_on(chain) else reads:
+            self._note_end(read, chain, frame)
+
+    def _note_end(self, read: Read, chain: Chain, frame: FrameType) -> None:
+        """What a chain leads to."""
         value = read[3]
+        self._met.add(value)
+        if read[1] is None:
+            return
         if isinstance(value, NUMBERS) and not isinstance(value, bool):
             self.numbers.append((frame.f_code, chain.position, read))
         elif not isinstance(value, _C.Tensor) or self._is_outside(value, chain, frame):
-            self.line = f"{frame.f_code.co_filename}:{chain.position[0]}"
+            self.line = f"{frame.f_code.co_filename}:{chain.position[0] or frame.f_lineno}"
             self._add(*read)
             self._note_value(value)
-            if chain.kind != "local" or id(read[1]) in self._outside:
-                self._outside[id(value)] = value
-            if hasattr(kind_of(value), "__next__"):
-                self._refuse(chain, frame, "an iterator")
-            elif inspect.iscoroutinefunction(value):
-                self._refuse(chain, frame, "a coroutine")
-            elif is_opaque(value):
-                self._refuse(chain, frame, "a function that cannot be looked into")
+            if unseen := unseen_of(value):
+                self._refuse(chain, frame, unseen)
+
+    def look_around(self) -> None:
+        """The function is over: what it read of things that no name leads to is looked for in all
+        that it met."""
+        self._met.look_at_all(self._look_at)
+
+    def _look_at(self, owner: Any, name: str) -> None:
+        """An attribute of this name is read of something, which may be `owner`."""
+        read = attribute_of(owner, name)
+        code, position = self._met.places[name][0]
+        self.line = f"{code.co_filename}:{position[0]}"
+        self._note_way(owner, name, read)
+        value = None if read is None else read[3]
+        if read is None or isinstance(value, _C.Tensor):
+            return
+        if isinstance(value, NUMBERS) and not isinstance(value, bool):
+            if not self.live.issuperset(self._met.places[name]):
+                self._add(*read)
+            return
+        self._add(*read)
+        self._note_value(value)
+        self._met.add(value)
+        if unseen := unseen_of(value):
+            self.report(code, position[0] or 0, f"`{name}` leads to {unseen}, which")
 
     def _note_way(self, owner: Any, name: str, read: Read | None) -> None:
         """That the attribute is found where it was: what the object itself has comes before what
         its class has, and another class may have another."""
-        if read is None and is_absent(owner, name):
-            self._add("absent", owner, name, None)
-        elif read is not None and isinstance(read[3], FunctionType) and read[1] is not owner:
-            if not isinstance(owner, type):
+        if read is not None:
+            if isinstance(read[3], FunctionType) and read[1] is not owner:
                 self._add("attribute", owner, name, MethodType(read[3], owner))
+        elif is_absent(owner, name):
+            self._add("absent", owner, name, None)
+        else:
+            kind = owner if isinstance(owner, type) else kind_of(owner)
+            self._add("attribute", owner, "__class__", kind_of(owner))
+            self._add("of a class", kind, name, shared_of(kind, name, None))
 
     def _note_method(self, frame: FrameType) -> None:
         """That the class has the method which begins, however it was found."""
@@ -201,8 +229,8 @@ class Reads:
     def _note_lookup(self, lookup: Lookup, frame: FrameType) -> None:
         """`getattr` with a computed name may read any attribute: those of modules are guarded."""
         chain = lookup.of
-        root = None if chain is None or chain.open else self._root(chain, frame)
-        value = root[3] if root is not None and chain is not None and not chain.steps else None
+        roots = [] if chain is None or chain.open or chain.steps else self._roots(chain, frame)
+        value = roots[0][3] if roots else None
         if isinstance(value, _C.Tensor) or is_of_package(value):
             return
         if value is None or not is_module(value):
@@ -224,29 +252,35 @@ class Reads:
         given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         return chain.kind != "local" or chain.name in given or id(tensor) not in self.leaves
 
-    def _root(self, chain: Chain, frame: FrameType) -> Read | None:
-        name = chain.name
+    def _roots(self, chain: Chain, frame: FrameType) -> list[Read]:
+        """Where the name of a chain is found: in each of the closures that it may be of."""
+        name, space = chain.name, frame.f_globals
         if chain.kind == "global":
-            space = frame.f_globals
-            return ("item", space, name, space[name]) if name in space else None
+            if name in space:
+                return [("item", space, name, space[name])]
+            builtin = frame.f_builtins.get(name, NOTHING)
+            self._add("unnamed" if builtin is NOTHING else "builtin", space, name, builtin)
+            return []
         if name not in frame.f_locals:
-            return None
+            return []
+        value = frame.f_locals[name]
         if chain.kind == "cell" and name in frame.f_code.co_freevars:
             code = _closed_over_in(frame, name)
-            cell = None if code is None else self._cell(code, name)
-            if cell is not None:
-                return "attribute", cell, "cell_contents", frame.f_locals[name]
-        return "local", None, None, frame.f_locals[name]
+            cells = [] if code is None else self.cells(code, name, value)
+            if cells:
+                return [("attribute", cell, "cell_contents", value) for cell in cells]
+        return [("local", None, None, value)]
 
-    def _cell(self, code: CodeType, name: str) -> Any:
-        """The cell of a closure variable, of the one function that has this code."""
-        if code not in self._functions:
-            found = [f for f in gc.get_referrers(code) if isinstance(f, FunctionType)]
-            if len(found) != 1:
-                return None
-            self._functions[code] = found[0]
-        closure = self._functions[code].__closure__
-        return closure[code.co_freevars.index(name)] if closure else None
+    def cells(self, code: CodeType, name: str, value: Any) -> list[Any]:
+        """The closure variables of functions with this code that are `value`: which of these
+        functions runs cannot be told."""
+        if code not in self._referrers:
+            found = gc.get_referrers(code)
+            self._referrers[code] = [f for f in found if isinstance(f, FunctionType)]
+        every = [*self._referrers[code], *self._functions.get(code, ())]
+        at = code.co_freevars.index(name)
+        cells = {id(f.__closure__[at]): f.__closure__[at] for f in every if f.__closure__}
+        return [c for c in cells.values() if _is_in(value, c)]
 
     def _note_value(self, value: Any) -> None:
         if isinstance(value, _C.Tensor):
@@ -278,7 +312,7 @@ class Reads:
                 self._add("members", value, None, value.copy())
         objects = [v for v in inner if not isinstance(v, (*PLAIN, *NUMBERS))]
         for v in objects:
-            self._beside[id(v)] = objects
+            self._met.add(v)
             self._note_value(v)
 
     def _note_function(self, value: Any) -> None:
@@ -294,7 +328,7 @@ class Reads:
             call = getattr(kind_of(value), "__call__", None)  # noqa: B004
             value = getattr(kind_of(value), "forward", call)
         while isinstance(value, FunctionType) and not is_of_package(value):
-            self._functions.setdefault(value.__code__, value)
+            self._functions.setdefault(value.__code__, []).append(value)
             self._add("attribute", value, "__code__", value.__code__)
             self._add("attribute", value, "__defaults__", value.__defaults__)
             if value.__kwdefaults__ is not None:
@@ -314,6 +348,13 @@ def _closed_over_in(frame: FrameType, name: str) -> CodeType | None:
             inner = outer
         outer = outer.f_back
     return inner.f_code
+
+
+def _is_in(value: Any, cell: Any) -> bool:
+    try:
+        return cell.cell_contents is value
+    except ValueError:
+        return False  # it is empty
 
 
 def _is_passed_on(chain: Chain) -> bool:

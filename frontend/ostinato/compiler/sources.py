@@ -291,13 +291,9 @@ def _name_path(frame: FrameType, name: str) -> Iterator[tuple[Any, _C.Path]]:
 
 
 def _cell(frame: FrameType, name: str) -> Any:
-    """The cell of a closure variable: of the running function, found among its referrers."""
-    import gc
-    from types import FunctionType
-
-    for owner in gc.get_referrers(frame.f_code):
-        if isinstance(owner, FunctionType) and owner.__closure__:
-            cell = owner.__closure__[frame.f_code.co_freevars.index(name)]
-            if cell.cell_contents is frame.f_locals.get(name):
-                return cell
-    return None
+    """The cell of a closure variable, where it can be told which one it is."""
+    session = current_session()
+    if session is None or session.reads is None:
+        return None
+    cells = session.reads.cells(frame.f_code, name, frame.f_locals.get(name))
+    return cells[0] if len(cells) == 1 else None

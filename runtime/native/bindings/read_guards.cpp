@@ -69,6 +69,11 @@ bool are_names(PyObject* owner, PyObject* before) {
   return i == n;
 }
 
+// What a name that is no global means.
+PyObject* of_builtins(PyObject* name) {
+  return PyDict_GetItemWithError(PyEval_GetBuiltins(), name);
+}
+
 }  // namespace
 
 void note_module_change() { ++module_version; }
@@ -82,6 +87,9 @@ ReadGuards::ReadGuards(nb::handle reads) {
                      : how == "members"           ? How::members
                      : how == "absent"            ? How::absent
                      : how == "names of a module" ? How::names
+                     : how == "of a class"        ? How::of_class
+                     : how == "builtin"           ? How::builtin
+                     : how == "unnamed"           ? How::unnamed
                                                   : How::attribute;
     std::vector<Read>& group = how.ends_with("of a module") ? of_modules_ : reads_;
     group.push_back({kind, nb::object(r[1]), nb::object(r[2]), nb::object(r[3])});
@@ -94,6 +102,16 @@ bool ReadGuards::Read::holds() const {
   if (how == How::members) return PyObject_RichCompareBool(owner.ptr(), what.ptr(), Py_EQ) == 1;
   if (how == How::names) return are_names(owner.ptr(), what.ptr());
   if (how == How::absent) return !PyObject_HasAttr(owner.ptr(), key.ptr());
+  if (how == How::of_class) {  // as it lies there: finding it runs no code
+    auto* kind = reinterpret_cast<PyTypeObject*>(owner.ptr());
+    PyObject* found = _PyType_Lookup(kind, key.ptr());
+    return found ? is_same(found, what.ptr()) : what.is_none();
+  }
+  if (how == How::builtin || how == How::unnamed) {
+    if (PyDict_GetItemWithError(owner.ptr(), key.ptr())) return false;
+    PyObject* found = of_builtins(key.ptr());
+    return how == How::unnamed ? !found : is_same(found, what.ptr());
+  }
   PyObject* now = how == How::item ? PyObject_GetItem(owner.ptr(), key.ptr())
                                    : PyObject_GetAttr(owner.ptr(), key.ptr());
   if (!now) PyErr_Clear();
