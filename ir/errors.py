@@ -33,6 +33,10 @@ class OutOfMemoryError(DeviceError):
     """A device has no memory left for a tensor."""
 
 
+class DivergenceWarning(UserWarning):
+    """A function did not do again what it did when it was captured."""
+
+
 class RecompileWarning(UserWarning):
     """A compiled function is captured again and again."""
 

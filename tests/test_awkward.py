@@ -9,6 +9,7 @@ import pytest
 
 import awkward_arguments
 import awkward_attributes
+import awkward_classes
 import awkward_company
 import awkward_containers
 import awkward_control
@@ -19,6 +20,7 @@ import awkward_memory
 import awkward_methods
 import awkward_modules
 import awkward_names
+import awkward_objects
 import awkward_results
 import awkward_values
 import awkward_world
@@ -29,6 +31,7 @@ TABLES = (
     awkward_control, awkward_functions, awkward_names, awkward_attributes, awkward_containers,
     awkward_methods, awkward_arguments, awkward_modules, awkward_memory, awkward_gradients,
     awkward_graphs, awkward_values, awkward_world, awkward_company, awkward_results,
+    awkward_objects, awkward_classes,
 )  # fmt: skip
 PROGRAMS = [p for table in TABLES for p in table.TABLE.programs]
 BY_NAME = {p.name: p for p in PROGRAMS}

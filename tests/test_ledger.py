@@ -9,7 +9,6 @@ import pytest
 
 import ostinato as ot
 from ostinato import nn
-from ostinato.ir.errors import RecompileWarning
 
 SETTING = {"scale": 2}
 
@@ -101,7 +100,9 @@ def test_captures_are_limited() -> None:
     compiled = ot.compile(lambda x: x + 1, limit=2)
     for n in (1, 2):
         compiled(ot.ones(n))
-    with pytest.warns(RecompileWarning, match=r"2 captures are the limit.*shape of argument 0 was"):
+    with pytest.warns(
+        ot.RecompileWarning, match=r"2 captures are the limit.*shape of argument 0 was"
+    ):
         assert compiled(ot.ones(3)).tolist() == [2.0] * 3
     assert compiled(ot.ones(4)).tolist() == [2.0] * 4 and len(compiled.ledger) == 2
 
@@ -109,7 +110,7 @@ def test_captures_are_limited() -> None:
 def test_calls_past_the_limit_ask_once_why() -> None:
     compiled = ot.compile(lambda x: x + 1, limit=1, on_event={"recompile": "warn"})
     compiled(ot.ones(1))
-    with pytest.warns(RecompileWarning) as found:
+    with pytest.warns(ot.RecompileWarning) as found:
         for n in (2, 3, 2):
             compiled(ot.ones(n))
     texts = [str(w.message) for w in found]
@@ -121,7 +122,7 @@ def test_regions_of_a_followed_function_are_limited() -> None:
     for n in (1, 2, 3, 4):
         assert compiled(ot.ones(12), n) == 12.0
     assert "runs eagerly" not in str(compiled.ledger) + compiled.explain()
-    with pytest.warns(RecompileWarning, match="4 regions are the limit") as found:
+    with pytest.warns(ot.RecompileWarning, match="4 regions are the limit") as found:
         for n in (6, 12, 1):
             assert compiled(ot.ones(12), n) == 12.0
     assert len(found) == 1
@@ -136,5 +137,5 @@ def test_events_are_raised_or_said() -> None:
         compiled(ot.ones(2))
     with pytest.raises(ot.CaptureError, match=r"`\.item\(\)` needs a value now"):
         ot.compile(lambda x: x.sum().item(), on_event={"break": "raise"})(ot.ones(2))
-    with pytest.warns(RecompileWarning, match=r"break: .*`\.item\(\)` needs a value now at"):
+    with pytest.warns(ot.RecompileWarning, match=r"break: .*`\.item\(\)` needs a value now at"):
         ot.compile(lambda x: x.sum().item(), on_event={"break": "warn"})(ot.ones(2))

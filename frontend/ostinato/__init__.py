@@ -42,10 +42,12 @@ from .ir.errors import CaptureError as CaptureError  # noqa: E402
 from .ir.errors import CheckWarning as CheckWarning  # noqa: E402
 from .ir.errors import CompileError as CompileError  # noqa: E402
 from .ir.errors import DeviceError as DeviceError  # noqa: E402
+from .ir.errors import DivergenceWarning as DivergenceWarning  # noqa: E402
 from .ir.errors import DTypeError as DTypeError  # noqa: E402
 from .ir.errors import GradientError as GradientError  # noqa: E402
 from .ir.errors import IRError as IRError  # noqa: E402
 from .ir.errors import OutOfMemoryError as OutOfMemoryError  # noqa: E402
+from .ir.errors import RecompileWarning as RecompileWarning  # noqa: E402
 from .ir.errors import ShapeError as ShapeError  # noqa: E402
 from .precision import get_float32_matmul_precision as get_float32_matmul_precision  # noqa: E402
 from .precision import set_float32_matmul_precision as set_float32_matmul_precision  # noqa: E402

@@ -39,10 +39,12 @@ from .ir.errors import CaptureError as CaptureError
 from .ir.errors import CheckWarning as CheckWarning
 from .ir.errors import CompileError as CompileError
 from .ir.errors import DeviceError as DeviceError
+from .ir.errors import DivergenceWarning as DivergenceWarning
 from .ir.errors import DTypeError as DTypeError
 from .ir.errors import GradientError as GradientError
 from .ir.errors import IRError as IRError
 from .ir.errors import OutOfMemoryError as OutOfMemoryError
+from .ir.errors import RecompileWarning as RecompileWarning
 from .ir.errors import ShapeError as ShapeError
 from .precision import get_float32_matmul_precision as get_float32_matmul_precision
 from .precision import set_float32_matmul_precision as set_float32_matmul_precision

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ..ir.errors import CaptureError, RecompileWarning
+from ..ir.errors import CaptureError, DivergenceWarning, RecompileWarning
 from ..runtime import _C
 from . import build as _build
 from .attempt import Attempt, Policy, Seen
@@ -36,10 +36,6 @@ from .region import Region, finish
 from .variant import Variant, flattened, settings, signature
 
 Verify = Literal["trust", "follow"] | float | None
-
-
-class DivergenceWarning(UserWarning):
-    """A function did not do again what it did when it was captured."""
 
 
 @dataclass

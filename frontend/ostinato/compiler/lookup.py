@@ -115,6 +115,11 @@ def shared_of(kind: Any, name: str, default: Any = NOTHING) -> Any:
     return next((space[name] for space in spaces if name in space), default)
 
 
+def hidden_in(kind: Any, name: str) -> list[Any]:
+    """The user's classes that have the name, but for the one that objects get it of."""
+    return [k for k in kind.__mro__ if name in vars(k) and not is_of_package(k)][1:]
+
+
 def attribute_of(owner: Any, name: str) -> Read | None:
     """The attribute, found without running code of the user; None where that cannot be."""
     if name in ("__class__", "__dict__"):

@@ -33,6 +33,7 @@ from .lookup import (
     VALUES,
     Read,
     attribute_of,
+    hidden_in,
     is_absent,
     is_module,
     is_of_package,
@@ -189,6 +190,8 @@ class Reads:
         code, position = self._met.places[name][0]
         self.line = f"{code.co_filename}:{position[0]}"
         self._note_way(owner, name, read)
+        for kind in hidden_in(kind_of(owner), name):  # `super()` finds them
+            self._add("of a class", kind, name, shared_of(kind, name))
         value = None if read is None else read[3]
         if read is None or isinstance(value, _C.Tensor):
             return
