@@ -70,6 +70,19 @@ def test_a_setting_is_seen(name: str) -> None:
             assert not differ(compiled(x), fn(x))
 
 
+def test_the_precision_of_products_is_seen() -> None:
+    """On the CPU it changes nothing but which variant is replayed."""
+    compiled, x, before = ot.compile(lambda x: x @ x), values(3, 3), "highest"
+    try:
+        for precision, count in (("highest", 1), ("high", 2), ("highest", 2)):
+            ot.set_float32_matmul_precision(precision)
+            assert not differ(compiled(x), x @ x)
+            assert len(compiled.variants) == count
+    finally:
+        ot.set_float32_matmul_precision(before)
+    assert compiled.ledger[1].cause.what == "matmul precision"
+
+
 def test_options_of_an_optimizer_are_seen() -> None:
     def make() -> tuple[Any, Any, Any]:
         w = values(3).requires_grad_()

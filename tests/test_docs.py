@@ -1,4 +1,4 @@
-"""The code of the README runs, in order, in one namespace."""
+"""The code of the README and of pages in docs runs, in order, in one namespace a page."""
 
 from __future__ import annotations
 
@@ -7,20 +7,38 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 GENERATE = ROOT / "runtime" / "native" / "generate"
 
 
-def test_the_readme_runs(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
-    monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path))
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def shown_by(page: Path, folder: Path, capsys: Any) -> str:
+    """What the code of a page prints."""
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     assert len(blocks) >= 3
     # One file, so that the tracer finds the source of its lines.
-    script = tmp_path / "readme.py"
+    script = folder / f"{page.stem}.py"
     script.write_text("\n".join(blocks))
-    exec(compile(script.read_text(), str(script), "exec"), {"__name__": "readme"})
-    shown = capsys.readouterr().out
-    assert "loss" in shown and "launches" in shown and "ot.fusion" in shown
+    exec(compile(script.read_text(), str(script), "exec"), {"__name__": page.stem})
+    return capsys.readouterr().out
+
+
+PAGES = {
+    "README.md": ("loss", "launches", "ot.fusion"),
+    "docs/capture.md": (
+        "break at", "ms each", "`.item()` needs a value now at", "is False; give it as an argument",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path))
+    shown = shown_by(ROOT / page, tmp_path, capsys)
+    assert all(part in shown for part in PAGES[page])
 
 
 def test_the_reference_of_the_ops_is_up_to_date(monkeypatch: Any) -> None:
