@@ -386,3 +386,4 @@ def test_training_steps_of_the_examples_are_right(make: Callable[[], Any], half:
     for _ in range(5):
         checked(*batch(numbers))
     assert not checked.mismatches
+    assert not checked.breaks and all(record.followed is None for record in checked.ledger)

@@ -33,7 +33,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Unrepeatable:
     """A call that was captured and run, but that no replay can repeat; and what it returned."""
 
     why: str
@@ -59,10 +59,10 @@ class Attempt:
         self._refused = False  # before anything else was seen that a replay could not do
         self._broke = ""  # why a region would have had to end
 
-    def run(self) -> Variant | Seen:
+    def run(self) -> Variant | Unrepeatable:
         """A variant that replays the call, or what it returned where there can be none."""
         found = self.capture()
-        return found if isinstance(found, Seen) else self._variant(*found)
+        return found if isinstance(found, Unrepeatable) else self._variant(*found)
 
     def forget(self) -> None:
         """Lets go of arguments and of what the function read, which nothing but a variant keeps."""
@@ -71,7 +71,7 @@ class Attempt:
         self._session.leave = self._session.give_up = self._watch = None
         self._leaves = []
 
-    def capture(self) -> tuple[Region, Any] | Seen:
+    def capture(self) -> tuple[Region, Any] | Unrepeatable:
         """The same before anything is compiled: the region, and the structure of the result."""
         given = [_stand_in(self._session, i, leaf) for i, leaf in enumerate(self._leaves)]
         args, kwargs = optree().tree_unflatten(self._structure, given)
@@ -85,7 +85,7 @@ class Attempt:
             finally:
                 self._tracer.stop()
 
-    def _captured(self, args: Any, kwargs: Any) -> tuple[Region, Any] | Seen:
+    def _captured(self, args: Any, kwargs: Any) -> tuple[Region, Any] | Unrepeatable:
         self._tracer.start()
         for leaf in self._leaves:
             if isinstance(leaf, _C.Tensor):
@@ -124,13 +124,13 @@ class Attempt:
             raise CaptureError(overlap_text(self._name))
         return variant
 
-    def _seen(self, result: Any) -> Seen:
+    def _seen(self, result: Any) -> Unrepeatable:
         problem: str = self._watch.problem
         if not self._policy.follows:
             raise CaptureError(problem)
         result = mapped(_plain, result)
         self._end_region(problem)
-        return Seen(problem, result)
+        return Unrepeatable(problem, result)
 
     def _settle(self, error: BaseException) -> None:
         """An error of the function leaves what it did before."""

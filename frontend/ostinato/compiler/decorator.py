@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ..ir.errors import CaptureError, DivergenceWarning, RecompileWarning
 from ..runtime import _C
 from . import build as _build
-from .attempt import Attempt, Policy, Seen
+from .attempt import Attempt, Policy, Unrepeatable
 from .check import Check, Mismatch, When
 from .effects import Restart
 from .follow import LIMIT, Break, Followed, Run, first_difference, install
@@ -133,7 +133,7 @@ class Compiled:
         attempt.forget()
         if isinstance(found, str):
             return self._follow(entry, cause, self._followed(found), leaves, args, kwargs)
-        if isinstance(found, Seen):
+        if isinstance(found, Unrepeatable):
             self._note_followed(entry, cause, self._followed(found.why), leaves, args, kwargs)
             return found.result
         self._note(entry, cause, variant=found)
