@@ -28,7 +28,7 @@ TEXT = "def add(x, y):\n    return x + y\n\n" * 200
 
 def assert_alike(ours: Any, theirs: Any) -> None:
     for a, b in zip(flat(ours), flat(theirs), strict=True):
-        x, y = (np.asarray(v.detach() if hasattr(v, "detach") else v) for v in (a, b))
+        x, y = (np.asarray(v.detach().cpu() if hasattr(v, "detach") else v) for v in (a, b))
         np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5)
 
 

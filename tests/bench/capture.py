@@ -8,8 +8,11 @@ from typing import Any
 
 import capture_calls
 import click
+import torch
 from capture_programs import programs
 from measure import Bar, options, report, use_threads
+
+import ostinato as ot
 
 
 @dataclass
@@ -70,11 +73,14 @@ PARTS: dict[str, Callable[[int], Table]] = {"calls": of_calls, "programs": of_pr
 @options
 @click.argument("parts", nargs=-1, type=click.Choice(sorted(PARTS)))
 @click.option("--rounds", default=9, show_default=True)
-def main(parts: tuple[str, ...], rounds: int, **given: Any) -> None:
+@click.option("--device", default="cpu", show_default=True, help="Where both libraries compute.")
+def main(parts: tuple[str, ...], rounds: int, device: str, **given: Any) -> None:
     use_threads()
-    for part in parts or sorted(PARTS):
-        t = PARTS[part](rounds)
-        report(t.title, t.columns, t.rows, t.bars, t.figures, **given)
+    torch.set_default_device(device)
+    with ot.device(device):
+        for part in parts or sorted(PARTS):
+            t = PARTS[part](rounds)
+            report(t.title, t.columns, t.rows, t.bars, t.figures, **given)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def twins(config: Config, seed: int = 0) -> tuple[Any, nn.Module]:
 
 def copy_weights(ours: Any, theirs: nn.Module) -> None:
     """Give our module the parameters and buffers of PyTorch's."""
-    state = {name: value.detach().numpy() for name, value in theirs.state_dict().items()}
+    state = {name: value.detach().cpu().numpy() for name, value in theirs.state_dict().items()}
     ours.load_state_dict({name: ot.tensor(value) for name, value in state.items()})
 
 
