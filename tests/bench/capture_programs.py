@@ -142,7 +142,7 @@ def an_ode(library: Any, compiled: bool) -> Made:
     else:
         law = of_twin(ode.Motion(ode.WIDTH), law)
         step = ode.learning_step(law, optim.Adam(law.parameters(), lr=3e-3), span, compiled)
-    places = library.tensor(ode.spiral().numpy())
+    places = library.tensor(ode.spiral().cpu().numpy())
     rng = np.random.default_rng(0)
 
     def call() -> object:

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any
 
 from ..ir.errors import CaptureError, RecompileWarning
@@ -55,7 +55,7 @@ class Followed:
     on_break: Callable[[Break], object] | None = None  # called where a break is new
     gave_up: bool = False
     """Whether there were too many regions, so that it runs eagerly."""
-    _places: dict[tuple[int, int, str], tuple[CodeType, Break]] = field(
+    _places: dict[tuple[tuple[int, int], str], tuple[CodeType, Break]] = field(
         default_factory=dict[Any, Any], repr=False
     )
     _idle: list[Run] = field(default_factory=list["Run"], repr=False)
@@ -86,19 +86,20 @@ class Followed:
         )
         warnings.warn(text, RecompileWarning, stacklevel=user_depth())
 
-    def break_at(self, frame: FrameType, why: str) -> Break:
-        """The break where `frame` is, for this reason."""
-        code = frame.f_code
-        place = id(code), frame.f_lasti, why  # the code itself takes long to hash
-        if place in self._places:
-            return self._places[place][1]
+    def break_here(self, why: str) -> Break:
+        """The break where user code is, for this reason."""
+        place = _C.running_place(), why
+        known = self._places.get(place)
+        if known is not None:
+            return known[1]
+        frame, _ = user_frame()
         line = line_of(frame)
         found = self.breaks.get((line, why))
         if found is None:
             found = self.breaks[line, why] = Break(line, why)
             if self.on_break is not None:
                 self.on_break(found)
-        self._places[place] = code, found
+        self._places[place] = frame.f_code, found
         return found
 
     def explained(self) -> list[str]:
@@ -138,7 +139,7 @@ class Run:
 
     def leave(self, why: str) -> bool:
         """Ends the region here, and begins another."""
-        found = self.followed.break_at(user_frame()[0], why)
+        found = self.followed.break_here(why)
         found.count += 1
         found.seconds += time.perf_counter() - self._started
         self._close()

@@ -29,7 +29,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__}: forward is missing; define it")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _C.is_capturing():
+        if _C.is_learning():
             note_module(self)
         return self.forward(*args, **kwargs)
 

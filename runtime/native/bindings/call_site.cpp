@@ -117,6 +117,12 @@ std::string running_line() {
   return text;
 }
 
+std::pair<uintptr_t, int> running_place() {
+  CallSite site = running_site();
+  Py_XDECREF(site.code);
+  return {reinterpret_cast<uintptr_t>(site.code), site.instruction};
+}
+
 void note_memory_holder() { note_call_site({}); }
 
 }  // namespace ostinato::python

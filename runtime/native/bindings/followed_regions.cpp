@@ -28,12 +28,6 @@ nb::list list_of(std::span<const Tensor> tensors) {
   return out;
 }
 
-std::vector<Tensor> tensors_of(const nb::list& objects) {
-  std::vector<Tensor> out;
-  for (nb::handle o : objects) out.push_back(tensor_of(o.ptr()));
-  return out;
-}
-
 }  // namespace
 
 nb::tuple tuple_of(const TraceCut& cut) {
@@ -59,7 +53,7 @@ nb::object FollowedRegions::run(Tracer& tracer) {
   }
   const Known known = found->second;  // which stays, whatever runs meanwhile
   tracer.stop();
-  deliver(tracer, cut.held, tensors_of(known.replay->run(given)));
+  deliver(tracer, cut.held, known.replay->run_for_held(given));
   return nb::none();
 }
 

@@ -1,5 +1,6 @@
 // The extension module ostinato.runtime._C.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
@@ -132,6 +133,8 @@ NB_MODULE(_C, m) {
   m.def("set_errors", [](nb::list l) { set_error_classes(l.ptr()); }, "classes"_a);
   m.def("set_package", [](const std::string& p) { set_package_prefix(p.c_str()); }, "prefix"_a);
   m.def("set_number_hook", [](nb::handle fn) { set_number_hook(fn.ptr()); }, "hook"_a.none());
+  m.def("running_place", &running_place,
+        "What runs of the user's code: the address of the code object, the instruction.");
   m.def("set_literals_hook", [](nb::handle fn) { set_literals_hook(fn.ptr()); }, "hook"_a);
   m.def("load_blas", [](const std::string& path) { blas::load(path); }, "path"_a);
   m.def("num_threads", [] { return num_threads(); });

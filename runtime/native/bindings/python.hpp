@@ -91,6 +91,8 @@ void set_literals_hook(PyObject* hook);
 
 // The user's line that runs, as FILE:LINE; empty where none does.
 std::string running_line();
+// The same as (address of the code object, instruction), which tells places of living code apart.
+std::pair<uintptr_t, int> running_place();
 // Notes it where the tape or a trace will want it.
 void note_call_site(std::span<const Tensor> operands);
 // The same for device memory that is allocated next, where history is kept.

@@ -89,7 +89,24 @@ std::vector<Tensor> Replay::launch(nb::list leaves) {
   return made;
 }
 
+std::vector<Tensor> Replay::run_for_held(nb::list leaves) {
+  const std::vector<Tensor> made = launch(leaves);
+  leave_behind(leaves, made);
+  std::vector<Tensor> out;
+  for (const Returned& r : returned_) {
+    out.push_back(r.same.is_valid() ? tensor_of(r.same.ptr()) : tensor_for(r, made, leaves));
+  }
+  return out;
+}
+
 nb::list Replay::hand_out(nb::list leaves, const std::vector<Tensor>& made) const {
+  leave_behind(leaves, made);
+  nb::list out;
+  for (const Returned& r : returned_) out.append(handed(r, made, leaves));
+  return out;
+}
+
+void Replay::leave_behind(nb::list leaves, const std::vector<Tensor>& made) const {
   if (!assigned_.empty()) assign(inputs(leaves), made);
   for (const auto& [source, at] : grads_) {
     const Tensor leaf(source.find(leaves));
@@ -98,16 +115,17 @@ nb::list Replay::hand_out(nb::list leaves, const std::vector<Tensor>& made) cons
     else if (has_grad(leaf))
       leaf->autograd->grad = Tensor();
   }
-  nb::list out;
-  for (const Returned& r : returned_) out.append(handed(r, made, leaves));
-  return out;
 }
 
 nb::object Replay::handed(const Returned& r, std::span<const Tensor> made, nb::handle leaves) {
   if (r.live) return (*r.live)(leaves);
   if (r.wanted < 0 && !r.tensor) return r.same;
+  return nb::cast(tensor_for(r, made, leaves));
+}
+
+Tensor Replay::tensor_for(const Returned& r, std::span<const Tensor> made, nb::handle leaves) {
   const Tensor t = r.tensor ? Tensor(r.tensor->find(leaves)) : made[r.wanted];
-  return nb::cast(r.view.empty() ? t : apply_views(t, r.view));
+  return r.view.empty() ? t : apply_views(t, r.view);
 }
 
 void Replay::run_region(nb::list leaves, std::span<Tensor> made) const {

@@ -22,6 +22,8 @@ class Replay {
   bool are_apart(nb::handle leaves) { return tensors_.are_apart(leaves); }
   // What the captured function returned, flat.
   nb::list run(nb::list leaves);
+  // The same of a region that is followed, whose results are the tensors that user code holds.
+  std::vector<Tensor> run_for_held(nb::list leaves);
   // Its halves: the Program makes the results numbered `wanted`, and these are handed out.
   std::vector<Tensor> launch(nb::list leaves);
   nb::list hand_out(nb::list leaves, const std::vector<Tensor>& made) const;
@@ -53,6 +55,8 @@ class Replay {
     nb::object same = {};
   };
 
+  void leave_behind(nb::list leaves, const std::vector<Tensor>& made) const;
+  static Tensor tensor_for(const Returned& r, std::span<const Tensor> made, nb::handle leaves);
   static nb::object handed(const Returned& r, std::span<const Tensor> made, nb::handle leaves);
   static Given find(const Source& s, nb::handle leaves);
   void run_region(nb::list leaves, std::span<Tensor> made) const;

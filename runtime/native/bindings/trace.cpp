@@ -179,6 +179,9 @@ void bind_trace(nb::module_& m) {
       "Whether a function runs along its regions.");
   m.def("run_node", &run_node, "name"_a, "operands"_a, "attrs"_a,
         "The results of an op on flat operands, None for an absent one.");
+  m.def(
+      "is_learning", [] { return Tracer::active() && !Tracer::active()->is_following(); },
+      "Whether a capture goes on that replays will stand for: what it relies on matters.");
   m.def("is_capturing", [] { return Tracer::active() != nullptr; });
 }
 
