@@ -17,7 +17,8 @@ class CompiledModule:
     """Built kernels. `symbols` are the names to look up in `data`, one a kernel, in order.
 
     `format` says how `data` is loaded: `elf-x86-64` is a relocatable object whose symbols are
-    `void NAME(void* const* buffers, int64_t begin, int64_t end)`. `target` names the machine that
+    `void NAME(void* const* buffers, int64_t begin, int64_t end)`; sizes that a kernel takes are
+    integers after the pointers. `target` names the machine that
     it was built for; it runs on no lesser one.
     """
 

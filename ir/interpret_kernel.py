@@ -7,13 +7,13 @@ compiled kernels exactly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import IntegerType
-from xdsl.ir import Attribute, Block, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 
 from .dialects.kernel import LANES, BufferType, ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
 from .interpret_arith import evaluate_op, numpy_type
@@ -22,24 +22,31 @@ Array = NDArray[Any]
 
 
 def run_kernel(
-    func: FuncOp, buffers: Sequence[Array], begin: int = 0, end: int | None = None
-) -> None:
+    func: FuncOp, buffers: Sequence[Array], begin: int = 0, end: int | None = None,
+    sizes: Sequence[int] = (),
+) -> None:  # fmt: skip
     """Runs iterations `begin` to `end` (all by default), writing into `buffers`.
 
     A buffer is a 1-d array: bool, uint8, ..., float64 as its type says; a bf16 buffer is uint16
     (bits) or float32 (numbers that bfloat16 has). Raises IndexError for an access outside a buffer.
     """
-    end = func.extent.value.data if end is None else end
+    given = dict(zip(func.sizes, sizes, strict=True))
+    if end is None:
+        end = func.length if isinstance(func.length, int) else given[func.length]
     if begin < end:
-        _Run(func, buffers, begin, end).block(func.body.block)
+        _Run(func, buffers, begin, end, given).block(func.body.block)
 
 
 class _Run:
     """One run; a value has one array axis for each array axis that was open where it was made."""
 
-    def __init__(self, func: FuncOp, buffers: Sequence[Array], begin: int, end: int) -> None:
+    def __init__(
+        self, func: FuncOp, buffers: Sequence[Array], begin: int, end: int,
+        sizes: Mapping[BlockArgument, int],
+    ) -> None:  # fmt: skip
         self.memory: dict[SSAValue, Array] = dict(zip(func.buffers, buffers, strict=True))
         self.values: dict[SSAValue, Array] = {func.index: np.arange(begin, end, dtype=np.int64)}
+        self.values |= {v: np.asarray(n, np.int64) for v, n in sizes.items()}
         self.begin, self.parallel = begin, end - begin
         self.axes = 1
 
@@ -119,11 +126,14 @@ class _Run:
         junk = np.full((self.parallel, op.count.value.data * dtype.itemsize), 0xFF, np.uint8)
         self.memory[op.buffer] = junk.view(dtype)
 
+    def length(self, op: ForOp | ReduceOp) -> int:
+        return op.trip_count if op.size is None else int(self.values[op.size])
+
     def loop(self, op: ForOp) -> None:
         if op.vector is not None:
-            self._along(op.index, op.trip_count, op.body.block)
+            self._along(op.index, self.length(op), op.body.block)
             return
-        for j in range(op.trip_count):
+        for j in range(self.length(op)):
             self.values[op.index] = np.asarray(j, np.int64)
             self.block(op.body.block)
 
@@ -136,7 +146,7 @@ class _Run:
             self.axes -= 1
 
     def reduce(self, op: ReduceOp) -> None:
-        count = op.trip_count
+        count = self.length(op)
         if op.vector is not None:
             self._along(op.index, count, op.body.block)
             end = op.body.block.last_op

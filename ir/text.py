@@ -9,7 +9,15 @@ from io import StringIO
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Dialect, Operation, SSAValue
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineExpr,
+    AffineMap,
+)
 from xdsl.parser import Parser
+from xdsl.parser.affine_parser import AffineParser
 from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
@@ -44,6 +52,25 @@ class _Parser(Parser):
     def __init__(self, text: str, name: str) -> None:
         super().__init__(context(), "", name)
         self._parser_state = ParserState(_Lexer(Input(text, name)))
+
+    def parse_affine_map(self) -> AffineMap:
+        return _OffsetParser(self._parser_state).parse_affine_map()
+
+
+class _OffsetParser(AffineParser):
+    """Parses offsets in which sizes, that are symbols, stand where xDSL takes numbers only."""
+
+    def _create_binop_expr(self, lhs: AffineExpr, rhs: AffineExpr, binop: MLIRToken) -> AffineExpr:
+        if isinstance(rhs, AffineConstantExpr) or binop.text not in _BY_SIZES:
+            return super()._create_binop_expr(lhs, rhs, binop)
+        return AffineBinaryOpExpr(_BY_SIZES[binop.text], lhs, rhs)
+
+
+_BY_SIZES = {
+    "*": AffineBinaryOpKind.Mul,
+    "floordiv": AffineBinaryOpKind.FloorDiv,
+    "mod": AffineBinaryOpKind.Mod,
+}
 
 
 def print_module(module: Operation) -> str:

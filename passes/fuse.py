@@ -120,18 +120,19 @@ class _Rebuilding:
         targets = {end.operands[r]: self.block.args[a] for r, a in writes}
         sources = self.region.views.source
         targets = {sources(v)[0]: a for v, a in targets.items()}
-        for unit in order(units, targets, {sources(v)[0] for v in end.operands}):
+        returned = {sources(v)[0] for v in end.operands}
+        for unit in order(units, targets, returned, self.grouping.target):
             if isinstance(unit.what, Node):
                 self._call(unit.what.op)
             else:
                 self._fusion(unit)
-        returned = [self._outside(v) for v in end.operands]
+        results = [self._outside(v) for v in end.operands]
         old = [op for op in self.block.ops if op is not end]
         for op in [*old, end]:
             op.detach()
         for op in self.made:
             self.block.add_op(op)
-        final = ReturnOp(*returned)
+        final = ReturnOp(*results)
         final.location = end.location
         self.block.add_op(final)
         for op in [end, *reversed(old)]:

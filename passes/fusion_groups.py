@@ -183,7 +183,10 @@ class Grouping:
         length = big.length or fit.length
         if big.has_epilogue or length != (fit.length or length):
             return False
-        return small.count * length == big.count and (big.has_rows or length >= self.target.lanes)
+        return small.count * length == big.count and (big.has_rows or self._is_long(length))
+
+    def _is_long(self, length: int) -> bool:
+        return self.target.typical(length) >= self.target.lanes
 
     def _buffers(self, a: Group, b: Group) -> int:
         inside = {n.result for g in (a, b) for n in g.members}

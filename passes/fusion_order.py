@@ -10,6 +10,7 @@ from typing import Any
 from xdsl.ir import SSAValue
 
 from .fusion_types import bytes_of
+from .target import Target
 
 _SMALL = 4096
 
@@ -27,7 +28,7 @@ class Unit:
 
 
 def order(units: Sequence[Unit], targets: Mapping[SSAValue, SSAValue],
-          returned: set[SSAValue]) -> list[Unit]:  # fmt: skip
+          returned: set[SSAValue], target: Target) -> list[Unit]:  # fmt: skip
     """`units` so that each comes after what it reads.
 
     A unit that writes a result back to an argument (`targets`: result to argument) comes after the
@@ -42,7 +43,7 @@ def order(units: Sequence[Unit], targets: Mapping[SSAValue, SSAValue],
             if v in maker and maker[v] is not u:
                 u.waits.add(maker[v])
     _after_readers(targets, maker, readers)
-    return _Scheduling(units, set(targets), returned, maker, readers).run()
+    return _Scheduling(units, set(targets), returned, maker, readers, target).run()
 
 
 def _after_readers(targets: Mapping[SSAValue, SSAValue], maker: Mapping[SSAValue, Unit],
@@ -78,12 +79,16 @@ class _Scheduling:
         returned: set[SSAValue],
         maker: Mapping[SSAValue, Unit],
         readers: Mapping[SSAValue, list[Unit]],
+        target: Target,
     ) -> None:
+        def size(value: SSAValue) -> int:
+            return target.typical(bytes_of(value))
+
         self.left = {v: len(r) for v, r in readers.items()}
         self.sizes = {
             u: (
-                sum(bytes_of(v) for v in u.results if v not in kept),
-                [(v, bytes_of(v)) for v in dict.fromkeys(u.reads)
+                sum(size(v) for v in u.results if v not in kept),
+                [(v, size(v)) for v in dict.fromkeys(u.reads)
                  if v in maker and v not in returned],
             )
             for u in units

@@ -117,15 +117,16 @@ def _steps(shape: Shape, run: tuple[int, int], target: Target) -> int | None:
     """The number of pieces that a run of reduced axes is cut into; None where it stays whole."""
     outer, reduced = count(shape[: run[0]]), count(shape[run[0] : run[1]])
     inner = count(shape[run[1] :])
+    many, long = target.typical(outer), target.typical(reduced)
     if inner == 1:
-        if outer >= target.pieces or reduced < 4 * target.chunk_elements:
+        if many >= target.pieces or long < 4 * target.chunk_elements:
             return None
-        return _divisor(reduced, reduced // target.chunk_elements)
-    if reduced < 4 * target.chunk_rows or outer * inner >= target.wide_columns:
+        return _divisor(target.fixed(reduced), long // target.chunk_elements)
+    if long < 4 * target.chunk_rows or many * target.typical(inner) >= target.wide_columns:
         return None
-    if outer >= target.pieces:
+    if many >= target.pieces:
         return None
-    return _divisor(reduced, min(target.pieces, 4 * reduced // target.chunk_rows))
+    return _divisor(target.fixed(reduced), min(target.pieces, 4 * long // target.chunk_rows))
 
 
 def _divisor(total: int, wanted: int) -> int | None:

@@ -106,7 +106,7 @@ class Storage:
               ) -> list[tuple[Group, set[Node], set[SSAValue]]] | None:  # fmt: skip
         """What each reading group would compute and read instead; None where storing is better."""
         memory = self.target.byte_cost
-        size = result_count(node) * dtype_of(node.result).itemsize
+        size = self.target.typical(result_count(node)) * dtype_of(node.result).itemsize
         keeping = size * memory
         if self.grouping.of[node] not in self._running:
             keeping += self.target.launch_cost
@@ -120,8 +120,8 @@ class Storage:
             if found is None:
                 return None
             nodes, leaves, cost = found
-            loads = max(_evaluations(a.link, r.count) for r, a in reads) * self.target.load_cost
-            keeping += max(size * memory, loads)
+            times = max(self._evaluations(a.link, r.count) for r, a in reads)
+            keeping += max(size * memory, times * self.target.load_cost)
             computing += cost
             plan.append((group, nodes, leaves))
         return plan if computing <= keeping else None
@@ -135,7 +135,7 @@ class Storage:
         stack: list[tuple[Node, Linear, Guard]] = [(node, a.link, a.guard) for a in reads]
         while stack:
             n, link, guard = stack.pop()
-            times = _evaluations(link, reading)
+            times = self._evaluations(link, reading)
             cost += 0.0 if n in self.inlined[group] else n.cost * times
             for arg in n.args:
                 inner = guarded(arg, link, guard)
@@ -159,16 +159,15 @@ class Storage:
 
     def _leaf_cost(self, value: SSAValue) -> float:
         source = self.grouping.producer(value)
-        bytes_ = count(shape_of(value)) * dtype_of(value).itemsize
+        bytes_ = self.target.typical(count(shape_of(value))) * dtype_of(value).itemsize
         fresh = source is not None and not source.is_opaque and source not in self.stored
         return bytes_ * self.target.byte_cost * (2 if fresh else 1) + self.target.operand_cost
 
-
-def _evaluations(link: Linear, reading: int) -> float:
-    """How often a group of `reading` elements computes what it reads by `link`."""
-    if scalar_link(link):
-        return max(1.0, reading / 16384)
-    if link == identity(reading):
-        return reading
-    inner = min(weight for weight, _, _ in link.terms)
-    return reading / inner
+    def _evaluations(self, link: Linear, reading: int) -> float:
+        """How often a group of `reading` elements computes what it reads by `link`."""
+        typical = self.target.typical(reading)
+        if scalar_link(link):
+            return max(1.0, typical / 16384)
+        if link == identity(reading):
+            return typical
+        return typical / min(self.target.typical(weight) for weight, _, _ in link.terms)

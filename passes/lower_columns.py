@@ -32,9 +32,10 @@ class _Columns:
     def is_streamed(self) -> bool:
         """True where reading whole rows is better than reading blocks of columns."""
         after = any(o.node is None or not o.node.is_reduction for o in self.column_outputs)
-        many = self.runs >= 8 and self.folded * self.length >= 4096
         target = self.fused.target
-        return many and not after and self.length >= target.column_block and not target.tiles
+        length, runs = target.typical(self.length), target.typical(self.runs)
+        many = runs >= 8 and target.typical(self.folded) * length >= 4096
+        return many and not after and length >= target.column_block and not target.tiles
 
     def build(self) -> Kernel:
         items = self.fused.items(self.length)
@@ -52,7 +53,7 @@ class _Columns:
         axes.append(Axis(b.index, run, self.runs, 0, divisor=blocks))
         whole = self.runs == 1
         axes.append(Axis(b.index, block, blocks, 0, whole=whole))
-        with emission.loop(block, 1, vector=True, unroll=4 if block >= 64 else None):
+        with emission.loop(block, 1, vector=True, unroll=4 if self._is_wide(block) else None):
             depth = emission.depth
             with emission.reduce([n.combiner for n in nodes], self.folded, self.length) as sums:
                 given = [emission.element(n, self.full) for n in nodes]
@@ -74,6 +75,9 @@ class _Columns:
                 emission.store(o.result, ssa, self.column, ("out", o.number))
         return self.fused.close(b, emission)
 
+    def _is_wide(self, block: int) -> bool:
+        return self.fused.target.typical(block) >= 64
+
     def _block(self) -> int:
         """The columns that one iteration of the parallel axis takes."""
         target = self.fused.target
@@ -84,7 +88,7 @@ class _Columns:
                 wanted > target.column_block and self.runs * self.length < wanted * target.programs
             ):
                 wanted //= 2
-        if self.length <= wanted:
+        if target.typical(self.length) <= wanted:
             return self.length
-        block = divisor_near(self.length, wanted, 4 * wanted)
+        block = divisor_near(target.fixed(self.length), wanted, 4 * wanted)
         return block if block >= 16 else self.length

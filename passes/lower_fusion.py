@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -159,6 +160,17 @@ def divisor_near(total: int, wanted: int, most: int | None = None) -> int:
         if k > 4 * wanted:
             break
     return best
+
+
+def row_near(target: Target, total: int, wanted: int) -> int:
+    """The length, near `wanted`, of rows that `total` elements are cut into; of a size to come
+    only what divides it for certain is cut off."""
+    sure = target.fixed(total)
+    if sure == total:
+        return divisor_near(total, wanted)
+    pieces = [k for k in range(1, sure + 1) if sure % k == 0]
+    lengths = [*pieces, *(total // k for k in pieces)]
+    return min(lengths, key=lambda n: abs(math.log(target.typical(n) / wanted)))
 
 
 def unroll_for(cost: float, inputs: Sequence[SSAValue]) -> int | None:

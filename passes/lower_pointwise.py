@@ -6,9 +6,10 @@ from ..ir.scalar import Scalar, postorder
 from .fusion_index import Linear, identity
 from .fusion_nodes import cost_of
 from .lower_emit import Emission, outermost
-from .lower_fusion import Fused, Kernel, divisor_near, through, unroll_for
+from .lower_fusion import Fused, Kernel, row_near, through, unroll_for
 from .lower_items import Items
 from .lower_space import Axis, breaks
+from .target import Target
 
 _LEAST_ROW = 16
 _LONG_ROW = 8192
@@ -23,9 +24,9 @@ def lower_pointwise(fused: Fused, name: str) -> Kernel:
     for o in fused.outputs:
         items.add(o.value, through(o.link, whole))
     tiles = fused.target.tiles
-    length = size if tiles else _row_length(items, size)
+    length = size if tiles else _row_length(fused.target, items, size)
     if length == size and not tiles and _uniform_cost(fused, items) > _WORTH_ROWS:
-        length = divisor_near(size, _LONG_ROW // 2)
+        length = row_near(fused.target, size, _LONG_ROW // 2)
     cost = max((items.add(o.value, o.link).cost for o in fused.outputs), default=0.0)
     unroll = unroll_for(cost, list(items.inputs))
     if length == size:
@@ -62,14 +63,16 @@ def _uniform_cost(fused: Fused, items: Items) -> float:
     return cost_of(found, fused.target.op_costs, fused.target.default_op_cost)
 
 
-def _row_length(items: Items, size: int) -> int:
+def _row_length(target: Target, items: Items, size: int) -> int:
     """The longest run of elements along which everything is read at one stride; the whole domain
     where no run is long enough to be worth a loop of its own."""
-    found = breaks(list(items.offsets), size)
-    length = next((w for w in found if w >= _LEAST_ROW), size)
-    fits = all(length % w == 0 for w in found if w < length) and size % length == 0
-    if not fits or (found and found[0] < _LEAST_ROW):
+    typical = target.typical
+    found = sorted(breaks(list(items.offsets), size), key=typical)
+    length = next((w for w in found if typical(w) >= _LEAST_ROW), size)
+    shorter = found[: found.index(length)] if length in found else found
+    fits = all(length % w == 0 for w in shorter) and size % length == 0
+    if not fits or (found and typical(found[0]) < _LEAST_ROW):
         return size
-    if length > _LONG_ROW and length < size:
-        return divisor_near(length, _LONG_ROW // 2, length)
+    if typical(length) > _LONG_ROW and length < size:
+        return row_near(target, length, _LONG_ROW // 2)
     return length

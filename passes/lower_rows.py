@@ -77,6 +77,10 @@ class _Rows:
             else [(self.length, 1)]
         )
 
+    @property
+    def _typical_length(self) -> int:
+        return self.fused.target.typical(self.length)
+
     def _pass(self, level: int) -> Pass:
         return self.passes.setdefault(level, Pass())
 
@@ -117,7 +121,7 @@ class _Rows:
                 phases = {stored[item]}
                 self.reloaded[item] = stored[item]  # pyright: ignore
             elif again and item.cost > _SCRATCH:
-                bytes_ = self.length * wide(dtype_of(item.value)).itemsize
+                bytes_ = self._typical_length * wide(dtype_of(item.value)).itemsize
                 if bytes_ <= room:
                     room -= bytes_
                     phases = {first}
@@ -127,8 +131,9 @@ class _Rows:
 
     def _inner_length(self) -> int:
         """The part of a row along which everything is read at one stride."""
-        found = breaks(list(self.items.offsets), self.length)
-        if not found or found[0] < _LEAST_INNER or self.fused.target.tiles:
+        typical = self.fused.target.typical
+        found = sorted(breaks(list(self.items.offsets), self.length), key=typical)
+        if not found or typical(found[0]) < _LEAST_INNER or self.fused.target.tiles:
             return self.length
         inner = found[0]
         fits = self.length % inner == 0 and all(w % inner == 0 for w in found)

@@ -125,11 +125,12 @@ class _Problem:
             passes = 1
         if value in self.changed:
             passes = 3  # a copy is made before the region changes it
-        cost = bytes_of(value) * passes * self.target.byte_cost + self.target.operand_cost
+        bytes_ = self.target.typical(bytes_of(value))
+        cost = bytes_ * passes * self.target.byte_cost + self.target.operand_cost
         return round(cost * _PICO)
 
     def _computing(self, node: Node) -> int:
         each = node.cost
         if node.is_reduction:
             each += self.target.load_cost + self.target.default_op_cost
-        return round(node.count * each * _PICO) + 1
+        return round(self.target.typical(node.count) * each * _PICO) + 1

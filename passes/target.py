@@ -42,6 +42,9 @@ class Target:
     columns, in registers: rows are not cut where strides change, and blocks of columns are as
     narrow as it takes (down to `column_block`, from four times that) to have `programs` iterations.
     Launches are batched up to `most_batched` buffers; 0 leaves them apart.
+
+    Sizes: `symbols` pairs a prime that stands for a size yet to come with the size that choices
+    take it for. They then are the same whatever the prime is.
     """
 
     name: str
@@ -66,6 +69,22 @@ class Target:
     tiles: bool = False
     programs: int = 1
     most_batched: int = 0
+    symbols: tuple[tuple[int, int], ...] = ()
+
+    def typical(self, count: int) -> int:
+        """`count` as choices by size take it."""
+        scale = 1
+        for prime, size in self.symbols:
+            while count and count % prime == 0:
+                count, scale = count // prime, scale * size
+        return count * scale
+
+    def fixed(self, count: int) -> int:
+        """The part of `count` that divides it whatever the sizes to come are."""
+        for prime, _ in self.symbols:
+            while count and count % prime == 0:
+                count //= prime
+        return count
 
 
 CPU = Target(

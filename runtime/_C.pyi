@@ -534,6 +534,7 @@ class CompiledProgram:
         object: bytes,
         device: Any = "cpu",
         cubins: list[dict[str, Any]] = ...,
+        like: CompiledProgram | None = None,
     ) -> None: ...
     def counters(self) -> dict[str, _int]:
         """How often: builds of the graph, replays, patches, recaptures, copies of inputs."""

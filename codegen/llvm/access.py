@@ -47,10 +47,24 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Offset:
-    """An element offset: `base + stride * lane`, or any value in each lane where stride is None."""
+    """An element offset: `base + stride * lane`, or any value in each lane where stride is None.
+    The stride is a literal unless it depends on sizes."""
 
     base: Value
-    stride: int | None
+    stride: Value | None
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all lanes have the same."""
+        return self.stride is not None and self.stride.name == "0"
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether each lane has the next one."""
+        return self.stride is not None and self.stride.name == "1"
+
+
+_NONE, _ONE = integer(0), integer(1)
 
 
 def lane_values(w: Writer, index: LaneIndex) -> Value:
@@ -72,22 +86,22 @@ def _offset(
     symbols: Sequence[Value | LaneIndex],
 ) -> Offset:
     if isinstance(expr, AffineConstantExpr):
-        return Offset(integer(expr.value), 0)
+        return Offset(integer(expr.value), _NONE)
     if isinstance(expr, (AffineDimExpr, AffineSymExpr)):
         known = dims if isinstance(expr, AffineDimExpr) else symbols
         index = known[expr.position]
         if isinstance(index, LaneIndex):
-            return Offset(index.base, 1)
-        return Offset(index, 0 if index.width == 1 else None)
+            return Offset(index.base, _ONE)
+        return Offset(index, _NONE if index.width == 1 else None)
     assert isinstance(expr, AffineBinaryOpExpr)
     left, right = (_offset(w, e, dims, symbols) for e in (expr.lhs, expr.rhs))
     if expr.kind is AffineBinaryOpKind.Add:
         return _sum(w, left, right)
     if expr.kind is AffineBinaryOpKind.Mul:
         return _scaled(w, left, right)
-    divisor = int(right.base.name)
-    value = left.base if left.stride == 0 else _spread(w, left, _width(dims, symbols))
-    return Offset(_divided(w, expr.kind, value, divisor), 0 if value.width == 1 else None)
+    value = left.base if left.is_uniform else _spread(w, left, _width(dims, symbols))
+    quotient = _divided(w, expr.kind, value, right.base)
+    return Offset(quotient, _NONE if value.width == 1 else None)
 
 
 def _width(dims: Sequence[Value | LaneIndex], symbols: Sequence[Value | LaneIndex]) -> int:
@@ -98,33 +112,37 @@ def _spread(w: Writer, offset: Offset, width: int) -> Value:
     """The offset in each of `width` lanes."""
     if offset.stride is None:
         return offset.base
-    if offset.stride == 0:
+    if offset.is_uniform:
         return w.widened(offset.base, width)
-    steps = ", ".join(f"i64 {k * offset.stride}" for k in range(width))
-    return w.binary("add", offset.base, Value(f"<{steps}>", "i64", width, literal=True))
+    return w.binary("add", offset.base, _lane_steps(w, offset.stride, width))
+
+
+def _lane_steps(w: Writer, stride: Value, width: int) -> Value:
+    """`stride` times the number of each lane; a constant where the stride is."""
+    by = int(stride.name) if stride.literal else 1
+    steps = ", ".join(f"i64 {k * by}" for k in range(width))
+    lanes = Value(f"<{steps}>", "i64", width, literal=True)
+    return lanes if stride.literal else w.binary("mul", lanes, stride)
 
 
 def _sum(w: Writer, a: Offset, b: Offset) -> Offset:
     if a.stride is None or b.stride is None:
         width = max(a.base.width, b.base.width)
         return Offset(w.sum(_spread(w, a, width), _spread(w, b, width)), None)
-    return Offset(w.sum(a.base, b.base), a.stride + b.stride)
+    return Offset(w.sum(a.base, b.base), w.sum(a.stride, b.stride))
 
 
 def _scaled(w: Writer, a: Offset, factor: Offset) -> Offset:
-    times = int(factor.base.name)
-    stride = None if a.stride is None else a.stride * times
-    if a.base.literal and a.base.width == 1:
-        return Offset(integer(int(a.base.name) * times), stride)
-    return Offset(a.base if times == 1 else w.binary("mul", a.base, factor.base), stride)
+    stride = None if a.stride is None else w.product(a.stride, factor.base)
+    return Offset(w.product(a.base, factor.base), stride)
 
 
-def _divided(w: Writer, kind: AffineBinaryOpKind, a: Value, divisor: int) -> Value:
-    """floordiv, ceildiv or mod by a positive constant, rounding as the names say."""
+def _divided(w: Writer, kind: AffineBinaryOpKind, a: Value, by: Value) -> Value:
+    """floordiv, ceildiv or mod by a positive number, rounding as the names say."""
     if kind is AffineBinaryOpKind.CeilDiv:
-        a, kind = w.binary("add", a, integer(divisor - 1)), AffineBinaryOpKind.FloorDiv
-    by = integer(divisor)
-    if divisor & (divisor - 1) == 0:
+        a, kind = w.binary("add", a, w.sum(by, integer(-1))), AffineBinaryOpKind.FloorDiv
+    divisor = int(by.name) if by.literal else 0
+    if divisor and divisor & (divisor - 1) == 0:
         if kind is AffineBinaryOpKind.Mod:
             return w.binary("and", a, integer(divisor - 1))
         return w.binary("ashr", a, integer(divisor.bit_length() - 1))
@@ -150,15 +168,15 @@ def load(
     `lanes` tells the lanes that exist from those beyond the axis' end; at least one exists.
     `mask` and `other` are the op's own.
     """
-    if mask is None and offset.stride == 0:
+    if mask is None and offset.is_uniform:
         return _loaded(w, buffer, _scalar_load(w, buffer, offset.base))
-    if mask is not None and mask.width == 1 and offset.stride == 0:
+    if mask is not None and mask.width == 1 and offset.is_uniform:
         assert other is not None
         return _guarded_load(w, buffer, offset.base, mask, other)
     mask = None if mask is None else w.widened(mask, width)
     wanted = lanes if mask is None else mask if lanes is None else w.binary("and", lanes, mask)
     default = _stored(w, buffer, w.widened(other, width)) if other is not None else None
-    if offset.stride == 1:
+    if offset.is_dense:
         return _loaded(w, buffer, _vector_load(w, buffer, offset.base, width, wanted, default))
     pointers = _pointers(w, buffer, offset, width)
     return _loaded(w, buffer, _gather(w, buffer, pointers, width, wanted, default))
@@ -182,7 +200,7 @@ def store(
     wanted = lanes if mask is None else mask if lanes is None else w.binary("and", lanes, mask)
     align = buffer.dtype.itemsize
     name, pointer = "llvm.masked.store", "p0"
-    if offset.stride == 1:
+    if offset.is_dense:
         to = str(_pointer(w, buffer, offset.base))
         if wanted is None:
             w.line(f"store {value}, {to}, align {align}{buffer.metadata}")
@@ -215,8 +233,7 @@ def _pointers(w: Writer, buffer: Buffer, offset: Offset, width: int) -> Value:
     base, steps = buffer.pointer, offset.base
     if offset.stride is not None:
         base = _pointer(w, buffer, offset.base)
-        names = ", ".join(f"i64 {k * offset.stride}" for k in range(width))
-        steps = Value(f"<{names}>", "i64", width, literal=True)
+        steps = _lane_steps(w, offset.stride, width)
     return w.pure(
         f"getelementptr {buffer.memory_type}, {base}, {steps}", "ptr", width, [base, steps]
     )

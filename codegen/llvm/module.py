@@ -58,8 +58,9 @@ class _Metadata:
 def _function(func: FuncOp, declared: set[str], metadata: _Metadata) -> str:
     writer = Writer(declared)
     buffers = _buffers(func, writer, metadata)
+    sizes = _sizes(func, writer)
     begin, end = Value("%begin", "i64"), Value("%end", "i64")
-    NestWriter(func, writer, buffers).write(begin, end)
+    NestWriter(func, writer, buffers, sizes).write(begin, end)
     return (
         f"define void @{func.sym_name.data}"
         f"(ptr noalias readonly %buffers, i64 %begin, i64 %end) #0 {{\n{writer.text()}\n}}\n"
@@ -88,6 +89,16 @@ def _buffers(func: FuncOp, w: Writer, metadata: _Metadata) -> dict[SSAValue, Buf
         group = groups[value]
         buffers[value] = Buffer(pointer, value.type.dtype, notes[group], group in written)
     return buffers
+
+
+def _sizes(func: FuncOp, w: Writer) -> dict[SSAValue, Value]:
+    """The sizes of a kernel, which lie after the pointers."""
+    table = Value("%buffers", "ptr")
+    found: dict[SSAValue, Value] = {}
+    for i, value in enumerate(func.sizes, len(func.buffers)):
+        entry = w.pure(f"getelementptr i64, {table}, i64 {i}", "ptr", 1, [table])
+        found[value] = w.pure(f"load i64, {entry}", "i64", 1, [entry])
+    return found
 
 
 def _note(metadata: _Metadata, group: int, scopes: dict[int, str]) -> str:

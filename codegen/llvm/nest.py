@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,11 +32,14 @@ much of its time on the loop itself."""
 class NestWriter:
     """Writes one kernel; `values` holds what each IR value is in the part being written."""
 
-    def __init__(self, func: FuncOp, writer: Writer, buffers: dict[SSAValue, Buffer]) -> None:
+    def __init__(
+        self, func: FuncOp, writer: Writer, buffers: dict[SSAValue, Buffer],
+        sizes: Mapping[SSAValue, Value],
+    ) -> None:  # fmt: skip
         self.func = func
         self.w = writer
         self.buffers = buffers
-        self.values: dict[SSAValue, Value | LaneIndex] = {}
+        self.values: dict[SSAValue, Value | LaneIndex] = dict(sizes)
         self.width = 1
         self.lanes: Value | None = None
 
@@ -57,20 +60,36 @@ class NestWriter:
         step = LANES * _power_of_two(self.func.unroll.value.data if self.func.unroll else 1)
         whole = w.binary("and", w.binary("sub", end, begin), integer(-step))
         middle = w.binary("add", begin, whole)
-        if self.func.extent.value.data >= step:
-            with (
-                w.when(w.compare("icmp slt", begin, middle)),
-                w.loop(begin, middle, step) as loop,
-                self._in_lanes(self.func.index, loop.index, step),
-            ):
-                self._ops(block)
-        with w.when(w.compare("icmp slt", middle, end)), w.loop(middle, end, LANES) as loop:
-            left = w.binary("sub", end, loop.index)
-            lanes = lane_values(w, LaneIndex(integer(0), LANES))
-            with self._in_lanes(
-                self.func.index, loop.index, LANES, w.compare("icmp slt", lanes, left)
-            ):
-                self._ops(block)
+        if not isinstance(self.func.length, int) or self.func.length >= step:
+            self._whole_lanes(self.func.index, begin, middle, step, block)
+        self._last_lanes(self.func.index, middle, end, block)
+
+    def _whole_lanes(
+        self, index: SSAValue, begin: Value, end: Value, step: int, block: Block
+    ) -> None:
+        """Writes `block` for `begin` to `end`, which are some steps apart, or none."""
+        w = self.w
+        with (
+            w.when(w.compare("icmp slt", begin, end)),
+            w.loop(begin, end, step) as loop,
+            self._in_lanes(index, loop.index, step),
+        ):
+            self._ops(block)
+
+    def _last_lanes(self, index: SSAValue, begin: Value, end: Value, block: Block) -> None:
+        """Writes `block` for `begin` to `end`, with lanes beyond it masked off."""
+        w = self.w
+        with (
+            w.when(w.compare("icmp slt", begin, end)),
+            w.loop(begin, end, LANES) as loop,
+            self._in_lanes(index, loop.index, LANES, self._lanes_before(loop.index, end)),
+        ):
+            self._ops(block)
+
+    def _lanes_before(self, index: Value, end: Value) -> Value:
+        """Which of the lanes from `index` on are before `end`."""
+        lanes = lane_values(self.w, LaneIndex(integer(0), LANES))
+        return self.w.compare("icmp slt", lanes, self.w.binary("sub", end, index))
 
     @contextmanager
     def _in_lanes(
@@ -140,6 +159,9 @@ class NestWriter:
 
     def loop(self, op: ForOp) -> None:
         """Writes a `kernel.for`."""
+        if op.size is not None and op.vector is not None:
+            self._sized_lanes(op, self._data(op.size))
+            return
         if op.vector is None:
 
             def once(index: Value, _: list[Value]) -> list[Value]:
@@ -147,7 +169,7 @@ class NestWriter:
                 self._ops(op.body.block)
                 return []
 
-            self._repeat(op.trip_count, 1, [], once)
+            self._repeat(self._length(op), 1, [], once)
             return
         whole, rest = divmod(op.trip_count, LANES)
         unroll = _fitting(op.unroll.value.data if op.unroll else 1, whole)
@@ -163,6 +185,15 @@ class NestWriter:
             with self._in_lanes(op.index, base, LANES, _first_lanes(rest)):
                 self._ops(op.body.block)
 
+    def _length(self, op: ForOp | ReduceOp) -> int | Value:
+        return op.trip_count if op.size is None else self._data(op.size)
+
+    def _sized_lanes(self, op: ForOp, size: Value) -> None:
+        step = LANES * _power_of_two(op.unroll.value.data if op.unroll else 1)
+        middle = self.w.binary("and", size, integer(-step))
+        self._whole_lanes(op.index, integer(0), middle, step, op.body.block)
+        self._last_lanes(op.index, middle, size, op.body.block)
+
     def reduce(self, op: ReduceOp) -> None:
         """Writes a `kernel.reduce`."""
         width = self.width if op.vector is None else LANES
@@ -170,7 +201,9 @@ class NestWriter:
             self.w.widened(identity(kind, llvm_type(result.type)), width)
             for kind, result in zip(op.kinds, op.results, strict=True)
         ]
-        if op.vector is not None:
+        if op.vector is not None and op.size is not None:
+            final = self._reduced_sized(op, self._data(op.size), start)
+        elif op.vector is not None:
             final = self._reduced_lanes(op, start)
         else:
 
@@ -178,7 +211,7 @@ class NestWriter:
                 self.values[op.index] = index
                 return self._step(op, so_far)
 
-            final = self._repeat(op.trip_count, 1, start, once)
+            final = self._repeat(self._length(op), 1, start, once)
         self.values.update(zip(op.results, final, strict=True))
 
     def _reduced_lanes(self, op: ReduceOp, start: list[Value]) -> list[Value]:
@@ -186,11 +219,7 @@ class NestWriter:
         steps = _fitting(_UNROLLED_OPS // len(op.body.block.ops) or 1, whole)
 
         def several(base: Value, so_far: list[Value]) -> list[Value]:
-            for k in range(steps):
-                first = self.w.sum(base, integer(k * LANES))
-                with self._in_lanes(op.index, first, LANES):
-                    so_far = self._step(op, so_far)
-            return so_far
+            return self._several(op, base, so_far, steps)
 
         lanes = self._repeat(whole * LANES, steps * LANES, start, several)
         if rest:
@@ -201,6 +230,32 @@ class NestWriter:
                 self.w.select(existing, new, old) for new, old in zip(stepped, lanes, strict=True)
             ]
         return [across_lanes(self.w, kind, v) for kind, v in zip(op.kinds, lanes, strict=True)]
+
+    def _several(self, op: ReduceOp, base: Value, so_far: list[Value], steps: int) -> list[Value]:
+        """Writes `steps` vectors of a reduction, from `base` on."""
+        for k in range(steps):
+            with self._in_lanes(op.index, self.w.sum(base, integer(k * LANES)), LANES):
+                so_far = self._step(op, so_far)
+        return so_far
+
+    def _reduced_sized(self, op: ReduceOp, size: Value, start: list[Value]) -> list[Value]:
+        """The same where the number of iterations is a value."""
+        w = self.w
+        steps = _power_of_two(_UNROLLED_OPS // len(op.body.block.ops) or 1)
+        middle = w.binary("and", size, integer(-steps * LANES))
+        with w.when(w.compare("icmp slt", integer(0), middle), start) as whole:
+            with w.loop(integer(0), middle, steps * LANES, start) as loop:
+                loop.given = self._several(op, loop.index, loop.carried, steps)
+            whole.given = loop.given
+        with w.when(w.compare("icmp slt", middle, size), whole.given) as last:
+            with w.loop(middle, size, LANES, whole.given) as loop:
+                existing = self._lanes_before(loop.index, size)
+                with self._in_lanes(op.index, loop.index, LANES, existing):
+                    stepped = self._step(op, loop.carried)
+                pairs = zip(stepped, loop.carried, strict=True)
+                loop.given = [w.select(existing, new, old) for new, old in pairs]
+            last.given = loop.given
+        return [across_lanes(w, kind, v) for kind, v in zip(op.kinds, last.given, strict=True)]
 
     def _step(self, op: ReduceOp, so_far: Sequence[Value]) -> list[Value]:
         """Writes the body and combines what it yields."""
@@ -215,15 +270,17 @@ class NestWriter:
 
     def _repeat(
         self,
-        count: int,
+        count: int | Value,
         step: int,
         start: list[Value],
         body: Callable[[Value, list[Value]], list[Value]],
     ) -> list[Value]:
-        """Writes `body` for indices 0, step, ... below `count`; it maps carried values."""
-        if count <= step:
+        """Writes `body` for indices 0, step, ... below `count`; it maps carried values. A size is
+        never 0."""
+        if isinstance(count, int) and count <= step:
             return body(integer(0), start) if count else start
-        with self.w.loop(integer(0), integer(count), step, start) as loop:
+        end = integer(count) if isinstance(count, int) else count
+        with self.w.loop(integer(0), end, step, start) as loop:
             loop.given = body(loop.index, loop.carried)
         return loop.given
 

@@ -50,6 +50,13 @@ class Frame:
 
 
 @dataclass(slots=True)
+class Part:
+    """A part that may be left out, and the values that it gives."""
+
+    given: list[Value]
+
+
+@dataclass(slots=True)
 class Loop:
     """An open loop: its index, the values carried into this step, and those for the next one."""
 
@@ -161,6 +168,15 @@ class Writer:
             return a
         return b if a.name == "0" else self.binary("add", a, b)
 
+    def product(self, a: Value, b: Value) -> Value:
+        """The integer a * b; literals are multiplied here."""
+        if a.literal and b.literal and a.width == b.width == 1:
+            return integer(int(a.name) * int(b.name), a.type)
+        for one, other in ((a, b), (b, a)):
+            if one.name in ("0", "1"):
+                return other if one.name == "1" else one
+        return self.binary("mul", a, b)
+
     def compare(self, predicate: str, a: Value, b: Value) -> Value:
         """`icmp` or `fcmp` with its predicate, lane by lane; gives i1."""
         a, b = self.joined(a, b)
@@ -188,22 +204,33 @@ class Writer:
         return self.pure(text, first.type, first.width, values)
 
     @contextmanager
-    def when(self, condition: Value) -> Generator[None]:
-        """A part that runs only where the i1 `condition` holds; it gives no values."""
+    def when(self, condition: Value, otherwise: Sequence[Value] = ()) -> Generator[Part]:
+        """A part that runs only where the i1 `condition` holds.
+
+        The body sets `given`, one value for each of `otherwise`; after it `given` holds those, or
+        `otherwise` where the part did not run.
+        """
         inside, after = self.fresh("then"), self.fresh("after")
-        frame = Frame(inside, guarded=True)
+        frame, part = Frame(inside, guarded=True), Part([])
         self.frames.append(frame)
-        yield
+        yield part
         self.frames.pop()
         outer = self.frames[-1]
+        chosen = [Value(self.fresh("%w"), v.type, v.width, self.depth) for v in otherwise]
         outer.lines += [
             f"  br {condition}, label %{inside}, label %{after}",
             f"{inside}:",
             *frame.lines,
             f"  br label %{after}",
             f"{after}:",
+            *(
+                f"  {c.name} = phi {c.lanes_type} [ {v.name}, %{outer.label} ], "
+                f"[ {g.name}, %{frame.label} ]"
+                for c, v, g in zip(chosen, otherwise, part.given, strict=True)
+            ),
         ]
         outer.label = after
+        part.given = chosen
 
     @contextmanager
     def loop(

@@ -21,6 +21,8 @@ What the ops mean, and what their verifiers hold producers to:
 - A load or store touches element `map(dims)[symbols]` of a buffer: dims are indices of enclosing
   loops, symbols are any other `index` values (a loaded integer goes through `arith.index_cast`).
   With `if %mask` memory is touched only where the mask is true; a load gives `%other` elsewhere.
+- After its buffers a kernel may take sizes, of type `index`: loops that are as long as one of them
+  (`parallel %i to %n`, `kernel.for %j to %n`), offsets and scalars may depend on them.
 - Everything else is `arith` and `math` on scalars, `index` included. Unsigned integers are signless
   types under unsigned ops. Ops mean what `ir/scalar_kinds.py` says of the kinds that they stand
   for: integer division by zero gives 0 and never traps, `maximumf` and `minimumf` give NaN if
@@ -149,17 +151,24 @@ class LocalOp(IRDLOperation):
 
 
 class _Loop(IRDLOperation):
-    """What `kernel.for` and `kernel.reduce` share."""
+    """What `kernel.for` and `kernel.reduce` share: a loop of `count` iterations, or of `size`."""
 
-    count = prop_def(IntegerAttr[I64])
+    count = opt_prop_def(IntegerAttr[I64])
+    size = opt_operand_def(IndexType)
     vector = opt_prop_def(UnitAttr)
     body = region_def("single_block")
     traits = traits_def(RecursiveMemoryEffect())
 
     @property
     def trip_count(self) -> int:
-        """Iterations."""
+        """Iterations of a loop whose length is known."""
+        assert self.count is not None, f"{self.name} is as long as a size says"
         return self.count.value.data
+
+    @property
+    def length(self) -> int | SSAValue:
+        """Iterations: a number, or the size that says it."""
+        return self.trip_count if self.size is None else self.size
 
     @property
     def index(self) -> BlockArgument:
@@ -175,25 +184,31 @@ class ForOp(_Loop):
     unroll = opt_prop_def(IntegerAttr[I64])
 
     def __init__(
-        self, count: int, body: Region, *, vector: bool = False, unroll: int | None = None
-    ) -> None:
+        self, count: int | SSAValue, body: Region, *, vector: bool = False,
+        unroll: int | None = None,
+    ) -> None:  # fmt: skip
+        size, number = _length(count)
         super().__init__(
+            operands=[size],
             regions=[body],
             properties={
-                "count": _number(count),
+                "count": number,
                 "vector": _flag(vector),
                 "unroll": _number(unroll),
             },
         )
 
     def print(self, printer: Printer) -> None:
-        text.print_loop(printer, self, self.trip_count)
+        text.print_loop(printer, self, self.length)
 
     @classmethod
     def parse(cls, parser: Parser) -> ForOp:
         loop = text.parse_loop(parser)
         return cls.create(
-            properties=loop.properties, attributes=loop.attributes, regions=[loop.body]
+            operands=loop.sizes,
+            properties=loop.properties,
+            attributes=loop.attributes,
+            regions=[loop.body],
         )
 
 
@@ -212,15 +227,18 @@ class ReduceOp(_Loop):
     res = var_result_def()
 
     def __init__(
-        self, combiners: Iterable[str], count: int, body: Region, *, vector: bool = False
-    ) -> None:
+        self, combiners: Iterable[str], count: int | SSAValue, body: Region, *,
+        vector: bool = False,
+    ) -> None:  # fmt: skip
         """`body` is complete: the types that its `kernel.yield` hands over are the results'."""
+        size, number = _length(count)
         super().__init__(
+            operands=[size],
             regions=[body],
             result_types=[_yielded_types(body)],
             properties={
                 "combiners": ArrayAttr([StringAttr(c) for c in combiners]),
-                "count": _number(count),
+                "count": number,
                 "vector": _flag(vector),
             },
         )
@@ -232,7 +250,7 @@ class ReduceOp(_Loop):
 
     def print(self, printer: Printer) -> None:
         printer.print_string(f" {', '.join(self.kinds)}")
-        text.print_loop(printer, self, self.trip_count)
+        text.print_loop(printer, self, self.length)
 
     @classmethod
     def parse(cls, parser: Parser) -> ReduceOp:
@@ -240,6 +258,7 @@ class ReduceOp(_Loop):
         loop = text.parse_loop(parser)
         loop.properties["combiners"] = ArrayAttr([StringAttr(k) for k in kinds])
         return cls.create(
+            operands=loop.sizes,
             result_types=_yielded_types(loop.body),
             properties=loop.properties,
             attributes=loop.attributes,
@@ -248,6 +267,10 @@ class ReduceOp(_Loop):
 
     def verify_(self) -> None:
         check_combiners(self, self.kinds)
+
+
+def _length(count: int | SSAValue) -> tuple[SSAValue | None, IntegerAttr | None]:
+    return (None, _number(count)) if isinstance(count, int) else (count, None)
 
 
 def _yielded_types(body: Region) -> list[Attribute]:
@@ -349,17 +372,18 @@ class StoreOp(IRDLOperation):
 
 @irdl_op_definition
 class FuncOp(IRDLOperation):
-    """A kernel: buffers, and a body that runs for each index of the parallel axis.
+    """A kernel: buffers, sizes, and a body that runs for each index of the parallel axis.
 
-    `extent` is the parallel axis' length; `vector` makes it the vector axis, `unroll` vectors at a
-    time; `grain` is the fewest iterations worth giving to a thread. Buffers do not overlap, but for
-    those numbered in `aliased`: these may be the same storage, provided that no iteration of any
-    loop stores an element that another iteration touches.
+    `extent` is the parallel axis' length, or size number `size` is; `vector` makes it the vector
+    axis, `unroll` vectors at a time; `grain` is the fewest iterations worth giving to a thread.
+    Buffers do not overlap, but for those numbered in `aliased`: these may be the same storage,
+    provided that no iteration of any loop stores an element that another iteration touches.
     """
 
     name = "kernel.func"
     sym_name = prop_def(StringAttr)
-    extent = prop_def(IntegerAttr[I64])
+    extent = opt_prop_def(IntegerAttr[I64])
+    size = opt_prop_def(IntegerAttr[I64])
     vector = opt_prop_def(UnitAttr)
     unroll = opt_prop_def(IntegerAttr[I64])
     grain = opt_prop_def(IntegerAttr[I64])
@@ -370,20 +394,23 @@ class FuncOp(IRDLOperation):
     def __init__(
         self,
         name: str,
-        extent: int,
+        extent: int | None,
         body: Region,
         *,
         vector: bool = False,
         unroll: int | None = None,
         grain: int | None = None,
         aliased: Sequence[int] = (),
+        size: int | None = None,
     ) -> None:
-        """`body` is one block; its arguments are the buffers, then the parallel index."""
+        """`body` is one block; its arguments are the buffers, the sizes, then the parallel index.
+        Of `extent` and `size` one is given."""
         super().__init__(
             regions=[body],
             properties={
                 "sym_name": StringAttr(name),
                 "extent": _number(extent),
+                "size": _number(size),
                 "vector": _flag(vector),
                 "unroll": _number(unroll),
                 "grain": _number(grain),
@@ -399,7 +426,20 @@ class FuncOp(IRDLOperation):
     @property
     def buffers(self) -> tuple[BlockArgument, ...]:
         """The buffer arguments, in the order in which a launch passes them."""
-        return tuple(self.body.block.args[:-1])
+        return tuple(a for a in self.body.block.args if isinstance(a.type, BufferType))
+
+    @property
+    def sizes(self) -> tuple[BlockArgument, ...]:
+        """The size arguments, in the order in which a launch passes them after the buffers."""
+        return tuple(self.body.block.args[len(self.buffers) : -1])
+
+    @property
+    def length(self) -> int | BlockArgument:
+        """The parallel axis' length: a number, or the size that says it."""
+        if self.size is not None:
+            return self.sizes[self.size.value.data]
+        assert self.extent is not None
+        return self.extent.value.data
 
     @property
     def index(self) -> BlockArgument:
@@ -407,7 +447,7 @@ class FuncOp(IRDLOperation):
         return self.body.block.args[-1]
 
     def print(self, printer: Printer) -> None:
-        text.print_func(printer, self, self.sym_name.data, self.extent.value.data)
+        text.print_func(printer, self, self.sym_name.data, self.length)
 
     @classmethod
     def parse(cls, parser: Parser) -> FuncOp:

@@ -120,12 +120,14 @@ def check_guard(
 def check_nest(func: Operation) -> None:
     """A kernel's arguments, options and whole loop nest keep the dialect's rules."""
     arguments = func.regions[0].block.args
-    buffers = arguments[:-1]
+    buffers = [a for a in arguments if isinstance(a.type, BufferType)]
     if not arguments or arguments[-1].type != IndexType():
         _refuse(func, "its last block argument must be the parallel index, of type index")
-    for i, buffer in enumerate(buffers):
-        if not isinstance(buffer.type, BufferType):
-            _refuse(func, f"argument {i} is a {buffer.type}; it must be a !kernel.buffer")
+    for i, argument in enumerate(arguments[:-1]):
+        wanted = "a !kernel.buffer" if i < len(buffers) else "an index"
+        is_right = argument in buffers if i < len(buffers) else argument.type == IndexType()
+        if not is_right:
+            _refuse(func, f"argument {i} is a {argument.type}; it must be {wanted}")
     for number in numbers(func.properties.get("aliased")):
         if not 0 <= number < len(buffers):
             _refuse(func, f"aliased buffer {number}; there are {len(buffers)} buffers")
@@ -147,9 +149,19 @@ def _option(op: Operation, name: str) -> int | None:
     return value.value.data if isinstance(value, IntegerAttr) else None
 
 
+def _has_size(op: Operation) -> bool:
+    if op.name == "kernel.func":
+        number = _option(op, "size")
+        given = [a for a in op.regions[0].block.args[:-1] if a.type == IndexType()]
+        return number is not None and 0 <= number < len(given)
+    return bool(op.operands)
+
+
 def _check_options(op: Operation) -> None:
     count = _option(op, "extent" if op.name == "kernel.func" else "count")
-    if count is None or count < 0:
+    if count is None and not _has_size(op):
+        _refuse(op, "neither a number nor a size of the kernel says how long it is")
+    if count is not None and count < 0:
         _refuse(op, f"{count} iterations; it must be 0 or more")
     for name in ("unroll", "grain"):
         value = _option(op, name)

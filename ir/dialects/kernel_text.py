@@ -57,34 +57,47 @@ def parse_options(parser: Parser) -> dict[str, Attribute]:
     return properties
 
 
-def print_loop(printer: Printer, op: Operation, count: int) -> None:
+def print_loop(printer: Printer, op: Operation, count: int | SSAValue) -> None:
     """Prints ` %j to 256 vector { body }` and the op's attributes."""
     printer.print_string(" ")
     printer.print_ssa_value(op.regions[0].block.args[0])
-    printer.print_string(f" to {count}")
+    _print_length(printer, count)
     print_options(printer, op.properties)
     printer.print_op_attributes(op.attributes, print_keyword=True)
     printer.print_string(" ")
     printer.print_region(op.regions[0], print_entry_block_args=False)
 
 
+def _print_length(printer: Printer, count: int | SSAValue) -> None:
+    printer.print_string(" to ")
+    if isinstance(count, int):
+        printer.print_string(str(count))
+    else:
+        printer.print_ssa_value(count)
+
+
 @dataclass
 class ParsedLoop:
-    """What `print_loop` prints."""
+    """What `print_loop` prints; `sizes` is the one that says how long it is, if one does."""
 
     properties: dict[str, Attribute]
     attributes: dict[str, Attribute]
     body: Region
+    sizes: list[SSAValue]
 
 
 def parse_loop(parser: Parser) -> ParsedLoop:
     """Parses what `print_loop` prints."""
     index = parser.parse_argument(expect_type=False).resolve(IndexType())
     parser.parse_keyword("to")
-    properties: dict[str, Attribute] = {"count": IntegerAttr(parser.parse_integer(), i64)}
+    count = parser.parse_optional_integer()
+    sizes: list[SSAValue] = [parser.parse_operand(IndexType())] if count is None else []
+    properties: dict[str, Attribute] = {}
+    if count is not None:
+        properties["count"] = IntegerAttr(count, i64)
     properties |= parse_options(parser)
     attributes = parse_attributes(parser)
-    return ParsedLoop(properties, attributes, parser.parse_region([index]))
+    return ParsedLoop(properties, attributes, parser.parse_region([index]), sizes)
 
 
 def parse_attributes(parser: Parser) -> dict[str, Attribute]:
@@ -172,7 +185,7 @@ def _parse_offset(parser: Parser) -> tuple[AffineMapAttr, list[SSAValue]]:
     return map_, [*dims, *(symbols or [])]
 
 
-def print_func(printer: Printer, op: Operation, name: str, extent: int) -> None:
+def print_func(printer: Printer, op: Operation, name: str, extent: int | SSAValue) -> None:
     """Prints ` @f(%x: !kernel.buffer<f32>) parallel %i to 512 vector { body }`."""
     *buffers, index = op.regions[0].block.args
     printer.print_string(" ")
@@ -181,7 +194,7 @@ def print_func(printer: Printer, op: Operation, name: str, extent: int) -> None:
         printer.print_list(buffers, printer.print_block_argument)
     printer.print_string(" parallel ")
     printer.print_ssa_value(index)
-    printer.print_string(f" to {extent}")
+    _print_length(printer, extent)
     print_options(printer, op.properties)
     printer.print_op_attributes(op.attributes, print_keyword=True)
     printer.print_string(" ")
@@ -192,21 +205,29 @@ def parse_func(parser: Parser) -> ParsedLoop:
     """Parses what `print_func` prints."""
     name = parser.parse_symbol_name()
     arguments = parser.parse_comma_separated_list(
-        parser.Delimiter.PAREN, lambda: _parse_buffer(parser)
+        parser.Delimiter.PAREN, lambda: _parse_argument(parser)
     )
+    sizes = [a.name.text for a in arguments if not isinstance(a.type, BufferType)]
     parser.parse_keyword("parallel")
     arguments.append(parser.parse_argument(expect_type=False).resolve(IndexType()))
     parser.parse_keyword("to")
-    properties: dict[str, Attribute] = {
-        "sym_name": name,
-        "extent": IntegerAttr(parser.parse_integer(), i64),
-    }
+    properties: dict[str, Attribute] = {"sym_name": name, **_parse_extent(parser, sizes)}
     properties |= parse_options(parser)
     attributes = parse_attributes(parser)
-    return ParsedLoop(properties, attributes, parser.parse_region(arguments))
+    return ParsedLoop(properties, attributes, parser.parse_region(arguments), [])
 
 
-def _parse_buffer(parser: Parser) -> Parser.Argument:
+def _parse_extent(parser: Parser, sizes: Sequence[str]) -> dict[str, Attribute]:
+    extent = parser.parse_optional_integer()
+    if extent is not None:
+        return {"extent": IntegerAttr(extent, i64)}
+    given = parser.parse_unresolved_operand().span.text
+    if given not in sizes:
+        parser.raise_error(f"kernel: {given} is no size of the kernel; there are {sizes}")
+    return {"size": IntegerAttr(sizes.index(given), i64)}
+
+
+def _parse_argument(parser: Parser) -> Parser.Argument:
     argument = parser.parse_argument()
     argument.location = parser.parse_optional_location()
     return argument

@@ -1,12 +1,14 @@
-"""What capture gains and costs, part by part: `capture.py calls programs`."""
+"""What capture gains and costs, part by part: `capture.py calls lengths programs`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import capture_calls
+import capture_lengths
 import click
 import torch
 from capture_programs import programs
@@ -66,7 +68,31 @@ def of_calls(rounds: int) -> Table:
     return table
 
 
-PARTS: dict[str, Callable[[int], Table]] = {"calls": of_calls, "programs": of_programs}
+def of_lengths(rounds: int) -> Table:
+    """Twenty lengths through one function: the worst of them, to one compiled for it, and variants
+    to the two that there may be."""
+    table = Table(
+        "twenty lengths through one function, to one compiled for each",
+        ["function", "variants", "least", "median", "most", "at length"],
+    )
+    for name, found in capture_lengths.lengths(rounds):
+        ratios = found.ratios
+        worst = max(ratios, key=lambda n: ratios[n])
+        shown = [min(ratios.values()), median(ratios.values()), ratios[worst]]
+        table.rows.append([name, str(found.variants), *(f"{r:.3f}" for r in shown), str(worst)])
+        table.bars += [
+            Bar(f"{name}, time of the worst length / 1.1", ratios[worst] / 1.1, 1.0),
+            Bar(f"{name}, variants / 2", found.variants / 2, 1.0),
+        ]
+        table.figures[name] = {
+            "variants": found.variants, "seconds": found.any_size, "static": found.static
+        }  # fmt: skip
+    return table
+
+
+PARTS: dict[str, Callable[[int], Table]] = {
+    "calls": of_calls, "lengths": of_lengths, "programs": of_programs
+}  # fmt: skip
 
 
 @click.command(help=__doc__)

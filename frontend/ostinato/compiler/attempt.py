@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Policy:
 
     follows: bool = True
     breaks: bool = True
+    dry: bool = False
+    """An error leaves nothing of what the function did before it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,10 @@ class Attempt:
     def __init__(
         self, fn: Callable[..., Any], name: str, leaves: list[Any], structure: Any,
         policy: Policy, check: Check | None = None,
+        make: Callable[[Region], build.Built] | None = None,
     ) -> None:  # fmt: skip
+        """`make` compiles a region."""
+        self._make = make or functools.partial(build.build, name=name)
         self._fn, self._name, self._leaves, self._policy = fn, name, leaves, policy
         self._structure, self._check = structure, check
         self._tracer = _C.Tracer()
@@ -102,7 +108,8 @@ class Attempt:
                 raise
             except BaseException as error:
                 self._watch.expect_going()
-                self._settle(error)
+                if not self._policy.dry:
+                    self._settle(error)
                 raise
         self._watch.expect_going()
         if self._broke:
@@ -117,9 +124,7 @@ class Attempt:
         return finish(self._tracer, self._session, self._leaves, flat, names), shape
 
     def _variant(self, region: Region, shape: Any) -> Variant:
-        variant = Variant(
-            build.build(region, self._name), shape, kept_objects(self._leaves), self._check
-        )
+        variant = Variant(self._make(region), shape, kept_objects(self._leaves), self._check)
         if not variant.replays.are_apart(self._leaves):
             raise CaptureError(overlap_text(self._name))
         return variant

@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..codegen import cache
 from ..ir.errors import CompileError
 from ..runtime import _C
 from .frames import user_depth
 from .region import Region, to_module
+
+if TYPE_CHECKING:
+    from .sizes.family import Family
 
 DUMP = "OSTINATO_DUMP"
 """The environment variable: a directory that every stage of every region is written to."""
@@ -35,6 +38,12 @@ class Built:
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     from_cache: bool = False
     dumps: dict[str, str] = field(default_factory=dict[str, str])
+    family: Family | None = None
+    """Of a region whose sizes are arguments of its kernels: all that share these."""
+    sizes: str = ""
+    """The sizes that it was bound for: `N = 37`."""
+    fixed: str = ""
+    """Why they are not, where another size came before."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,8 @@ class Lowered:
 
 
 Dump = Callable[[str, str], object]
+Symbols = tuple[tuple[int, int], ...]
+"""Sizes that stand for others, each with the one that passes take it for (see `passes/target`)."""
 
 
 def build(region: Region, name: str) -> Built:
@@ -64,7 +75,7 @@ def build(region: Region, name: str) -> Built:
     if dumping:
         _try_to_dump(Path(dumping), name, key, dumps)
     programs = [_program(spec, code, region.device) for spec, code in lowered.programs]
-    built = _built(region, name, [spec for spec, _ in lowered.programs], programs)
+    built = of_programs(region, name, [spec for spec, _ in lowered.programs], programs)
     built.seconds, built.dumps = lowered.seconds, dumps
     return built
 
@@ -111,7 +122,7 @@ def _load(key: str, region: Region, name: str) -> Built | None:
     except Exception as error:
         cache.discard(key, str(error))
         return None
-    built = _built(region, name, [spec for spec, _ in parts], programs)
+    built = of_programs(region, name, [spec for spec, _ in parts], programs)
     built.from_cache = True
     return built
 
@@ -127,7 +138,10 @@ def _program(spec: dict[str, Any], code: bytes, device: str) -> Any:
     return program
 
 
-def _built(region: Region, name: str, specs: list[dict[str, Any]], programs: list[Any]) -> Built:
+def of_programs(
+    region: Region, name: str, specs: list[dict[str, Any]], programs: list[Any]
+) -> Built:
+    """What runs `region`, of its Programs and what they were made from."""
     forward = programs[0]
     backward = programs[1] if len(programs) > 1 else None
     gradient = [*specs, None][1]
@@ -162,14 +176,17 @@ class Passed:
     seconds: dict[str, float]
 
 
-def run_all_passes(region: Region, dump: Dump | None = None) -> Passed:
-    """The modules that `region` becomes; `dump` gets the text after each of `steps`."""
+def run_all_passes(
+    region: Region, dump: Dump | None = None, symbols: Symbols = (), reuse: bool = True
+) -> Passed:
+    """The modules that `region` becomes; `dump` gets the text after each of `steps`. `symbols`
+    are sizes that stand for others (see `Target`); without `reuse` all memory is apart."""
     from ..ir.text import print_module
     from ..passes.pipeline import run_passes
     from ..passes.split import split
 
     started = time.perf_counter()
-    options = options_for(region.device)
+    options = options_for(region.device, symbols, reuse)
     module = to_module(region)
     seconds = {"capture": time.perf_counter() - started}
     if dump is not None:
@@ -243,11 +260,12 @@ def _gpu_program(module: Any, device: str) -> tuple[dict[str, Any], bytes]:
     return spec, code
 
 
-def options_for(device: str) -> Any:
-    """What passes are told of the device."""
+def options_for(device: str, symbols: Symbols = (), reuse: bool = True) -> Any:
+    """What passes are told of the device, and of sizes that stand for others."""
     from ..passes.pipeline import Options
 
-    return Options(_target(device), reuse=not _is_direct(device))
+    target = replace(_target(device), symbols=symbols)
+    return Options(target, reuse=reuse and not _is_direct(device))
 
 
 def program_of(module: Any, device: str) -> Any:
@@ -276,6 +294,11 @@ def stages(region: Region) -> dict[str, str]:
     texts: dict[str, str] = {}
     lower(region, texts.__setitem__)
     return texts
+
+
+def described(region: Region) -> Any:
+    """The same as lists of what JSON has."""
+    return json.loads(describe(region))
 
 
 def describe(region: Region) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..ir.errors import CaptureError, DivergenceWarning, RecompileWarning
 from ..runtime import _C
@@ -33,7 +33,11 @@ from .ledger import (
 )
 from .live import Session, opened
 from .region import Region, finish
+from .sizes.sized import MOST_SIZES, Call, Sized
 from .variant import Variant, flattened, settings, signature
+
+if TYPE_CHECKING:
+    from .sizes.family import Family
 
 Verify = Literal["trust", "follow"] | float | None
 
@@ -65,6 +69,7 @@ class Compiled:
         self._last_key: Any = None
         self._gave_up = False
         self._table = _C.CallTable()
+        self._sized = Sized(fn, self.name)
         self._runs_between_calls = _runs_between_calls(fn)
         install()
 
@@ -88,8 +93,10 @@ class Compiled:
             self._give_up(entry, key, leaves)
             return self.fn(*args, **kwargs)
         cause = self._cause(entry, key, leaves)
+        if not self._sized.has_family(key):
+            self._react(cause)
         self.entries[key], self._last_key = entry, key
-        return self._captured(entry, cause, args, kwargs)
+        return self._captured(entry, cause, Call(key, leaves, structure), args, kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -99,25 +106,30 @@ class Compiled:
         if not self.entries:
             return None
         variants = entry.variants
-        cause = misfit(variants[-1].region, leaves) if variants else key_cause(self._last_key, key)
-        action = self.on_event.get("recompile", "ignore")
-        react("recompile", action, f"{self.name}: {cause}", user_depth())
-        return cause
+        return misfit(variants[-1].region, leaves) if variants else key_cause(self._last_key, key)
+
+    def _react(self, cause: Cause | None) -> None:
+        if cause is not None:
+            action = self.on_event.get("recompile", "ignore")
+            react("recompile", action, f"{self.name}: {cause}", user_depth())
 
     def _give_up(self, entry: Entry, key: Any, leaves: list[Any]) -> None:
         """Says once that there is no capture any more."""
         if self._gave_up:
             return
         self._gave_up = True
+        cause = self._cause(entry, key, leaves)
+        self._react(cause)
         text = (
             f"{self.name}: {self.limit} captures are the limit, and calls that need another run "
-            f"eagerly; the last reason: {self._cause(entry, key, leaves)}. Its ledger has all; "
-            "compile takes a limit"
+            f"eagerly; the last reason: {cause}. Its ledger has all; compile takes a limit"
         )
         warnings.warn(text, RecompileWarning, stacklevel=user_depth())
 
-    def _captured(self, entry: Entry, cause: Cause | None, args: Any, kwargs: Any) -> Any:
-        leaves, structure = flattened((args, kwargs))
+    def _captured(
+        self, entry: Entry, cause: Cause | None, call: Call, args: Any, kwargs: Any
+    ) -> Any:
+        leaves = call.leaves
         if self.verify == "follow":
             followed = self._followed("verify='follow' asks for it")
             return self._follow(entry, cause, followed, leaves, args, kwargs)
@@ -125,13 +137,16 @@ class Compiled:
         follows = self.verify != "trust"
         breaks = not self.fullgraph and self.on_event.get("break") != "raise"
         policy = Policy(follows, follows and breaks)
-        attempt = Attempt(self.fn, self.name, leaves, structure, policy, self.check)
+        make = functools.partial(self._built, call, cause)
+        attempt = Attempt(self.fn, self.name, leaves, call.structure, policy, self.check, make)
         try:
             found = attempt.run()
         except Restart as restart:
             found = str(restart)  # what it holds goes away before the call starts again
         attempt.forget()
         if isinstance(found, str):
+            if self._sized.has_family(call.key):
+                self._react(cause)
             return self._follow(entry, cause, self._followed(found), leaves, args, kwargs)
         if isinstance(found, Unrepeatable):
             self._note_followed(entry, cause, self._followed(found.why), leaves, args, kwargs)
@@ -140,6 +155,18 @@ class Compiled:
         if self._runs_unseen:
             self._table.add(found.replays, args, kwargs, leaves, found.result_of())
         return found.replay(leaves)
+
+    def _built(self, call: Call, cause: Cause | None, region: Region) -> _build.Built:
+        """The Programs of a captured region: those for any sizes, or its own."""
+        waited = self._sized.has_family(call.key)
+        built = self._sized.built(call, region)
+        is_known = built is not None and built.family is not None and built.family.members
+        if waited and not is_known:
+            self._react(cause)
+        if built is None:
+            built = _build.build(region, self.name)
+            built.fixed = self._sized.why_fixed(call.key)
+        return built
 
     def _follow(
         self, entry: Entry, cause: Cause | None, followed: Followed, leaves: list[Any], args: Any,
@@ -163,10 +190,29 @@ class Compiled:
     ) -> None:  # fmt: skip
         code = getattr(inspect.unwrap(self.fn), "__code__", None)
         line = f"{code.co_filename}:{code.co_firstlineno}" if code else ""
-        self.ledger.append(Record(self.name, line, cause, variant, followed))
+        if variant is None or self._is_new(variant):
+            self.ledger.append(Record(self.name, line, cause, variant, followed))
         if variant is not None:
             entry.variants.append(variant)
         entry.followed = followed or entry.followed
+
+    def _is_new(self, variant: Variant) -> bool:
+        """Whether it is more than another size for what was compiled before."""
+        family = variant.built.family
+        if family is None:
+            return True
+        family.members.append(variant)
+        if len(family.members) > MOST_SIZES:
+            self._forget(family, family.members.pop(0))
+        return len(family.members) == 1 and not family.past_calls
+
+    def _forget(self, family: Family, member: Variant) -> None:
+        """Lets go of one of too many sizes, which may come again."""
+        family.past_calls += member.calls
+        self._table.remove(member.replays)
+        for entry in self.entries.values():
+            if member in entry.variants:
+                entry.variants.remove(member)
 
     def _followed(self, why: str) -> Followed:
         return Followed(self.name, why, check=self.check, limit=self.limit, on_break=self._on_break)
@@ -219,7 +265,7 @@ class Compiled:
     def ir(self, stage: str = "fused") -> str:
         """The IR of the newest variant after `stage`, as text that parses back."""
         built = self._newest().built
-        texts = built.dumps = built.dumps or _build.stages(built.region)
+        texts = built.dumps = built.dumps or _texts(built)
         if stage not in texts:
             raise ValueError(f"ir: stage '{stage}' came; give one of {', '.join(texts)}")
         return texts[stage]
@@ -249,6 +295,15 @@ def _runs_between_calls(fn: Callable[..., Any]) -> bool:
     """Whether a call only begins the function, which runs on later: nothing there is captured."""
     kinds = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
     return any(is_kind(fn) for is_kind in kinds)
+
+
+def _texts(built: _build.Built) -> dict[str, str]:
+    """The stages that a Program came from."""
+    if built.family is None:
+        return _build.stages(built.region)
+    from .sizes.texts import stages_of
+
+    return stages_of(built.family)
 
 
 def _name_of(fn: Callable[..., Any]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MethodType
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
@@ -17,6 +17,9 @@ from .follow import Followed
 from .lookup import NOTHING, shared_of
 from .region import Region, Source
 from .variant import Variant
+
+if TYPE_CHECKING:
+    from .sizes.family import Family
 
 Event = Literal["recompile", "break"]
 Action = Literal["ignore", "warn", "raise"]
@@ -49,8 +52,24 @@ class Record:
     followed: Followed | None
 
     @property
+    def family(self) -> Family | None:
+        """All sizes that the variant is for, where that is more than one."""
+        return None if self.variant is None else self.variant.built.family
+
+    @property
+    def sizes(self) -> list[str]:
+        """The sizes that are arguments of its kernels, with the range of each, a line a size; or
+        why there are none though another size came before."""
+        if self.family is not None:
+            return [f"size {guard}" for guard in self.family.domain.guards]
+        fixed = "" if self.variant is None else self.variant.built.fixed
+        return [f"sizes are fixed: {_short(fixed)}"] if fixed else []
+
+    @property
     def hits(self) -> int:
         """How many calls it served."""
+        if self.family is not None:
+            return self.family.calls
         if self.variant is not None:
             return self.variant.calls
         return 0 if self.followed is None else self.followed.calls
@@ -59,7 +78,8 @@ class Record:
     def seconds(self) -> dict[str, float]:
         """What capturing, each pass and code generation took."""
         if self.variant is not None:
-            return self.variant.built.seconds
+            shared = {} if self.family is None else self.family.seconds
+            return shared | self.variant.built.seconds
         total: dict[str, float] = {}
         for region in self.followed.regions.values() if self.followed is not None else ():
             for name, seconds in region.built.seconds.items():
@@ -82,6 +102,7 @@ class Record:
             lines += [f"  break at {_short(b.line)}: {b.why}" for b in breaks]
             if self.followed.gave_up:
                 lines.append(f"  runs eagerly: {self.followed.limit} regions were not enough")
+        lines += [f"  {size}" for size in self.sizes]
         return "\n".join(lines + [f"  guard {_short(g)}" for g in self.guards])
 
 

@@ -90,8 +90,9 @@ class Variant:
         calls = [s["op"] for s in spec["instructions"] if s["kind"] == "call"]
         counted = ", ".join(f"{calls.count(c)} {c}" for c in dict.fromkeys(calls))
         took = ", ".join(f"{name} {s * 1e3:.0f} ms" for name, s in seconds.items())
+        named = f"{title} for {self.built.sizes}" if self.built.sizes else title
         return [
-            f"{title}: {self.calls} calls",
+            f"{named}: {self.calls} calls",
             f"  {len(launches)} launches of {len(spec['kernels'])} kernels; "
             f"library calls: {counted}",
             f"  inputs {len(spec['inputs'])}, results {len(spec['outputs'])}, "

@@ -52,6 +52,8 @@ void find_kernel(CompiledProgram* p, CompiledStep& step, nb::handle row, nb::dic
   step.kernel = reinterpret_cast<CompiledKernel>(p->object->function(step.name));
   step.extent = nb::cast<int64_t>(row["extent"]);
   step.grain = nb::cast<int64_t>(row["grain"]);
+  if (nb::borrow<nb::dict>(row).contains("sizes"))
+    step.sizes = nb::cast<std::vector<int64_t>>(row["sizes"]);
 }
 
 CompiledStep step_from(CompiledProgram* p, nb::handle row, nb::dict numbers) {
@@ -89,8 +91,11 @@ CubinKernel cubin_from(nb::handle row) {
 }
 
 // `cubins` are the records of the kernels in `object` where that is for a GPU.
-void fill(CompiledProgram* p, nb::dict spec, nb::bytes object, nb::object device, nb::list cubins) {
+// Of `like`, a Program that differs in sizes, are kernels and memory where it is given.
+void fill(CompiledProgram* p, nb::dict spec, nb::bytes object, nb::object device, nb::list cubins,
+          const CompiledProgram* like) {
   new (p) CompiledProgram;
+  if (like) p->share(*like);
   p->device = device_from(device.ptr());
   p->arena_bytes = nb::cast<size_t>(spec["arena"]);
   p->host_bytes = nb::cast<size_t>(spec["host"]);
@@ -98,7 +103,7 @@ void fill(CompiledProgram* p, nb::dict spec, nb::bytes object, nb::object device
   if (p->device.is_cuda())
     p->code = code;
   else if (!code.empty())
-    p->object = std::make_unique<LoadedObject>(code);
+    p->object = std::make_shared<LoadedObject>(code);
   nb::dict numbers;
   for (nb::handle row : cubins) {
     numbers[row["name"]] = p->cubins.size();
@@ -223,7 +228,8 @@ void bind_compiled(nb::module_& m) {
   bind_region(m);
   nb::class_<CompiledProgram>(m, "CompiledProgram",
                               "Kernel launches and op calls over planned memory.")
-      .def("__init__", &fill, "spec"_a, "object"_a, "device"_a = "cpu", "cubins"_a = nb::list())
+      .def("__init__", &fill, "spec"_a, "object"_a, "device"_a = "cpu", "cubins"_a = nb::list(),
+           "like"_a.none() = nb::none())
       .def(
           "run",
           [](CompiledProgram& p, const std::vector<Tensor>& inputs) {

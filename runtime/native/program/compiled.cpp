@@ -59,14 +59,24 @@ Tensor Given::as_tensor() const {
   return dtype == DType::int64_ ? ostinato::number(integer) : ostinato::number(integer != 0);
 }
 
+Tensor Workspace::arena_of(size_t bytes, Device device) {
+  if (!arena || static_cast<size_t>(arena.numel()) < bytes) arena = bytes_on(bytes, device);
+  return arena;
+}
+
+void CompiledProgram::share(const CompiledProgram& other) {
+  object = other.object;
+  workspace_ = other.workspace_;
+}
+
 void CompiledProgram::keep(int i, Tensor t) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(workspace_->mutex);
   kept_.push_back({i, std::move(t)});
 }
 
 void CompiledProgram::run(std::span<const Given> given, std::span<const int> wanted,
                           Tensor* results, double* seconds) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(workspace_->mutex);
   if (given.size() + kept_.size() < inputs.size() || given.size() > inputs.size()) {
     throw Error(ErrorKind::value, "compiled: " + std::to_string(given.size()) +
                                       " inputs came; give " +
@@ -116,7 +126,7 @@ const std::string* CompiledProgram::lasting_line() {
 
 // Where this fails the next run tries again.
 void CompiledProgram::prepare() {
-  memory_.emplace(*this);
+  memory_.emplace(*this, *workspace_);
   try {
     if (device.is_cuda()) cuda_ = std::make_unique<CudaProgram>(*this, *memory_, counters_);
   } catch (...) {

@@ -40,14 +40,16 @@ struct ProgramOutput {
   bool host = false;
 };
 
+// After the buffers come the sizes that a kernel takes.
 using CompiledKernel = void (*)(void* const* buffers, int64_t begin, int64_t end);
 
 enum class StepKind : uint8_t { launch, call, upload };
 
 struct CompiledStep {
   StepKind kind = StepKind::launch;
-  std::vector<int> tensors;  // of a launch: buffers; of others: operands (-1: absent)
-  int writes = 0;            // of a launch: how many of the last buffers are results
+  std::vector<int> tensors;    // of a launch: buffers; of others: operands (-1: absent)
+  int writes = 0;              // of a launch: how many of the last buffers are results
+  std::vector<int64_t> sizes;  // of a launch on the CPU: what its kernel takes after the buffers
   CompiledKernel kernel = nullptr;
   int64_t extent = 0;
   int64_t grain = 1;
@@ -67,6 +69,15 @@ struct CubinKernel {
   uint32_t threads;
   uint32_t shared;
   size_t offset;
+};
+
+// Memory of intermediates, for Programs that differ only in sizes: one of them runs at a time.
+struct Workspace {
+  std::mutex mutex;
+  Tensor arena;
+
+  // At least `bytes`; what was given before stays as it is.
+  Tensor arena_of(size_t bytes, Device device);
 };
 
 // What a run gets for one input: a tensor that lives until the run ends, or a number.
@@ -105,10 +116,12 @@ class CompiledProgram {
   size_t arena_bytes = 0;
   size_t host_bytes = 0;
   Device device;
-  std::unique_ptr<LoadedObject> object;  // of kernels for the CPU
+  std::shared_ptr<LoadedObject> object;  // of kernels for the CPU
   std::string code;                      // of kernels for a CUDA device
   std::vector<CubinKernel> cubins;
 
+  // Takes kernels and memory of a Program that differs in sizes.
+  void share(const CompiledProgram& other);
   // Input `i` is `t` in every run that does not give it.
   void keep(int i, Tensor t);
   // The results that `wanted` names, in fresh memory or those of written inputs. Error (shape,
@@ -150,7 +163,7 @@ class CompiledProgram {
   Tensor result(int output) const;
   void release();
 
-  std::mutex mutex_;
+  std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
   std::vector<Kept> kept_;
   std::optional<Memory> memory_;
   std::unique_ptr<CudaProgram> cuda_;

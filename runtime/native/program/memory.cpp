@@ -33,18 +33,18 @@ size_t bytes_reached(const Placed& p) {
   return static_cast<size_t>(last + 1) * size_of(p.dtype);
 }
 
+}  // namespace
+
 Tensor bytes_on(size_t bytes, Device device) {
   return empty(Sizes{static_cast<int64_t>(bytes)}, DType::uint8_, device);
 }
 
-}  // namespace
-
-Memory::Memory(const CompiledProgram& program)
+Memory::Memory(const CompiledProgram& program, Workspace& workspace)
     : host_(bytes_on(program.host_bytes, kCpu)), constants_(program.constants) {
   if (program.device.is_cuda() && cuda::allocates_directly())
     add_pieces(program);
   else
-    arena_ = bytes_on(program.arena_bytes, program.device);
+    arena_ = workspace.arena_of(program.arena_bytes, program.device);
   for (const ProgramInput& i : program.inputs) {
     const Device device = i.host ? kCpu : program.device;
     Tensor whole = i.number ? number_of(i.dtype) : window(i.dtype, i.sizes, device);
@@ -56,7 +56,9 @@ Memory::Memory(const CompiledProgram& program)
   }
   for (const Placed& p : program.tensors) views_.push_back(view_of(p));
   size_t count = 0;
-  for (const CompiledStep& step : program.steps) count += step.tensors.size();
+  for (const CompiledStep& step : program.steps) {
+    count += step.tensors.size() + step.sizes.size();
+  }
   pointers_.reserve(count);
   steps_.resize(program.steps.size());
   for (size_t s = 0; s < steps_.size(); ++s) add_step(program, static_cast<int>(s));
@@ -105,6 +107,7 @@ void Memory::add_step(const CompiledProgram& program, int s) {
     use(t, static_cast<int>(pointers_.size()));
     pointers_.push_back(movable(program.tensors[t]) ? nullptr : views_[t].bytes());
   }
+  for (int64_t size : step.sizes) pointers_.push_back(reinterpret_cast<void*>(size));
 }
 
 Tensor Memory::view_of(const Placed& p) const {

@@ -13,11 +13,16 @@ class Stream;
 }
 class CompiledProgram;
 struct Placed;
+struct Workspace;
+
+// Memory of which nothing is known but its length.
+Tensor bytes_on(size_t bytes, Device device);
 
 // Pointers and views are made once; `move_input` and `move_output` change those that follow.
 class Memory {
  public:
-  explicit Memory(const CompiledProgram& program);
+  // Intermediates lie in `workspace`.
+  Memory(const CompiledProgram& program, Workspace& workspace);
 
   // Input or output `i` has its first element at `data` from now on.
   void move_input(size_t i, std::byte* data) { move(inputs_[i], data); }

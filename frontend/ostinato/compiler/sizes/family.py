@@ -1,0 +1,107 @@
+"""A variant for any sizes within a range: captured and compiled for a few, bound for each that
+comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...ir.polynomial import Sizes, evaluated
+from ...runtime import _C
+from .. import build
+from ..build import Built, Passed
+from ..region import Region
+from .symbols import Domain
+from .template import Template, template_of
+
+if TYPE_CHECKING:
+    from ..variant import Variant
+
+
+@dataclass
+class Family:
+    """What regions for all sizes of a domain have in common: `described` is the trace, with what
+    depends on sizes in place of numbers, `parts` are the Programs, the forward one first."""
+
+    domain: Domain
+    regions: list[Region]  # of the samples
+    described: Any
+    parts: list[Template]
+    kept: list[tuple[bool, int]]
+    codes: list[bytes]  # of the kernels, until a Program holds them
+    seconds: dict[str, float]
+    owners: list[Any] = field(default_factory=list[Any])  # the Programs that do
+    members: list[Variant] = field(default_factory=list[Any])  # one for each size that came
+    past_calls: int = 0  # of those that were given up
+
+    @property
+    def calls(self) -> int:
+        """How often it ran."""
+        return self.past_calls + sum(member.calls for member in self.members)
+
+    def sizes_in(self, shapes: Sequence[tuple[int, ...]], region: Region) -> Sizes | None:
+        """The sizes of a call with arguments of these shapes, if it is one of the family: in the
+        domain, and captured as the samples were."""
+        sizes = self.domain.symbols.sizes_in(shapes)
+        if sizes is None or not self.domain.takes(sizes):
+            return None
+        return sizes if evaluated(self.described, sizes) == build.described(region) else None
+
+    def bind(self, region: Region, name: str, sizes: Sizes) -> Built:
+        """The Programs for these sizes."""
+        started = time.perf_counter()
+        specs = [part.at(sizes) for part in self.parts]
+        owners = self.owners or [None] * len(specs)
+        programs = [
+            _C.CompiledProgram(spec, code, region.device, [], owner)
+            for spec, code, owner in zip(specs, self.codes, owners, strict=True)
+        ]
+        if not self.owners:
+            self.owners, self.codes = programs, [b""] * len(specs)
+        if len(specs) > 1:
+            specs[1]["kept"] = self.kept
+        built = build.of_programs(region, name, specs, programs)
+        built.family, built.sizes = self, self.domain.named(sizes)
+        built.seconds["bind"] = time.perf_counter() - started
+        return built
+
+
+def family_of(domain: Domain, regions: list[Region], described: Any) -> Family:
+    """The family of which `regions` are members, one for each sample, and which `described` says.
+
+    DiffersError where their Programs have not all but numbers in common.
+    """
+    passed = [
+        build.run_all_passes(region, symbols=symbols, reuse=False)
+        for region, symbols in zip(regions, domain.stand_ins, strict=True)
+    ]
+    seconds = _seconds(passed)
+    started = time.perf_counter()
+    samples = domain.samples
+    parts = [
+        template_of(list(modules), samples, f"part{i}_")
+        for i, modules in enumerate(zip(*(p.modules for p in passed), strict=True))
+    ]
+    kept = samples.tree([[list(k) for k in p.kept] for p in passed], "what backward keeps")
+    kept = [(bool(is_input), int(index)) for is_input, index in kept]
+    seconds["sizes"] = time.perf_counter() - started
+    started = time.perf_counter()
+    codes = [_code(part) for part in parts]
+    seconds["codegen"] = time.perf_counter() - started
+    return Family(domain, regions, described, parts, kept, codes, seconds)
+
+
+def _code(part: Template) -> bytes:
+    from ...codegen.llvm.backend import LLVMBackend
+
+    return LLVMBackend().build(part.kernels).data if part.kernels else b""
+
+
+def _seconds(passed: Sequence[Passed]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for each in passed:
+        for name, seconds in each.seconds.items():
+            total[name] = total.get(name, 0.0) + seconds
+    return total

@@ -1,0 +1,145 @@
+"""A Program for any sizes: what those for a few have in common, with kernels that take sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.dialects.builtin import ModuleOp
+
+from ...codegen.program import serialize
+from ...ir.dialects.kernel import FuncOp
+from ...ir.dtypes import BY_NAME
+from ...ir.polynomial import DiffersError, Samples, Sizes, evaluated
+from ...passes.generalize import General, generalize
+from ...passes.plan_memory import Block, place
+
+
+@dataclass(frozen=True)
+class Life:
+    """Memory of the arena: the tensors that lie in it, one after the other, and the first and the
+    last instruction that uses one."""
+
+    tensors: list[int]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Template:
+    """`spec` is what `codegen.program.serialize` gives, with what depends on sizes in place of
+    numbers; `kernels` are those that it launches."""
+
+    spec: dict[str, Any]
+    lives: list[Life]
+    kernels: list[FuncOp]
+
+    def at(self, sizes: Sizes) -> dict[str, Any]:
+        """The Program for these sizes, its memory planned."""
+        spec = evaluated(self.spec, sizes)
+        blocks = [
+            Block(max(_bytes(spec["tensors"][t]) for t in life.tensors), life.start, life.end)
+            for life in self.lives
+        ]
+        spec["arena"] = place(blocks)
+        for life, block in zip(self.lives, blocks, strict=True):
+            for t in life.tensors:
+                spec["tensors"][t]["offset"] = block.number
+        return spec
+
+
+def template_of(modules: Sequence[ModuleOp], samples: Samples, prefix: str) -> Template:
+    """What `modules` at stage `planned`, one for each of `samples`, have in common; no byte of
+    their arenas serves two values. Kernels have names that begin with `prefix`.
+
+    DiffersError where that is not all but numbers that depend on sizes.
+    """
+    return _Joining(modules, samples, prefix).run()
+
+
+class _Joining:
+    def __init__(self, modules: Sequence[ModuleOp], samples: Samples, prefix: str) -> None:
+        self.samples, self.prefix = samples, prefix
+        self.specs = [serialize(m) for m in modules]
+        self.kernels = [
+            {k.sym_name.data: k for k in m.ops if isinstance(k, FuncOp)} for m in modules
+        ]
+        self.made: dict[tuple[str, ...], General] = {}
+
+    def run(self) -> Template:
+        counts = [len(s["instructions"]) for s in self.specs]
+        if len(set(counts)) > 1:
+            raise DiffersError(counts, "the number of steps")
+        steps = zip(*(s["instructions"] for s in self.specs), strict=True)
+        extra = [self._step(list(alike)) for alike in steps]
+        lives = [self._lives(s) for s in self.specs]
+        if any(life != lives[0] for life in lives):
+            raise DiffersError([len(life) for life in lives], "the memory of intermediates")
+        for spec in self.specs:
+            del spec["kernels"]
+        joined = self.samples.tree(self.specs)
+        for step, more in zip(joined["instructions"], extra, strict=True):
+            step |= more
+        joined["kernels"] = [g.kernel.sym_name.data for g in self.made.values()]
+        return Template(joined, lives[0], [g.kernel for g in self.made.values()])
+
+    def _step(self, alike: list[dict[str, Any]]) -> dict[str, Any]:
+        """What of a launch is not numbers alone; it is taken out of `alike`."""
+        if len({s["kind"] for s in alike}) > 1 or alike[0]["kind"] != "launch":
+            return {}
+        names = tuple(s.pop("kernel") for s in alike)
+        grains = [s.pop("grain") for s in alike]
+        if names not in self.made:
+            kernels = [known[name] for known, name in zip(self.kernels, names, strict=True)]
+            self.made[names] = self._general(kernels, alike[0]["loc"])
+        found = self.made[names]
+        return {
+            "kernel": found.kernel.sym_name.data,
+            "grain": self.samples.choice(grains),
+            "sizes": list(found.sizes),
+        }
+
+    def _general(self, kernels: Sequence[FuncOp], line: str) -> General:
+        name = f"{self.prefix}{kernels[0].sym_name.data}_{len(self.made)}"
+        try:
+            return generalize(kernels, name, self.samples)
+        except DiffersError as error:
+            path = f"{error.path}, of {kernels[0].sym_name.data} at {line},"
+            raise DiffersError(error.values, path) from error
+
+    def _lives(self, spec: dict[str, Any]) -> list[Life]:
+        """The blocks of the arena, whose numbers take the place of offsets in `spec`."""
+        numbers: dict[int, int] = {}
+        tensors: list[list[int]] = []
+        for t, tensor in enumerate(spec["tensors"]):
+            if tensor["space"] != "arena":
+                continue
+            number = numbers.setdefault(tensor["offset"], len(numbers))
+            if number == len(tensors):
+                tensors.append([])
+            tensors[number].append(t)
+            tensor["offset"] = number
+        used: list[list[int]] = [[] for _ in tensors]
+        owner = {t: number for number, ts in enumerate(tensors) for t in ts}
+        for i, step in enumerate(spec["instructions"]):
+            for t in _touched(step):
+                if t in owner:
+                    used[owner[t]].append(i)
+        del spec["arena"]
+        return [Life(ts, min(u), max(u)) for ts, u in zip(tensors, used, strict=True)]
+
+
+def _touched(step: dict[str, Any]) -> list[int]:
+    if step["kind"] == "launch":
+        return step["tensors"]
+    return [*step["operands"], *step["results"], *step.get("scratch", ())]
+
+
+def _bytes(tensor: dict[str, Any]) -> int:
+    """From the start of a tensor's memory to the end of its last element."""
+    if 0 in tensor["sizes"]:
+        return 0
+    pairs = zip(tensor["sizes"], tensor["strides"], strict=True)
+    last = tensor["start"] + sum((n - 1) * step for n, step in pairs)
+    return (last + 1) * BY_NAME[tensor["dtype"]].itemsize
