@@ -663,6 +663,7 @@ class CallTable:
         keywords: dict[str, Any], leaves: list[Any],
     ) -> None:
         """Calls with such arguments are `run(arguments, keywords)`."""
+    def remove(self, replay: Replay) -> None: ...
     def call(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """What a call with these arguments returns; NotImplemented where that is not known."""
 

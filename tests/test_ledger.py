@@ -91,7 +91,7 @@ def test_the_text_is_compared_with_a_file(tmp_path: Path) -> None:
     golden = tmp_path / "golden.txt"
     run([2, 3]).ledger.write(golden)
     run([2, 3, 2]).assert_ledger(golden)
-    with pytest.raises(AssertionError, match=r"line 3 of .* is 'nothing', now it is 'variant of"):
+    with pytest.raises(AssertionError, match=r"line 4 of .* is 'nothing', now it is 'variant of"):
         run([2, 3, 1]).assert_ledger(golden)
     assert str(tmp_path.parent) not in golden.read_text()
 

@@ -331,7 +331,10 @@ def compile(
 
     Gradients, in-place changes and optimizer steps inside are part of the region. Tensors that
     `fn` reads without getting them as arguments become inputs; Python numbers used as values stay
-    live. A new shape or dtype of an argument captures a new variant.
+    live. A new dtype of an argument captures a new variant, and so does its second shape: on the
+    CPU that one is for any sizes of the dimensions that varied, within ranges that the `ledger`
+    tells, where all that depends on them is a polynomial of theirs. Each size that comes is
+    captured once, and shares what is compiled.
 
     A function that needs a value in the middle (`item()`, an `if` on a tensor, NumPy), or that
     does what a replay would leave out (it counts, prints, draws from `random`), is followed: its

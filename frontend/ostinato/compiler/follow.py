@@ -204,8 +204,19 @@ def leave_current(why: str) -> bool:
 
 def first_difference(found: Sequence[Node], wanted: Sequence[Node]) -> str | None:
     """Where one run of a function leaves the ops of another; None where they are the same."""
+    return _difference(found, wanted, lambda n: (n.name, n.attrs, n.line))
+
+
+def first_other_op(found: Sequence[Node], wanted: Sequence[Node]) -> str | None:
+    """The same where attributes may differ."""
+    return _difference(found, wanted, lambda n: (n.name, n.line))
+
+
+def _difference(
+    found: Sequence[Node], wanted: Sequence[Node], told: Callable[[Node], Any]
+) -> str | None:
     for now, before in zip(found, wanted, strict=False):
-        if (now.name, now.attrs, now.line) != (before.name, before.attrs, before.line):
+        if told(now) != told(before):
             return _shown(now)
     if len(found) == len(wanted):
         return None

@@ -45,6 +45,10 @@ void CallTable::add_call(nb::object run, nb::tuple arguments, nb::dict keywords,
                    Settings::now(), nb::none()});
 }
 
+void CallTable::remove(nb::handle replay) {
+  std::erase_if(rows_, [&](const Row& row) { return row.owner.is(replay); });
+}
+
 nb::object CallTable::call(nb::tuple arguments, nb::dict keywords) {
   const nb::object none_fits = nb::borrow(Py_NotImplemented);
   if (rows_.empty() || Tracer::active()) return none_fits;

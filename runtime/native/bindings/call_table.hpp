@@ -17,6 +17,8 @@ class CallTable {
            nb::object result);
   // They call `run(arguments, keywords)`.
   void add_call(nb::object run, nb::tuple arguments, nb::dict keywords, nb::list leaves);
+  // Calls are not that replay any more.
+  void remove(nb::handle replay);
   nb::object call(nb::tuple arguments, nb::dict keywords);
 
   int traverse(visitproc visit, void* arg) const;

@@ -75,6 +75,7 @@ void bind_replay(nb::module_& m) {
            "flat list what is returned, None where that is its one element.")
       .def("add_call", &CallTable::add_call, "run"_a, "arguments"_a, "keywords"_a, "leaves"_a,
            "Calls with such arguments are `run(arguments, keywords)`.")
+      .def("remove", &CallTable::remove, "replay"_a)
       .def("call", &CallTable::call, "arguments"_a, "keywords"_a,
            "What a call with these arguments returns; NotImplemented where that is not known.");
 }

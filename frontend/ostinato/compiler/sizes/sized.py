@@ -13,7 +13,8 @@ from .. import build
 from ..attempt import Attempt, Policy, Seen
 from ..build import Built
 from ..effects import Restart
-from ..region import Region
+from ..follow import first_other_op
+from ..region import Node, Region
 from .family import Family, family_of
 from .symbols import MOST, Domain, Symbols, domains, shapeless, shapes_of, varying
 
@@ -22,7 +23,7 @@ MOST_SIZES = 64
 
 Shapes = list[tuple[int, ...]]
 
-_IN_TRACE = re.compile(r"trace\[1\]\[(\d+)\]")
+_IN_TRACE = re.compile(r"trace(\[0\]\[(?P<value>\d+)\]|\[1\]\[(?P<node>\d+)\])")
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class _Group:
     """Calls that differ in sizes only: the static variants, by shapes and ops, families, and why
     there is none for a sequence of ops."""
 
-    static: list[tuple[Shapes, list[str | None]]] = field(default_factory=list[Any])
+    static: list[tuple[Shapes, list[Node]]] = field(default_factory=list[Any])
     families: list[Family] = field(default_factory=list[Family])
-    refused: list[tuple[Symbols, list[str | None], str]] = field(default_factory=list[Any])
+    refused: list[tuple[Symbols, list[Node], str]] = field(default_factory=list[Any])
 
 
 class Sized:
@@ -65,14 +66,13 @@ class Sized:
             sizes = family.sizes_in(shapes, region)
             if sizes is not None:
                 return family.bind(region, self._name, sizes)
-        ops = [n.name for n in region.nodes]
-        made = self._family(group, call, shapes, region, ops)
+        made = self._family(group, call, shapes, region)
         if isinstance(made, Family):
             group.families.append(made)
             sizes = made.sizes_in(shapes, region)
             assert sizes is not None, "a family is made for a call"
             return made.bind(region, self._name, sizes)
-        group.static.append((shapes, ops))
+        group.static.append((shapes, region.nodes))
         return None
 
     def why_fixed(self, key: Any) -> str:
@@ -80,22 +80,25 @@ class Sized:
         group = self._groups.get(shapeless(key), _Group())
         return group.refused[-1][2] if group.refused else ""
 
-    def _family(
-        self, group: _Group, call: Call, shapes: Shapes, region: Region, ops: list[str | None]
-    ) -> Family | None:
-        alike = [known for known, names in group.static if names == ops]
-        others = [known for known in alike if known != shapes and not _is_special(known, shapes)]
+    def _family(self, group: _Group, call: Call, shapes: Shapes, region: Region) -> Family | None:
+        others = [
+            (known, nodes) for known, nodes in group.static
+            if known != shapes and not _is_special(known, shapes)
+        ]  # fmt: skip
         if not others:
             return None
-        calls = [*others, shapes]
-        symbols = varying(calls)
-        if any(s == symbols and names == ops for s, names, _ in group.refused):
+        lines = [first_other_op(region.nodes, nodes) for _, nodes in others]
+        alike = [known for (known, _), line in zip(others, lines, strict=True) if line is None]
+        symbols = varying([*(alike or [known for known, _ in others]), shapes])
+        if any(s == symbols and not first_other_op(region.nodes, n) for s, n, _ in group.refused):
             return None
-        trial = _Trial(self._fn, self._name, call, region, symbols, calls)
-        made = trial.run()
+        made: Family | str = f"another size makes other ops, first at {lines[-1]}"
+        if alike:
+            calls = [*alike, shapes]
+            made = _Trial(self._fn, self._name, call, region, symbols, calls).run()
         if isinstance(made, Family):
             return made
-        group.refused.append((symbols, ops, made))
+        group.refused.append((symbols, region.nodes, made))
         return None
 
 
@@ -164,7 +167,12 @@ class _Trial:
     def _told(self, error: DiffersError) -> str:
         """The same with the line of the user where the trace has one."""
         at = _IN_TRACE.match(error.path)
-        line = self.region.nodes[int(at[1])].line if at else None
+        nodes = self.region.nodes
+        if at is not None and at["node"]:
+            nodes = nodes[int(at["node"]) :]
+        elif at is not None:
+            nodes = [n for n in nodes if int(at["value"]) in n.operands]
+        line = nodes[0].line if at is not None and nodes else None
         if line is None:
             return str(error)
         values = ", ".join(map(str, error.values))
