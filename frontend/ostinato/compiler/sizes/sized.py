@@ -10,7 +10,7 @@ from typing import Any
 from ...ir.polynomial import DiffersError, evaluated
 from ...runtime import _C
 from .. import build
-from ..attempt import Attempt, Policy, Seen
+from ..attempt import Attempt, Policy, Unrepeatable
 from ..build import Built
 from ..effects import Restart
 from ..follow import first_other_op
@@ -154,7 +154,7 @@ class _Trial:
         attempt = Attempt(self.fn, self.name, leaves, self.call.structure, _DRY)
         found = attempt.capture()
         attempt.forget()
-        assert not isinstance(found, Seen), "a capture that may not follow is refused"
+        assert not isinstance(found, Unrepeatable), "a capture that may not follow is refused"
         return found[0]
 
     def _fixed(self) -> set[int]:
