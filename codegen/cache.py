@@ -101,9 +101,10 @@ def load(key: str) -> tuple[dict[str, Any], bytes] | None:
         return None
     try:
         content = ownership.read_own(folder / key)
+    except FileNotFoundError:
+        return None
     except OSError as error:
-        if os.path.lexists(folder / key):
-            discard(key, error.strerror or str(error))
+        discard(key, error.strerror or str(error))
         return None
     body = content[_HEAD_SIZE:]
     if content[:_HEAD_SIZE] != _head(key, body):

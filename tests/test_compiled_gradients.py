@@ -43,13 +43,6 @@ def weighted(lib: Any, y: Any) -> Any:
     return (y * given).sum()
 
 
-INDEX = np.array([[1, 0, 3], [2, 2, 1]])
-
-
-def index(lib: Any) -> Any:
-    return ot.from_numpy(INDEX) if lib is ot else torch.tensor(INDEX)
-
-
 SHAPES = ((4, 6), (6,), (6, 6))
 
 FORWARDS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
@@ -64,7 +57,7 @@ FORWARDS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "reductions": lambda lib, x, b, w: (x * b).sum(0) + x.mean(1, keepdim=True) * w.amax(),
     "variance": lambda lib, x, b, w: (x @ w).var(1) + x.std(1),
     "views": lambda lib, x, b, w: lib.cat([x.t()[1:5], w[:4, :4]], 1).reshape(4, -1)[:, ::3] * b[2],
-    "rows picked": lambda lib, x, b, w: w[index(lib)[0]] * b + w[index(lib)[1]],
+    "rows picked": lambda lib, x, b, w: w[lib.tensor([1, 0, 3])] * b + w[lib.tensor([2, 2, 1])],
     "where": lambda lib, x, b, w: lib.where(x > 0, x * b, -x),
     "a result twice": lambda lib, x, b, w: (x * b + w.sum()) * (x * b),
     "in place inside": lambda lib, x, b, w: (x * 2).mul_(b).add_(w.sum()).exp(),

@@ -37,7 +37,10 @@ _PURE_METHODS: dict[Any, set[str] | None] = {
 _TENSOR_ATTRIBUTES = {"grad", "requires_grad", "data"}
 _STORES = {"STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF"}
 _IN_PLACE = ("__iadd__", "__imul__", "__ior__", "__iand__", "__isub__", "__ixor__")
-_TRUSTED_FILES = ("contextlib.py", "functools.py", "typing.py", "enum.py")
+_TRUSTED_FILES = (
+    "contextlib.py", "functools.py", "typing.py", "enum.py", "core/_dtype.py", "numerictypes.py",
+)  # fmt: skip
+"""Of Python and NumPy, what runs to make or describe an object. Whole names or ends of them."""
 _TRUSTED_FROZEN = ("<frozen importlib", "<frozen abc", "<frozen _collections_abc")
 
 
