@@ -278,6 +278,19 @@ def test_random_numbers_of_a_probability_are_not_the_users() -> None:
     assert random.random() == wanted
 
 
+def test_a_checked_call_shows_the_random_state_to_no_one() -> None:
+    """Memory that NumPy sees is changed at once, which ends a region in the middle of a draw."""
+    checked = ot.compile(lambda x: x + ot.rand(3), check=1)
+    for _ in range(2):
+        checked(ot.ones(3))
+    followed = ot.compile(lambda x: x + ot.rand(3), verify="follow")
+    ot.manual_seed(4)
+    wanted = [(ot.ones(3) + ot.rand(3)).tolist() for _ in range(3)]
+    ot.manual_seed(4)
+    assert [followed(ot.ones(3)).tolist() for _ in range(3)] == wanted
+    assert not followed.breaks
+
+
 # How far results may be apart.
 
 

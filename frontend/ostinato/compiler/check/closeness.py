@@ -31,7 +31,8 @@ def array_of(tensor: Any) -> Array:
     plain = tensor.detach()
     if plain.dtype.name == "bfloat16":
         plain = plain.to(float32)
-    return plain.cpu().numpy()
+    # A copy: what a call gives or changes must not become memory that NumPy sees.
+    return plain.cpu().clone().numpy()
 
 
 class Expected:
