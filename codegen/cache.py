@@ -104,7 +104,8 @@ def load(key: str) -> tuple[dict[str, Any], bytes] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        discard(key, error.strerror or str(error))
+        if os.path.lexists(folder / key):
+            discard(key, error.strerror or str(error))
         return None
     body = content[_HEAD_SIZE:]
     if content[:_HEAD_SIZE] != _head(key, body):

@@ -42,6 +42,8 @@ COMPILED: dict[str, dict[str, str]] = {
     "test_replay.py": {},
     "test_follow.py": {},
     "test_compiled_gradients.py": {
+        "test_gradients_through_a_compiled_forward_are_torchs[rows picked]":
+            "an index made from numbers lies on the CPU first, which ends a region",
         "test_both_programs_come_from_one_entry_of_the_cache":
             "counts the entries of the CPU's backend",
     },
