@@ -72,7 +72,7 @@ def unseen_of(value: Any) -> str:
     kind = kind_of(value)
     if hasattr(kind, "__next__"):
         return "an iterator"
-    if inspect.iscoroutinefunction(value):
+    if isinstance(value, (FunctionType, MethodType)) and inspect.iscoroutinefunction(value):
         return "a coroutine"
     if is_opaque(value):
         return "a function that cannot be looked into"
