@@ -323,3 +323,19 @@ def test_a_wrong_choice_of_verify_is_refused() -> None:
     for wrong in wrongs:
         with pytest.raises(ValueError, match="give 'trust', 'follow', or a probability"):
             ot.compile(lambda x: x, verify=wrong)
+
+
+def test_what_is_brought_to_the_cpu_is_there() -> None:
+    def totals(x: Any) -> tuple[Any, Any, Any]:
+        y = x * 2
+        return y.sum().cpu(), (y > 0).sum(1).cpu(), y.amax(1).tolist()
+
+    compiled = ot.compile(totals)
+    for seed in range(3):
+        x = ot.from_numpy(np.random.default_rng(seed).standard_normal((2, 5)))
+        for found, wanted in zip(compiled(x), totals(x), strict=True):
+            if isinstance(wanted, list):
+                assert found == wanted
+            else:
+                assert found.device == wanted.device == ot.device("cpu")
+                np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-12)

@@ -231,6 +231,12 @@ int Tracer::shown(const Cell& cell, const Tensor& t) {
   return emit(op_info(op::detach), {&id, 1}, {}, meta_of(t));
 }
 
+[[noreturn]] static void refuse_devices(Device one, Device other) {
+  throw Error(ErrorKind::capture, "capture: tensors of one region lie on " + show(one) + " and " +
+                                      show(other) +
+                                      "; move them to one device, or compile two functions");
+}
+
 // One region runs on one device. Numbers and random states of the CPU go along with any.
 void Tracer::place(DType dtype, const Sizes& sizes, Device device) {
   if (device_ && *device_ == device) return;
@@ -240,9 +246,7 @@ void Tracer::place(DType dtype, const Sizes& sizes, Device device) {
     device_ = device;
     return;
   }
-  throw Error(ErrorKind::capture, "capture: tensors of one region lie on " + show(*device_) +
-                                      " and " + show(device) +
-                                      "; move them to one device, or compile two functions");
+  refuse_devices(*device_, device);
 }
 
 Device Tracer::device() const {
@@ -261,6 +265,11 @@ void Tracer::record(const OpCall& call, const TensorMeta* metas, Tensor* results
     operands.push_back(value_of(t));
   }
   for (int i = 0; i < call.op->results; ++i) place(metas[i].dtype, metas[i].sizes, device);
+  // Also what is as small as a number: the host would have to wait for it.
+  if (device_ && device_->is_cuda() && device.is_cpu() && call.op->id == op::to_device) {
+    const Device from = call.operand(0).device();
+    if (from.is_cuda()) refuse_devices(from, device);
+  }
   const bool grad = grad_enabled() && is_differentiable(*call.op) && has_gradient(operands);
   const bool view = makes_view(call, metas[0]);
   TraceNode& node =
