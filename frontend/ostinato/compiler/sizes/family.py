@@ -14,10 +14,10 @@ from .. import build
 from ..build import Built, Passed
 from ..region import Region
 from .symbols import Domain
-from .template import Template, template_of
 
 if TYPE_CHECKING:
     from ..variant import Variant
+    from .template import Template
 
 
 @dataclass
@@ -73,6 +73,8 @@ def family_of(domain: Domain, regions: list[Region], described: Any) -> Family:
 
     DiffersError where their Programs have not all but numbers in common.
     """
+    from .template import template_of  # the IR's packages are loaded by what compiles
+
     passed = [
         build.run_all_passes(region, symbols=symbols, reuse=False)
         for region, symbols in zip(regions, domain.stand_ins, strict=True)
