@@ -172,7 +172,7 @@ def _range(kernel: KernelOp | BatchOp) -> dict[str, int]:
     if isinstance(kernel, BatchOp):
         return {"extent": 1, "grain": 1}
     grain = 1 if kernel.grain is None else kernel.grain.value.data
-    return {"extent": kernel.extent.value.data, "grain": grain}
+    return {"extent": kernel.fixed_length, "grain": grain}
 
 
 def _shaped(value: SSAValue) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def structure_of(kernel: FuncOp) -> Hashable:
     """Equal for kernels of the same ops, whatever their sizes. Those whose flat axis is no whole
     number of vectors are kept apart: with one of them no member could use wide accesses."""
     flat = kernel.vector is not None
-    whole = flat and kernel.extent.value.data % _VECTOR == 0
+    whole = flat and kernel.fixed_length % _VECTOR == 0
     return (
         tuple(b.type for b in kernel.buffers), flat, whole,
         tuple((op.name, tuple(r.type for r in op.results)) for op in kernel.walk()),

@@ -129,7 +129,7 @@ def _shortened(op: ForOp | ReduceOp) -> None:
 
 
 def _shortened_extent(op: FuncOp) -> None:
-    op.extent = IntegerAttr(op.extent.value.data - 1, i64)
+    op.extent = IntegerAttr(op.fixed_length - 1, i64)
 
 
 OTHER = {"sum": "prod", "prod": "sum", "max": "min", "min": "max", "umax": "umin", "umin": "umax",

@@ -55,7 +55,7 @@ def test_compiled_kernels_equal_numpy_and_the_interpreter(
     kernel = case.build(count)
     before = case.sampled(count)
     by_llvm, by_reference = ([b.copy() for b in before] for _ in range(2))
-    loaded, extent = compiled(kernel, machine=machine), kernel.extent.value.data
+    loaded, extent = compiled(kernel, machine=machine), kernel.fixed_length
     for begin, end in ((0, extent // 3), (extent // 3, extent), (extent, extent)):
         launch(loaded.addresses[case.name], by_llvm, begin, end)
     run_kernel(kernel, by_reference)

@@ -72,7 +72,7 @@ def shape(kernel: FuncOp) -> str:
 
     vector = "v" if kernel.vector is not None else ""
     body = inner(kernel)
-    return f"parallel {kernel.extent.value.data}{vector}{body and f' [{body}]'}"
+    return f"parallel {kernel.fixed_length}{vector}{body and f' [{body}]'}"
 
 
 ROW_MAJOR = replace(CPU, strided_results=frozenset())
@@ -271,7 +271,7 @@ def run_compiled(g: Graph) -> list[Array]:
         pointers = (ctypes.c_void_p * len(buffers))(*(b.ctypes.data for b in buffers))
         address = loaded.addresses[kernel.sym_name.data]
         entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
-        extent = kernel.extent.value.data
+        extent = kernel.fixed_length
         middle = extent // 2
         # Two threads at most take a half each; the second half first shows that order is free.
         entry(ctypes.addressof(pointers), middle, extent)

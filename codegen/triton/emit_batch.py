@@ -100,8 +100,8 @@ def _runs(batch: BatchOp, kernels: Mapping[str, FuncOp]) -> list[_Run]:
 
 
 def _run(members: list[Member], kernels: Mapping[str, FuncOp]) -> _Run:
-    members = sorted(members, key=lambda m: -kernels[m.kernel].extent.value.data)
-    extents = [kernels[m.kernel].extent.value.data for m in members]
+    members = sorted(members, key=lambda m: -kernels[m.kernel].fixed_length)
+    extents = [kernels[m.kernel].fixed_length for m in members]
     func = kernels[members[0].kernel]
     tile = tile_of(func, total=sum(extents))
     each = tile.blocks[extents[0]] * tile.steps if func.vector is not None else 0

@@ -81,7 +81,7 @@ class Nest:
     def write(self) -> None:
         """Writes the whole kernel."""
         func, rows = self.func, self.tile.rows
-        extent = func.extent.value.data
+        extent = func.fixed_length
         if func.vector is not None:
             self._flat(extent)
         elif rows > 1 and not self.tile.streamed:

@@ -204,7 +204,7 @@ def _is_apart(access: Access, index: SSAValue) -> bool:
 def _length(index: SSAValue) -> int:
     owner = index.owner.parent_op() if isinstance(index, BlockArgument) else None
     if isinstance(owner, FuncOp):
-        return owner.extent.value.data
+        return owner.fixed_length
     assert isinstance(owner, (ForOp, ReduceOp))
     return owner.trip_count
 

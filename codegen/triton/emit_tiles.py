@@ -66,7 +66,7 @@ def tile_of(func: FuncOp, tuning: Tuning | None = None, total: int | None = None
     """The tile for a kernel; `total` is the length of all flat axes that are done by it at once,
     where there are several."""
     given = tuning or Tuning()
-    extent = func.extent.value.data
+    extent = func.fixed_length
     streamed = streams_of(func, LONGEST)
     if func.vector is not None:
         return _flat(func, extent, streamed, given, total or extent)

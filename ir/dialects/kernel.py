@@ -438,7 +438,12 @@ class FuncOp(IRDLOperation):
         """The parallel axis' length: a number, or the size that says it."""
         if self.size is not None:
             return self.sizes[self.size.value.data]
-        assert self.extent is not None
+        return self.fixed_length
+
+    @property
+    def fixed_length(self) -> int:
+        """The parallel axis' length in a kernel that takes no size for it."""
+        assert self.extent is not None, "a size argument says the length"
         return self.extent.value.data
 
     @property
