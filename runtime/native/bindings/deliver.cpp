@@ -6,10 +6,7 @@ namespace ostinato::python {
 namespace {
 
 void become(const Tensor& t, const Tensor& value) {
-  t->dtype = value.dtype();
-  t->storage = value->storage;
-  t->offset = value->offset;
-  t->set_geometry(value.sizes(), value.strides());
+  t->alias(*value.get());
   t->base = value->base;
   t->seen = value->seen;
   t->unrecorded = value->unrecorded;

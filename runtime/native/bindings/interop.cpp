@@ -137,10 +137,7 @@ void bind_interop(nb::module_& m) {
   m.def(
       "give_value",
       [](const Tensor& t, const Tensor& value) {
-        t->dtype = value.dtype();
-        t->storage = value->storage;
-        t->offset = value->offset;
-        t->set_geometry(value.sizes(), value.strides());
+        t->alias(*value.get());
         note_tensor_change();
       },
       "tensor"_a, "value"_a, "`tensor` becomes another name of the memory of `value`.");

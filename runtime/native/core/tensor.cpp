@@ -178,6 +178,13 @@ void TensorImpl::set_geometry(Sizes new_sizes, Sizes new_strides) {
   contiguous = numel == 0 || is_row_major(sizes, strides);
 }
 
+void TensorImpl::alias(const TensorImpl& other) {
+  dtype = other.dtype;
+  storage = other.storage;
+  offset = other.offset;
+  set_geometry(other.sizes, other.strides);
+}
+
 namespace {
 
 // The first element of `t`, read over from a CUDA device first.
@@ -242,13 +249,9 @@ size_t bytes_for(const Sizes& sizes, int64_t numel, DType dtype) {
 }  // namespace
 
 Tensor empty(const Sizes& sizes, DType dtype, Device device) {
-  Ref<TensorImpl> t = make_impl();
-  t->dtype = dtype;
-  t->sizes = sizes;
-  t->strides = contiguous_strides(sizes);
-  t->numel = product(sizes);
-  t->storage = Storage::allocate(bytes_for(sizes, t->numel, dtype), device);
-  return Tensor(std::move(t));
+  Tensor t = shape_only(sizes, dtype);
+  t->storage = Storage::allocate(bytes_for(sizes, t.numel(), dtype), device);
+  return t;
 }
 
 Tensor empty_pinned(const Sizes& sizes, DType dtype) {
@@ -274,18 +277,16 @@ Tensor as_view(const Tensor& base, Sizes sizes, Sizes strides, int64_t offset) {
 Tensor shape_only(const Sizes& sizes, DType dtype) {
   Ref<TensorImpl> t = make_impl();
   t->dtype = dtype;
-  t->set_geometry(sizes, contiguous_strides(sizes));
+  t->sizes = sizes;
+  t->strides = contiguous_strides(sizes);
+  t->numel = product(sizes);
   return Tensor(std::move(t));
 }
 
 Tensor traced_tensor(const Sizes& sizes, DType dtype, Device device) {
-  Ref<TensorImpl> t = make_impl();
-  t->dtype = dtype;
-  t->sizes = sizes;
-  t->strides = contiguous_strides(sizes);
-  t->numel = product(sizes);
-  t->storage = Storage::traced(bytes_for(sizes, t->numel, dtype), device);
-  return Tensor(std::move(t));
+  Tensor t = shape_only(sizes, dtype);
+  t->storage = Storage::traced(bytes_for(sizes, t.numel(), dtype), device);
+  return t;
 }
 
 Tensor number(double v) { return make_number(v, DType::float64_); }

@@ -111,6 +111,8 @@ class TensorImpl : public RefCounted {
   }
   int ndim() const { return sizes.ssize(); }
   void set_geometry(Sizes new_sizes, Sizes new_strides);
+  // From now on the elements of `other`, whose storage is not empty, by its dtype and geometry.
+  void alias(const TensorImpl& other);
 };
 
 // A handle; null until assigned.
