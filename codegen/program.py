@@ -6,7 +6,7 @@ from typing import Any
 
 from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import BlockArgument, SSAValue
 
 from ..ir.dialects.kernel import BatchOp
 from ..ir.dialects.kernel import FuncOp as KernelOp
@@ -32,10 +32,11 @@ from ..ir.interpret_program import (
     element_of,
     layout_of,
 )
-from ..ir.locations import lines_of
+from ..ir.locations import told_lines
 from ..ir.op import OPS
+from ..ir.work import kernel_operations
 
-FORMAT = 2
+FORMAT = 3
 
 
 def serialize(module: ModuleOp) -> dict[str, Any]:
@@ -43,8 +44,9 @@ def serialize(module: ModuleOp) -> dict[str, Any]:
 
     Tensors are numbered; an instruction names them by number, -1 being an absent operand. Sizes,
     strides and starts count elements, offsets, `arena` and `host` bytes. The last `writes` tensors
-    of a launch are its results. `scratch` is memory for a call to use. Only kernels that are
-    launched are listed.
+    of a launch are its results, and it does `operations` (see `ir/work.py`). `scratch` is memory
+    for a call to use. `lines` are those of the user's source. Only kernels that are launched are
+    listed.
 
     What is on the `host` of a region for a device lies in the CPU's memory: inputs, outputs and
     tensors of space `host`. Calls there are run by the CPU before the device starts, and an
@@ -121,7 +123,8 @@ class _Serializing:
             "kind": "launch", "kernel": op.kernel_name,
             "tensors": [self.number[v] for v in (*op.arguments, *op.into)],
             "writes": len(op.into),
-            **_range(kernel), "loc": _line(op),
+            "operations": kernel_operations(kernel, self.all),
+            **_range(kernel), "lines": list(told_lines(op.location)),
         })  # fmt: skip
 
     def _call(self, op: CallOp) -> None:
@@ -136,7 +139,7 @@ class _Serializing:
             "kind": "call", "op": schema.name, "operands": operands,
             "attrs": [_attribute(attrs[p.name]) for p in schema.attrs],
             "results": into[: schema.results], "scratch": into[schema.results :],
-            "host": HOST in op.attributes, "loc": _line(op),
+            "host": HOST in op.attributes, "lines": list(told_lines(op.location)),
         })  # fmt: skip
         if HOST in op.attributes:
             self.on_host |= {v.owner.index.value.data for v in op.into
@@ -145,7 +148,7 @@ class _Serializing:
     def _upload(self, op: UploadOp) -> None:
         self.instructions.append({
             "kind": "upload", "operands": [self.number[v] for v in op.arguments],
-            "results": [self.number[v] for v in op.into], "loc": _line(op),
+            "results": [self.number[v] for v in op.into], "lines": list(told_lines(op.location)),
         })  # fmt: skip
 
     def _outputs(self) -> list[dict[str, Any]]:
@@ -189,9 +192,3 @@ def _attribute(value: Any) -> Any:
     if isinstance(value, DType):
         return {"dtype": value.name}
     return list(value) if isinstance(value, (tuple, list)) else value  # pyright: ignore
-
-
-def _line(op: Operation) -> str:
-    """The first source line of an op, as `file:line`."""
-    line = next(lines_of(op.location), None)
-    return "" if line is None else f"{line.filename.data}:{line.line.data}"

@@ -42,6 +42,11 @@ def lines_of(location: Attribute) -> Iterator[FileLineColLoc]:
         yield from lines_of(location.location)
 
 
+def told_lines(location: Attribute) -> tuple[str, ...]:
+    """The source lines that a location names, each as `file:line`."""
+    return tuple(f"{x.filename.data}:{x.line.data}" for x in lines_of(location))
+
+
 def _is_plain(location: LocationAttr) -> bool:
     """Whether `fuse_locations` has nothing to do for a location alone."""
     if isinstance(location, FileLineColLoc):

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeGuard
 
 from .dims import Dim
@@ -198,6 +199,14 @@ class Op:
     def creates(self) -> bool:
         """True for functions that make a tensor of a dtype that the caller names."""
         return not self.method and any(p.name == "dtype" for p in self.params)
+
+    def grouped(self, flat: Sequence[Any]) -> list[Any]:
+        """Operands as the schema has them: those of a list operand in a tuple."""
+        spare = len(flat) - len(self.operands) + 1
+        rest = iter(flat)
+        return [
+            tuple(islice(rest, spare)) if p.kind == "tensors" else next(rest) for p in self.operands
+        ]
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Operands in order, and every attribute by name with its default filled in."""

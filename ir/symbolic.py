@@ -123,7 +123,7 @@ class SymbolicCall:
             p.name: self._attr(p.kind, i, v)
             for i, (p, v) in enumerate(zip(self.op.attrs, self._attrs, strict=True))
         }
-        grouped = tuple(_grouped(self.op, self.operands))
+        grouped = tuple(self.op.grouped(self.operands))
         return Applied(self.op, grouped, attrs, tuple(self.results))
 
     def gradients(self, cotangents: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
@@ -152,17 +152,3 @@ class SymbolicCall:
         if kind == "sizes":
             return tuple(self._dim("attr", at, e) for e in range(len(value)))
         return value
-
-
-def _grouped(op: Op, flat: Sequence[Any]) -> list[Any]:
-    """Operands as the schema has them: what a list operand takes is put together again."""
-    spare = len(flat) - len(op.operands) + 1
-    out: list[Any] = []
-    rest = list(flat)
-    for p in op.operands:
-        if p.kind == "tensors":
-            out.append(tuple(rest[:spare]))
-            del rest[:spare]
-        else:
-            out.append(rest.pop(0))
-    return out

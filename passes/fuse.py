@@ -9,7 +9,6 @@ rows and columns the `length` of a row and the number of `outer` runs of rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, i64
 from xdsl.dialects.func import ReturnOp
@@ -18,13 +17,14 @@ from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp, YieldOp
 from ..ir.graph import main_of, writes_of
 from ..ir.locations import fuse_locations
-from .fusion_groups import FULL, Fit, Group, Grouping, Reason
+from .fusion_groups import FULL, Fit, Group, Grouping
 from .fusion_nodes import Extraction, Node
 from .fusion_order import Unit, order
 from .fusion_prepare import prepare
 from .fusion_recompute import Storage
 from .fusion_types import count, shape_of
 from .fusion_views import is_view
+from .reasons import Reason, Unfused, unfused
 from .rewriter import copied
 from .target import Target
 
@@ -34,20 +34,8 @@ POINTWISE, ROWS, COLUMNS = "pointwise", "rows", "columns"
 _WORTH_SHARING = 1 << 10
 
 
-@dataclass(frozen=True)
-class Unfused:
-    """A value that passes through memory: who makes it, who reads it, and why."""
-
-    producer: Operation
-    consumer: Operation
-    reason: Reason
-
-
 def fuse(module: ModuleOp, target: Target) -> list[Unfused]:
-    """Fuses `@main` of a module at stage `simplified`; returns the pairs that stay apart.
-
-    The operations in the answer are those of the stage before, no longer in the module.
-    """
+    """Fuses `@main` of a module at stage `simplified`; returns the pairs that stay apart."""
     prepare(module, target)
     func = main_of(module)
     block = func.body.block
@@ -93,15 +81,16 @@ def _joined(grouping: Grouping, storage: Storage, a: Group, b: Group) -> bool:
 
 def _unfused(grouping: Grouping, storage: Storage) -> Iterator[Unfused]:
     for node in grouping.region.nodes:
-        if not storage.is_needed(node):
+        if not storage.is_needed(node) or (node.family and node is not node.family[0]):
             continue
-        for arg in node.args:
-            source = grouping.producer(arg.value)
+        read = {grouping.producer(arg.value): arg.value for arg in node.args}
+        for source, value in read.items():
             if source is None or grouping.of.get(source) is grouping.of.get(node, node):
                 continue
             if source in storage.stored or source.is_opaque:
-                reason = grouping.refusals.get((source, node), Reason.STORED)
-                yield Unfused(source.op, node.op, reason)
+                is_call = source.is_opaque or node.is_opaque
+                given = Reason.CALL if is_call else grouping.refusals.get((source, node))
+                yield unfused(value, node.op, given or Reason.STORED)
 
 
 class _Rebuilding:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from xdsl.ir import SSAValue
 
 from .fusion_index import ZERO, Linear, identity, rows
 from .fusion_nodes import Arg, Extraction, Node, guarded
+from .reasons import Reason
 from .target import Target
 
 _MANY_READERS = 4
@@ -26,20 +26,6 @@ _MOST_MEMBERS = 120
 _MOST_RECOMPUTED = 24
 
 FULL, ROW, COLUMN = "full", "row", "column"
-
-
-class Reason(StrEnum):
-    """Why a producer and a consumer are in different kernels."""
-
-    CALL = "call"  # one of them is a call of a native kernel
-    DEPTH = "depth"  # the consumer waits for a call that the producer does not need
-    ACCESS = "access"  # the consumer reads other elements than those it computes
-    DOMAIN = "domain"  # their loops differ
-    UNFINISHED = "unfinished"  # the reduction is complete only after all iterations
-    CYCLE = "cycle"  # something between them would have to run inside of the kernel
-    LIMIT = "limit"  # the kernel would take too many buffers
-    BATCH = "batch"  # an elementwise composite, which is batched with others of its kind
-    STORED = "stored"  # the value is read from memory: cheaper than computing it again
 
 
 @dataclass(eq=False, slots=True)

@@ -309,7 +309,7 @@ def test_a_damaged_cache_entry_is_rebuilt(
             same(ot.compile(fn)(x), fn(x))
     again = ot.compile(fn)
     same(again(x), fn(x))
-    assert "loaded from the cache" in again.explain()
+    assert "loaded from the cache" in str(again.explain())
 
 
 def test_a_cache_that_cannot_be_written_is_said_once(

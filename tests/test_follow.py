@@ -202,7 +202,7 @@ def test_a_break_is_listed_with_its_line_and_costs_no_more_regions() -> None:
     assert found.why == "`.item()` needs a value now"
     (entry,) = fn.entries.values()
     assert [r.calls for r in entry.followed.regions.values()] == [4, 4]
-    assert f"break at {found.line}: `.item()` needs a value now; 4 times" in fn.explain()
+    assert f"break at {found.line}: `.item()` needs a value now; 4 times" in str(fn.explain())
 
 
 def test_another_branch_is_a_new_region_once() -> None:

@@ -336,7 +336,7 @@ def test_serialised_program() -> None:
     _, module = planned(g)
     spec = serialize(module)
     assert json.loads(json.dumps(spec)) == spec
-    assert spec["format"] == 2
+    assert spec["format"] == 3
     assert spec["arena"] == arena_bytes(module) == 128
     assert spec["inputs"] == [
         {"dtype": "float32", "sizes": [4, 6], "strides": [6, 1], "number": False, "host": False},
@@ -358,7 +358,7 @@ def test_serialised_program() -> None:
     launch = next(i for i in rest if i["kind"] == "launch")
     assert launch["kernel"] in spec["kernels"]
     assert launch["extent"] == 20
-    assert launch["loc"] == "model.py:12"
+    assert launch["lines"][0] == "model.py:12"
     call = next(i for i in rest if i["kind"] == "call")
     assert call["op"] == "argmax"
     assert call["attrs"] == [1, False]

@@ -66,7 +66,7 @@ def test_compiled_steps_are_those_of_eager(name: str) -> None:
     found = [(source_of(b.line), b.why) for b in compiled.step.breaks]
     assert [line for line, _ in found] == [line for line, _ in BREAKS[name]]
     assert all(part in why for (_, why), (_, part) in zip(found, BREAKS[name], strict=True))
-    assert compiled.step.explain().count("break at") == len(found)
+    assert str(compiled.step.explain()).count("break at") == len(found)
 
 
 def source_of(place: str) -> str:

@@ -167,7 +167,7 @@ def test_stages_show_symbols_and_ranges() -> None:
     text = compiled.ir("simplified")
     assert text.startswith("// N in [11, ") and f"tensor<Nx{DIM}xf32>" in text
     assert "parallel %i to N" in compiled.ir("kernels")
-    assert "variant 1 for N = 64: 1 calls" in compiled.explain()
+    assert "variant 1 for N = 64: 1 calls" in str(compiled.explain())
 
 
 def test_a_guard_that_fails_is_found_for_each_size() -> None:

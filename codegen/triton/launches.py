@@ -72,7 +72,7 @@ class _Launching:
             settings=self.settings,
         )
         return [
-            {"kind": "launch", "extent": 1, "grain": 1, "loc": step["loc"],
+            {"kind": "launch", "extent": 1, "grain": 1, "lines": step["lines"],
              "writes": each.writes, **self._launch(each.kernel, numbers)}
             for each in TEMPLATES[step["op"]].launches(call)
         ]  # fmt: skip

@@ -31,7 +31,7 @@ def program_of(n: int) -> Any:
     """x (64, n) by y (n, 32), and the same by y as it lies transposed."""
     shaped = {"dtype": "float32", "number": False, "host": False}
     call: dict[str, Any] = {
-        "kind": "call", "op": "matmul", "attrs": [], "scratch": [], "host": False, "loc": "",
+        "kind": "call", "op": "matmul", "attrs": [], "scratch": [], "host": False, "lines": [],
     }  # fmt: skip
     spec = {
         "arena": 0, "host": 0, "constants": [], "kernels": [],

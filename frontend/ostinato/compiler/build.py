@@ -161,6 +161,8 @@ def lower(region: Region, dump: Dump | None = None) -> Lowered:
     passed = run_all_passes(region, dump)
     seconds = passed.seconds
     programs = [_serialized(module, region.device, seconds) for module in passed.modules]
+    for (spec, _), apart in zip(programs, passed.apart, strict=True):
+        spec["unfused"] = apart
     if region.is_differentiable:
         programs[1][0]["kept"] = passed.kept
     return Lowered(programs, seconds)
@@ -169,11 +171,12 @@ def lower(region: Region, dump: Dump | None = None) -> Lowered:
 @dataclass(frozen=True)
 class Passed:
     """Modules at stage `planned`, the forward one first, what that keeps for the backward one (see
-    `Split`), and what each pass took."""
+    `Split`), what each pass took, and what of each module did not fuse (see `as_rows`)."""
 
     modules: list[Any]
     kept: list[tuple[bool, int]]
     seconds: dict[str, float]
+    apart: list[list[list[Any]]]
 
 
 def run_all_passes(
@@ -183,6 +186,7 @@ def run_all_passes(
     are sizes that stand for others (see `Target`); without `reuse` all memory is apart."""
     from ..ir.text import print_module
     from ..passes.pipeline import run_passes
+    from ..passes.reasons import as_rows
     from ..passes.split import split
 
     started = time.perf_counter()
@@ -192,19 +196,23 @@ def run_all_passes(
     if dump is not None:
         dump("captured", print_module(module))
     if not region.is_differentiable:
-        seconds |= run_passes(module, options=options, dump=dump).seconds
-        return Passed([module], [], seconds)
+        report = run_passes(module, options=options, dump=dump)
+        seconds |= report.seconds
+        return Passed([module], [], seconds, [as_rows(report.results["fuse"])])
     seconds |= run_passes(module, _JOINT, options, dump=dump).seconds
     started = time.perf_counter()
     changed = [argument for _, argument in region.assigned]
     parts = split(module, len(region.inputs), len(region.results), changed, options.target)
     seconds["split"] = time.perf_counter() - started
+    apart: list[list[list[Any]]] = []
     for part, prefix in ((parts.forward, ""), (parts.backward, "backward-")):
         named = None if dump is None else _prefixed(dump, prefix)
         if named is not None:
             named("simplified" if prefix else "forward", print_module(part))
-        _add_seconds(seconds, run_passes(part, _APART, options, dump=named).seconds)
-    return Passed([parts.forward, parts.backward], parts.kept, seconds)
+        report = run_passes(part, _APART, options, dump=named)
+        _add_seconds(seconds, report.seconds)
+        apart.append(as_rows(report.results["fuse"]))
+    return Passed([parts.forward, parts.backward], parts.kept, seconds, apart)
 
 
 def steps(region: Region) -> list[tuple[str, str]]:

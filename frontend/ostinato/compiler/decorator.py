@@ -37,6 +37,7 @@ from .sizes.sized import MOST_SIZES, Call, Sized
 from .variant import Variant, flattened, settings, signature
 
 if TYPE_CHECKING:
+    from .explain import Explanation
     from .sizes.family import Family
 
 Verify = Literal["trust", "follow"] | float | None
@@ -270,16 +271,12 @@ class Compiled:
             raise ValueError(f"ir: stage '{stage}' came; give one of {', '.join(texts)}")
         return texts[stage]
 
-    def explain(self) -> str:
-        """What became of the function: regions, breaks, kernels, calls, memory, and what making it
-        took."""
-        lines: list[str] = []
-        for i, variant in enumerate(self.variants):
-            lines += variant.explained(f"variant {i}")
-        for entry in self.entries.values():
-            if entry.followed is not None:
-                lines += entry.followed.explained()
-        return "\n".join(lines) or "not captured yet: call the function first"
+    def explain(self) -> Explanation:
+        """What became of the function: regions, breaks, kernels with their lines, bytes and
+        operations, memory by line, why values pass through memory, and what making it took."""
+        from .explain.report import explanation
+
+        return explanation(self)
 
     def _newest(self) -> Variant:
         regions = [

@@ -102,18 +102,6 @@ class Followed:
         self._places[place] = frame.f_code, found
         return found
 
-    def explained(self) -> list[str]:
-        """Lines on why it is followed, its breaks with what each costs, and its regions."""
-        lines = [f"followed, {self.calls} calls: {self.why}"]
-        if self.gave_up:
-            lines.append(f"  runs eagerly, since {self.limit} regions were not enough")
-        for b in self.breaks.values():
-            cost = b.seconds / b.count * 1e3
-            lines.append(f"  break at {b.line}: {b.why}; {b.count} times, {cost:.3f} ms each")
-        for i, region in enumerate(self.regions.values()):
-            lines += ["  " + line for line in region.explained(f"region {i}")]
-        return lines
-
 
 class Run:
     """One run of a function, a region after the other: the ops inside are of it. An error leaves

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir.op import OPS, Op
+from ..ir.op import OPS
 from ..runtime import _C
 from .live import LiveNumber, Session
 from .lookup import Read
@@ -293,18 +293,8 @@ def _build(builder: Any, node: Node, given: list[Any]) -> Sequence[Any]:
         return builder.gradient(given[:1], given[1:2], given[2:])
     op = OPS[node.name]
     attrs = {p.name: v for p, v in zip(op.attrs, node.attrs, strict=True)}
-    made = builder.apply_op(op, _grouped(op, given), attrs)
+    made = builder.apply_op(op, op.grouped(given), attrs)
     results: list[Any] = [*made] if isinstance(made, tuple) else [made]
     if node.no_grad and op.vjp_rule is not None and not op.name.endswith("_step"):
         results = [OPS["detach"](r) if r.dtype.is_floating_point else r for r in results]
     return results
-
-
-def _grouped(op: Op, flat: list[Any]) -> list[Any]:
-    params = op.operands
-    spare = len(flat) - len(params) + 1
-    out: list[Any] = []
-    rest = list(flat)
-    for p in params:
-        out.append([rest.pop(0) for _ in range(spare)] if p.kind == "tensors" else rest.pop(0))
-    return out

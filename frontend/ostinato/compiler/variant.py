@@ -83,23 +83,6 @@ class Variant:
             return tuple
         return structure.unflatten
 
-    def explained(self, title: str) -> list[str]:
-        """Lines on its kernels, calls, memory, and what making it took."""
-        spec, seconds = self.built.spec, self.built.seconds
-        launches = [s for s in spec["instructions"] if s["kind"] == "launch"]
-        calls = [s["op"] for s in spec["instructions"] if s["kind"] == "call"]
-        counted = ", ".join(f"{calls.count(c)} {c}" for c in dict.fromkeys(calls))
-        took = ", ".join(f"{name} {s * 1e3:.0f} ms" for name, s in seconds.items())
-        named = f"{title} for {self.built.sizes}" if self.built.sizes else title
-        return [
-            f"{named}: {self.calls} calls",
-            f"  {len(launches)} launches of {len(spec['kernels'])} kernels; "
-            f"library calls: {counted}",
-            f"  inputs {len(spec['inputs'])}, results {len(spec['outputs'])}, "
-            f"intermediates {spec['arena'] / 2**20:.2f} MiB",
-            f"  {'loaded from the cache' if self.built.from_cache else 'compiled'}: {took}",
-        ]
-
 
 def settings() -> Any:
     """What the thread or process has set that changes what ops do."""

@@ -58,7 +58,8 @@ void find_kernel(CompiledProgram* p, CompiledStep& step, nb::handle row, nb::dic
 
 CompiledStep step_from(CompiledProgram* p, nb::handle row, nb::dict numbers) {
   CompiledStep step;
-  step.location = nb::cast<std::string>(row["loc"]);
+  const auto lines = nb::cast<std::vector<std::string>>(row["lines"]);
+  if (!lines.empty()) step.location = lines.front();
   const std::string kind = nb::cast<std::string>(row["kind"]);
   if (kind == "launch") {
     step.name = nb::cast<std::string>(row["kernel"]);

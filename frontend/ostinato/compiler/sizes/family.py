@@ -86,6 +86,8 @@ def family_of(domain: Domain, regions: list[Region], described: Any) -> Family:
         template_of(list(modules), samples, f"part{i}_")
         for i, modules in enumerate(zip(*(p.modules for p in passed), strict=True))
     ]
+    for part, apart in zip(parts, passed[0].apart, strict=True):
+        part.spec["unfused"] = apart
     kept = samples.tree([[list(k) for k in p.kept] for p in passed], "what backward keeps")
     kept = [(bool(is_input), int(index)) for is_input, index in kept]
     seconds["sizes"] = time.perf_counter() - started

@@ -92,7 +92,7 @@ class _Joining:
         grains = [s.pop("grain") for s in alike]
         if names not in self.made:
             kernels = [known[name] for known, name in zip(self.kernels, names, strict=True)]
-            self.made[names] = self._general(kernels, alike[0]["loc"])
+            self.made[names] = self._general(kernels, alike[0]["lines"][0])
         found = self.made[names]
         return {
             "kernel": found.kernel.sym_name.data,

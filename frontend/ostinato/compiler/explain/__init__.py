@@ -1,0 +1,8 @@
+"""What became of a compiled function: regions, breaks, kernels, memory, and what did not fuse."""
+
+from .facts import Kernel, Memory, Program, Unfused
+from .report import Break, Explanation, Followed, Region
+
+__all__ = [
+    "Break", "Explanation", "Followed", "Kernel", "Memory", "Program", "Region", "Unfused",
+]  # fmt: skip

@@ -1,0 +1,115 @@
+"""`Explanation`: what `explain()` gives, as data, and as text, HTML and JSON made of that."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .facts import Program, program_facts
+from .show import Block, as_html, as_rich, as_text
+from .tables import blocks
+
+if TYPE_CHECKING:
+    from ..decorator import Compiled
+    from ..follow import Followed as FollowedFunction
+    from ..variant import Variant
+
+
+@dataclass(frozen=True)
+class Region:
+    """Ops that are compiled and launched as a whole. `seconds` is what each part of making it
+    took, `sizes` those that it is bound for where they are arguments of its kernels."""
+
+    name: str
+    sizes: str
+    calls: int
+    from_cache: bool
+    seconds: dict[str, float]
+    programs: tuple[Program, ...]
+
+
+@dataclass(frozen=True)
+class Break:
+    """A place of the user's code where a region ends before the function does, how often it came
+    there, and the milliseconds that a call waits for Python to come there."""
+
+    line: str
+    why: str
+    count: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How a function is followed whose Python runs at each call; `limit` is there where it took
+    more regions than that and runs eagerly."""
+
+    calls: int
+    why: str
+    limit: int | None
+    breaks: tuple[Break, ...]
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What became of a function: `variants` replay, `followed` are the ways in which it is
+    followed.
+
+    `str` gives plain text, `rich.print` a coloured table, a notebook shows HTML, and `to_json` is
+    for tools; `save` writes any of these.
+    """
+
+    function: str
+    variants: tuple[Region, ...]
+    followed: tuple[Followed, ...]
+
+    def __str__(self) -> str:
+        return as_text(self._blocks())
+
+    def __rich__(self) -> Any:
+        return as_rich(self._blocks())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._blocks())
+
+    def to_json(self) -> str:
+        """All of it: the fields of these classes by name."""
+        return json.dumps(asdict(self), indent=1)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it to a file: HTML for .html, JSON for .json, plain text for anything else."""
+        file = Path(path)
+        made = {".html": self._repr_html_, ".json": self.to_json}.get(file.suffix, self.__str__)
+        file.write_text(made())
+
+    def _blocks(self) -> list[Block]:
+        return blocks(self)
+
+
+def explanation(compiled: Compiled) -> Explanation:
+    """What there is to say of a compiled function now."""
+    every = [e.followed for e in compiled.entries.values() if e.followed is not None]
+    variants = [_region(f"variant {i}", v) for i, v in enumerate(compiled.variants)]
+    return Explanation(compiled.name, tuple(variants), tuple(map(_followed, every)))
+
+
+def _region(name: str, variant: Variant) -> Region:
+    built = variant.built
+    specs = {"forward": built.spec, "backward": built.backward}
+    programs = [program_facts(part, spec) for part, spec in specs.items() if spec is not None]
+    return Region(
+        name, built.sizes, variant.calls, built.from_cache, built.seconds, tuple(programs)
+    )
+
+
+def _followed(followed: FollowedFunction) -> Followed:
+    breaks = [
+        Break(b.line, b.why, b.count, b.seconds / b.count * 1e3) for b in followed.breaks.values()
+    ]
+    regions = [_region(f"region {i}", r) for i, r in enumerate(followed.regions.values())]
+    limit = followed.limit if followed.gave_up else None
+    return Followed(followed.calls, followed.why, limit, tuple(breaks), tuple(regions))

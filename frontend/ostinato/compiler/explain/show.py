@@ -1,0 +1,113 @@
+"""Lines and tables as plain text, for a terminal in colour, and as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under the names of their columns; numbers are aligned on the right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+    indent: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text."""
+
+    text: str
+    indent: int = 0
+
+
+Block = Table | Line
+
+
+def as_text(blocks: Iterable[Block]) -> str:
+    """Plain text: no colours, no frames."""
+    lines: list[str] = []
+    for block in blocks:
+        made = [block.text] if isinstance(block, Line) else _aligned(block)
+        lines += [" " * block.indent + line for line in made]
+    return "\n".join(lines)
+
+
+def as_rich(blocks: Iterable[Block]) -> Any:
+    """What rich prints."""
+    from rich import box
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    made: list[Any] = []
+    for block in blocks:
+        if isinstance(block, Line):
+            text = Text(block.text, "" if block.indent else "bold")
+            made.append(Padding(text, (0, 0, 0, block.indent)))
+            continue
+        table = RichTable(title=block.title, title_justify="left", box=box.SIMPLE_HEAD)
+        for name, right in zip(block.columns, _right(block), strict=True):
+            table.add_column(name, justify="right" if right else "left")
+        for row in block.rows:
+            table.add_row(*map(_told, row))
+        made.append(Padding(table, (0, 0, 0, block.indent)))
+    return Group(*made)
+
+
+def as_html(blocks: Iterable[Block]) -> str:
+    """Elements to stand in a page."""
+    made: list[str] = []
+    for block in blocks:
+        left = f'style="margin-left: {block.indent}ch"'
+        if isinstance(block, Line):
+            made.append(f"<p {left}>{escape(block.text)}</p>")
+            continue
+        head = "".join(f"<th>{escape(name)}</th>" for name in block.columns)
+        body = "".join(f"<tr>{_html_row(row)}</tr>" for row in block.rows)
+        made.append(
+            f"<table {left}><caption>{escape(block.title)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+    return f'<div class="ostinato-explanation">{"".join(made)}</div>'
+
+
+def _html_row(row: Sequence[str | int | float]) -> str:
+    return "".join(
+        f"<td>{escape(cell)}</td>"
+        if isinstance(cell, str)
+        else f'<td style="text-align: right">{_told(cell)}</td>'
+        for cell in row
+    )
+
+
+def _aligned(table: Table) -> list[str]:
+    """The title, the columns' names and the rows below each other."""
+    cells = [table.columns, *(tuple(map(_told, row)) for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    made: list[str] = [table.title]
+    for row in cells:
+        parts = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, _right(table), strict=True)
+        ]
+        made.append("  " + "  ".join(parts).rstrip())
+    return made
+
+
+def _right(table: Table) -> list[bool]:
+    """Which columns hold numbers."""
+    columns = zip(*table.rows, strict=True)
+    return [any(not isinstance(cell, str) for cell in column) for column in columns]
+
+
+def _told(cell: str | int | float) -> str:
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.1f}" if abs(cell) >= 10 else f"{cell:.3g}"
