@@ -525,6 +525,13 @@ class Tensor:
         """The `k` largest elements along `dim`, or the smallest, the first of them first; and where
         each is, as int64. NaN is larger than all numbers; of equal elements the first comes first."""
 
+class LoadedObject:
+    """Machine code of kernels, in memory."""
+
+    def __init__(self, code: bytes) -> None: ...
+    def address(self, name: str) -> _int:
+        """Where the function `name` begins."""
+
 class CompiledProgram:
     """Kernel launches and op calls over planned memory."""
 

@@ -1,16 +1,12 @@
-"""Loads compiled kernels into this process through LLVM's own linker."""
-
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# (llvmlite is not annotated.)
+"""Loads compiled kernels into this process, as Programs do."""
 
 from __future__ import annotations
 
-import llvmlite.binding as llvm
-
 from ...ir.errors import CompileError
+from ...runtime import _C
 from ..backend import CompiledModule
 from .backend import FORMAT
-from .machine import baseline, host, target_machine
+from .machine import baseline, host
 
 
 class LoadedKernels:
@@ -24,12 +20,7 @@ class LoadedKernels:
                 f"llvm: a module of format {module.format} for "
                 f"{module.target or 'no machine'}; build it on this machine"
             )
-        empty = llvm.parse_assembly(machine.header)
-        self._engine = llvm.create_mcjit_compiler(
-            empty, target_machine(machine.cpu, machine.features)
-        )
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(module.data))
-        self._engine.finalize_object()
+        self._object = _C.LoadedObject(module.data)
         self.addresses: dict[str, int] = {
-            name: self._engine.get_function_address(name) for name in module.symbols
+            name: self._object.address(name) for name in module.symbols
         }

@@ -227,6 +227,19 @@ nb::list profile(CompiledProgram& p, const std::vector<Tensor>& inputs) {
 
 void bind_compiled(nb::module_& m) {
   bind_region(m);
+  nb::class_<LoadedObject>(m, "LoadedObject", "Machine code of kernels, in memory.")
+      .def(
+          "__init__",
+          [](LoadedObject* o, nb::bytes code) {
+            new (o) LoadedObject(std::string_view(code.c_str(), code.size()));
+          },
+          "code"_a)
+      .def(
+          "address",
+          [](const LoadedObject& o, const std::string& name) {
+            return reinterpret_cast<uintptr_t>(o.function(name));
+          },
+          "name"_a, "Where the function `name` begins.");
   nb::class_<CompiledProgram>(m, "CompiledProgram",
                               "Kernel launches and op calls over planned memory.")
       .def("__init__", &fill, "spec"_a, "object"_a, "device"_a = "cpu", "cubins"_a = nb::list(),
