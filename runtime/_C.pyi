@@ -634,6 +634,34 @@ class FollowedRegions:
         """Ends what was recorded and runs it; what user code holds gets its value. Where none of
         the regions can, that is left to do: (held, given, key), as `Tracer.cut` gives it."""
 
+class BreakTally:
+    """How often a function came to a break, and what led there."""
+
+    def __init__(self) -> None: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+
+class FollowedRun:
+    """A run of a followed function, a region after the other."""
+
+    def __init__(
+        self, regions: FollowedRegions, place_of: Callable[[str], BreakTally],
+        run_new: Callable[[list[Tensor], list[Tensor], bytes], None],
+        before_end: Callable[[], None] | None,
+    ) -> None:
+        """`place_of(why)` gives the tally of a new break, `run_new(held, given, key)` runs what
+        none of the regions can, and `before_end`, where there is one, sees every region end."""
+    def begin(self) -> None:
+        """What comes now is recorded."""
+    def end(self) -> None:
+        """Runs what was recorded."""
+    def let_go(self) -> None:
+        """Forgets what was recorded."""
+    @property
+    def tracer(self) -> Tracer: ...
+
 class Generator:
     """A Philox4x32-10 random state: a seed and an offset."""
 
@@ -682,6 +710,9 @@ class Tracer:
         """Where the region runs."""
     def start(self) -> None: ...
     def stop(self) -> None: ...
+    @property
+    def number(self) -> int:
+        """No other capture has it."""
     def nodes(
         self,
     ) -> list[tuple[str | None, list[int], list[int], list[Any], tuple[str, int] | None, bool]]:
@@ -725,8 +756,6 @@ def set_leave_hook(hook: Callable[[str], bool] | None) -> None: ...
 def is_following() -> bool: ...
 def is_learning() -> bool:
     """Whether a capture goes on that replays will stand for: what it relies on matters."""
-def running_place() -> tuple[int, int]:
-    """What runs of the user's code: the address of the code object, the instruction."""
 
 class Profile:
     """A profile hook of this thread, for calls and returns; it stays when it raises."""

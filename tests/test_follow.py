@@ -205,6 +205,33 @@ def test_a_break_is_listed_with_its_line_and_costs_no_more_regions() -> None:
     assert f"break at {found.line}: `.item()` needs a value now; 4 times" in str(fn.explain())
 
 
+def test_breaks_of_one_line_for_one_reason_are_one() -> None:
+    def fn(x: Any) -> Any:
+        one, other = x.sum().item(), x.mean().item()
+        return x * one, x * float(x.amax() + other)
+
+    compiled = ot.compile(fn)
+    for i in range(3):
+        compiled(ot.from_numpy(data(i, 3)))
+    first = fn.__code__.co_firstlineno
+    counts = {int(b.line.split(":")[1]) - first: b.count for b in compiled.breaks}
+    assert counts == {1: 6, 2: 3} and len(compiled.breaks) == 2
+    assert all(b.seconds > 0 for b in compiled.breaks)
+
+
+def test_code_that_python_specialises_needs_no_other_region() -> None:
+    """CPython 3.11 calls C functions elsewhere in the code once it has seen them for a while."""
+
+    def fn(x: Any) -> Any:
+        return x.sum().item() + ot.exp(x).mean(0).item()
+
+    compiled = ot.compile(fn)
+    for i in range(20):
+        compiled(ot.from_numpy(data(i, 3)))
+    (entry,) = compiled.entries.values()
+    assert len(entry.followed.regions) == 2
+
+
 def test_another_branch_is_a_new_region_once() -> None:
     fn = ot.compile(branch_on_a_tensor(None))
     for sign in (1, -1, 1, -1, 1):
@@ -266,20 +293,50 @@ def test_a_training_step_with_its_loss_printed() -> None:
     assert len(entry.followed.regions) <= 4  # the first step has no grads to clear
 
 
-def test_a_rate_changed_between_followed_calls_needs_no_region() -> None:
-    opt = optim.SGD([w := ot.ones(3, requires_grad=True)], lr=0.5)
+class Decaying(optim.Optimizer):
+    """An optimizer of a user, which computes with its options."""
 
-    @ot.compile(verify="follow")
-    def step(x: Any) -> None:
-        (w * x).sum().backward()
-        opt.step()
-        opt.zero_grad()
+    def numbers(self, group: Any) -> tuple[Any, ...]:
+        return optim.optimizer.live(group, "lr", "betas")
 
-    for rate in (0.5, 0.25, 0.125):
-        opt.param_groups[0]["lr"] = rate
-        step(ot.ones(3))
-    assert w.tolist() == [1 - 0.875] * 3
-    (entry,) = step.entries.values()
+    def update(self, p: Any, grad: Any, state: Any, numbers: Any) -> None:
+        lr, low, high = numbers
+        p.mul_(1 - lr * low)
+        if high > 0.5:
+            p.sub_(grad * (lr / 3) + 0.1)
+
+
+OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
+    "SGD": lambda w: optim.SGD([w], lr=0.5, momentum=0.5),
+    "Adam": lambda w: optim.Adam([w], lr=0.5),
+    "AdamW": lambda w: optim.AdamW([w], lr=0.5),
+    "own": lambda w: Decaying([w], {"lr": 0.5, "betas": (0.5, 0.75)}),
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_options_changed_between_followed_calls_need_no_region(make: Any) -> None:
+    def weights_after(compiles: bool) -> tuple[list[Any], Any]:
+        opt = make(w := ot.ones(3, requires_grad=True))
+
+        def step(x: Any) -> None:
+            (w * x).sum().backward()
+            opt.step()
+            opt.zero_grad()
+
+        run = ot.compile(step, verify="follow") if compiles else step
+        (group,) = opt.param_groups
+        for i, rate in enumerate((0.5, 0.25, 0.125, 2.0)):
+            group["lr"] = rate
+            if "betas" in group:
+                group["betas"] = (0.5 + i / 8, 0.75 + i / 16)
+            run(ot.from_numpy(data(i, 3)))
+        return w.tolist(), run
+
+    want, _ = weights_after(False)
+    got, run = weights_after(True)
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+    (entry,) = run.entries.values()
     assert len(entry.followed.regions) == 1
 
 

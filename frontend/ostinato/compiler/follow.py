@@ -7,11 +7,9 @@ and launched as a whole; every tensor that Python still holds then has its value
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import CodeType
 from typing import Any
 
 from ..ir.errors import CaptureError, RecompileWarning
@@ -34,9 +32,17 @@ class Break:
 
     line: str  # file:line of the user
     why: str
-    count: int = 0
-    seconds: float = 0.0
-    """What Python took to lead there: a replay without the break would not wait for it."""
+    tally: _C.BreakTally = field(default_factory=_C.BreakTally, repr=False)
+
+    @property
+    def count(self) -> int:
+        """How often the function came there."""
+        return self.tally.count
+
+    @property
+    def seconds(self) -> float:
+        """What Python took to lead there: a replay without the break would not wait for it."""
+        return self.tally.seconds
 
 
 @dataclass
@@ -55,9 +61,6 @@ class Followed:
     on_break: Callable[[Break], object] | None = None  # called where a break is new
     gave_up: bool = False
     """Whether there were too many regions, so that it runs eagerly."""
-    _places: dict[tuple[tuple[int, int], str], tuple[CodeType, Break]] = field(
-        default_factory=dict[Any, Any], repr=False
-    )
     _idle: list[Run] = field(default_factory=list["Run"], repr=False)
 
     def call(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -86,21 +89,15 @@ class Followed:
         )
         warnings.warn(text, RecompileWarning, stacklevel=user_depth())
 
-    def break_here(self, why: str) -> Break:
-        """The break where user code is, for this reason."""
-        place = _C.running_place(), why
-        known = self._places.get(place)
-        if known is not None:
-            return known[1]
-        frame, _ = user_frame()
-        line = line_of(frame)
+    def break_here(self, why: str) -> _C.BreakTally:
+        """That of the break where user code is, for this reason."""
+        line = line_of(user_frame()[0])
         found = self.breaks.get((line, why))
         if found is None:
             found = self.breaks[line, why] = Break(line, why)
             if self.on_break is not None:
                 self.on_break(found)
-        self._places[place] = frame.f_code, found
-        return found
+        return found.tally
 
 
 class Run:
@@ -108,52 +105,46 @@ class Run:
     what was done before it."""
 
     def __init__(self, followed: Followed, keep_nodes: bool = False) -> None:
-        self.followed, self.keep_nodes = followed, keep_nodes
+        self.followed = followed
         self.nodes: list[Node] = []
         """What was recorded, where `keep_nodes` asks for it."""
-        self._session = Session(None, self.leave, following=True)
+        self._regions = _C.FollowedRun(
+            followed.known, followed.break_here, self._run_new, self._keep if keep_nodes else None
+        )
+        self._session = Session(self._regions.tracer, following=True)
 
     def __enter__(self) -> Run:
         open_session(self._session)
-        self._open()
+        self._regions.begin()
         return self
 
     def __exit__(self, *error: object) -> None:
         try:
-            self._close()
+            self._regions.end()
         finally:
             close_session()
-            self._session.renew(None)  # which lets go of what was recorded
+            self._regions.let_go()
 
-    def leave(self, why: str) -> bool:
-        """Ends the region here, and begins another."""
-        found = self.followed.break_here(why)
-        found.count += 1
-        found.seconds += time.perf_counter() - self._started
-        self._close()
-        self._open()
-        return True
+    def _keep(self) -> None:
+        self.nodes += [Node(*n) for n in self._session.tracer.nodes()]
 
-    def _open(self) -> None:
-        tracer = _C.Tracer(following=True)
-        self._session.renew(tracer)
-        self._started = time.perf_counter()
-        tracer.start()
-
-    def _close(self) -> None:
-        tracer = self._session.tracer
-        if self.keep_nodes:
-            self.nodes += [Node(*n) for n in tracer.nodes()]
-        run_region(tracer, self._session, self.followed)
+    def _run_new(self, held: list[Any], given: list[Any], key: bytes) -> None:
+        run_new(self._session, self.followed, held, given, key)
 
 
 def run_region(tracer: _C.Tracer, session: Session, followed: Followed) -> None:
     """Ends what `tracer` recorded and runs it, by the Program of an equal region where there is
     one; what user code holds gets its value."""
     cut = followed.known.run(tracer)
-    if cut is None:
-        return
-    held, given, key = cut
+    if cut is not None:
+        run_new(session, followed, *cut)
+
+
+def run_new(
+    session: Session, followed: Followed, held: list[Any], given: list[Any], key: bytes
+) -> None:
+    """The same for what `followed.known` cut and could not run."""
+    tracer = session.tracer
     try:
         region = None if key in followed.regions else _region(tracer, session, given, held)
     finally:
@@ -173,7 +164,10 @@ def _region(tracer: Any, session: Session, given: list[Any], held: list[Any]) ->
     """The region, whose inputs are arguments, numbers among them."""
     values = tracer.values()
     session.inputs = {v: _C.Path.argument(i) for i, v in enumerate(tracer.inputs()) if values[v][3]}
-    return finish(tracer, session, given, held, {})
+    try:
+        return finish(tracer, session, given, held, {})
+    finally:
+        session.inputs = {}
 
 
 def overlap_text(name: str) -> str:

@@ -40,22 +40,17 @@ class Session:
         self.by_key: dict[Any, LiveNumber] = {}
         self.reads: Reads | None = None  # of a function; a bare region is never replayed
 
-    def renew(self, tracer: Any) -> None:
-        """What comes now is of another region, which `tracer` records."""
-        self.tracer = tracer
-        if self.inputs or self.guards:
-            self.inputs, self.guards, self.guard_lines = {}, [], []
-
     def follow(self, tracer: Any) -> None:
-        """The same where nothing of what comes now is replayed."""
-        self.renew(tracer)
+        """What comes now is of regions that `tracer` records and that are not replayed."""
+        self.tracer = tracer
+        self.inputs, self.guards, self.guard_lines = {}, [], []
         self.following, self.give_up, self.reads, self.by_key = True, None, None, {}
 
     def add_input(self, value: Value, read: Read | None = None) -> Any:
         """A number as an operand: an input of the region, which a replay gets by `read`."""
         tensor = _C.number(value)
         place = self.tracer.add_input(tensor)
-        if read is not None:
+        if read is not None and not self.following:
             self.inputs[place] = read
         return tensor
 
@@ -102,14 +97,14 @@ class LiveNumber:
     def __init__(self, session: Session, value: Value, read: Read) -> None:
         self.session, self.value, self.read = session, value, read
         self._operand: Any = None
-        self._operand_of: Any = None  # the region that it is an input of
+        self._operand_of = 0  # the number of the region that it is an input of
 
     def operand(self) -> Any:
         """The number as a tensor of the trace."""
         session = current_session() or self.session
-        if self._operand_of is not session.tracer:
+        if self._operand_of != session.tracer.number:
             self._operand = session.add_input(self.value, self.read)
-            self._operand_of = session.tracer
+            self._operand_of = session.tracer.number
         return self._operand
 
     @property
@@ -123,8 +118,9 @@ class LiveNumber:
     def settle(self, kind: Callable[[Value], Any]) -> Any:
         """`kind(value)`, which from now on is guarded."""
         result = kind(self.value)
-        self.session.guards.append((self.read, kind, result))
-        self.session.guard_lines.append(user_line())
+        if not self.session.following:
+            self.session.guards.append((self.read, kind, result))
+            self.session.guard_lines.append(user_line())
         return result
 
     def _combine(self, fn: Callable[[Any, Any], Value], other: Any, swapped: bool) -> Any:

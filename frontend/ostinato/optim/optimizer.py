@@ -186,10 +186,12 @@ def live(group: Group, *options: str) -> tuple[Any, ...]:
     from ..compiler.live import current_session, live_number
 
     found: list[Any] = []
+    session = current_session()
+    is_plain = session is None or session.following  # Python reads it again each time
     for option in options:
         value: Any = group[option]
         parts: list[Any] = [*value] if isinstance(value, tuple) else [value]
-        if current_session() is None:
+        if is_plain:
             found += parts
             continue
         path = _C.Path(group).item(option)

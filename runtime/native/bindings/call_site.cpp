@@ -1,4 +1,9 @@
 // The user's line: the innermost frame whose code is not the package's.
+#include <Python.h>
+#include <opcode.h>
+
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 
@@ -37,6 +42,24 @@ void site_release(CallSite& site) {
   PyGILState_Release(gil);
 }
 
+// Where `frame` runs. Python 3.11 runs a call that it has specialised at PRECALL, one instruction
+// and its cache before the CALL where the same call ran until then: that is its place.
+int instruction_of(PyFrameObject* frame, [[maybe_unused]] const PyCodeObject* code) {
+  const int at = PyFrame_GetLasti(frame);
+#if PY_VERSION_HEX < 0x030C0000
+  constexpr int kCall = 4;  // bytes from the one to the other
+  constexpr auto kSpecialised = std::to_array<uint8_t>(
+      {PRECALL_BOUND_METHOD, PRECALL_BUILTIN_CLASS, PRECALL_BUILTIN_FAST_WITH_KEYWORDS,
+       PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS, PRECALL_NO_KW_BUILTIN_FAST,
+       PRECALL_NO_KW_BUILTIN_O, PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST,
+       PRECALL_NO_KW_METHOD_DESCRIPTOR_NOARGS, PRECALL_NO_KW_METHOD_DESCRIPTOR_O,
+       PRECALL_NO_KW_STR_1, PRECALL_NO_KW_TUPLE_1, PRECALL_PYFUNC});
+  const auto running = static_cast<uint8_t>(at < 0 ? 0 : code->co_code_adaptive[at]);
+  if (std::ranges::find(kSpecialised, running) != kSpecialised.end()) return at + kCall;
+#endif
+  return at;
+}
+
 // Null code where no frame is the user's.
 CallSite running_site() {
   PyFrameObject* frame = PyEval_GetFrame();
@@ -44,7 +67,7 @@ CallSite running_site() {
   while (frame) {
     PyCodeObject* code = PyFrame_GetCode(frame);
     if (code == last_of_user || !is_of_package(code)) {
-      const CallSite found{code, PyFrame_GetLasti(frame)};
+      const CallSite found{code, instruction_of(frame, code)};
       Py_DECREF(frame);
       if (code == last_of_user) return found;
       Py_INCREF(code);
@@ -117,10 +140,10 @@ std::string running_line() {
   return text;
 }
 
-std::pair<uintptr_t, int> running_place() {
-  CallSite site = running_site();
-  Py_XDECREF(site.code);
-  return {reinterpret_cast<uintptr_t>(site.code), site.instruction};
+CodePlace running_place() {
+  const CallSite site = running_site();
+  Py_XDECREF(site.code);  // which runs
+  return {site.code, site.instruction};
 }
 
 void note_memory_holder() { note_call_site({}); }

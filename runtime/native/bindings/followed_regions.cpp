@@ -1,5 +1,7 @@
 #include "bindings/followed_regions.hpp"
 
+#include <nanobind/stl/string.h>
+
 #include <cstring>
 
 #include "bindings/deliver.hpp"
@@ -41,25 +43,48 @@ void FollowedRegions::add(const nb::bytes& key, nb::object replay) {
   known_[words] = {replay, nb::cast<Replay*>(replay)};
 }
 
-nb::object FollowedRegions::run(Tracer& tracer) {
+std::optional<TraceCut> FollowedRegions::run(Tracer& tracer) {
   Ending ending(tracer);
-  if (tracer.is_empty()) return nb::none();
-  const TraceCut cut = tracer.cut();
+  if (tracer.is_empty()) return std::nullopt;
+  TraceCut cut = tracer.cut();
   const nb::list given = list_of(cut.given);
   const auto found = known_.find(cut.key);
   if (found == known_.end() || !found->second.replay->are_apart(given)) {
     ending.put_off();
-    return tuple_of(cut);
+    return cut;
   }
   const Known known = found->second;  // which stays, whatever runs meanwhile
   tracer.stop();
   deliver(tracer, cut.held, known.replay->run_for_held(given));
-  return nb::none();
+  return std::nullopt;
+}
+
+BreakTally& FollowedRegions::tally_at(const CodePlace& place, const std::string& why,
+                                      const nb::object& make) {
+  for (const Reason& r : breaks_[place]) {
+    if (r.why == why) return *r.tally;
+  }
+  nb::object made = make(why);
+  nb::object code = nb::borrow(reinterpret_cast<PyObject*>(place.code));
+  auto* const tally = nb::cast<BreakTally*>(made);
+  breaks_[place].push_back({why, std::move(code), std::move(made), tally});
+  return *tally;
 }
 
 int FollowedRegions::traverse(visitproc visit, void* arg) const {
   for (const auto& [key, known] : known_) Py_VISIT(known.owner.ptr());
+  for (const auto& [place, reasons] : breaks_) {
+    for (const Reason& r : reasons) {
+      Py_VISIT(r.code.ptr());
+      Py_VISIT(r.owner.ptr());
+    }
+  }
   return 0;
+}
+
+void FollowedRegions::clear() {
+  known_.clear();
+  breaks_.clear();
 }
 
 }  // namespace ostinato::python

@@ -11,17 +11,6 @@ namespace {
 
 constexpr size_t kMost = 4096;  // places that are remembered
 
-struct Place {
-  PyCodeObject* code;
-  int instruction;
-  bool operator==(const Place&) const = default;
-};
-struct PlaceHash {
-  size_t operator()(const Place& p) const {
-    return (reinterpret_cast<uintptr_t>(p.code) >> 4) * 31 + static_cast<size_t>(p.instruction);
-  }
-};
-
 // A float or an int, of which the sign does not count: it may be an operation of its own.
 struct Number {
   bool real;
@@ -33,7 +22,7 @@ struct Number {
 // Called without arguments for the constants of the expression that runs.
 PyObject* literals_hook = nullptr;
 
-using Places = std::unordered_map<Place, std::vector<Number>, PlaceHash>;
+using Places = std::unordered_map<CodePlace, std::vector<Number>, CodePlace::Hash>;
 Places& places() {
   static auto& known = *new Places;  // under the GIL
   return known;

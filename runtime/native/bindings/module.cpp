@@ -11,6 +11,7 @@
 #include "core/parallel.hpp"
 #include "dispatch/many.hpp"
 #include "dispatch/op_table.hpp"
+#include "trace/tracer.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -86,10 +87,13 @@ void call_into(nb::str name, const std::vector<Tensor>& targets, nb::args args) 
   call_op_into(*op, operands, attrs, targets);
 }
 
-// The same for lists of targets and of first operands, which share the other arguments.
+// The same for lists of targets and of first operands, which share the other arguments. Numbers
+// among these are none of the code: a region that is followed takes them as inputs.
 void call_into_many(nb::str name, std::vector<std::vector<Tensor>> targets,
                     std::vector<std::vector<Tensor>> operands, nb::args shared) {
   const OpInfo* op = find_op(name.c_str());
+  Tracer* const active = Tracer::active();
+  Tracer* const tracer = active && active->is_following() ? active : nullptr;
   if (!op || targets.size() != operands.size()) throw nb::key_error(name.c_str());
   if (operands.empty()) return;
   const size_t own = operands[0].size();
@@ -103,6 +107,7 @@ void call_into_many(nb::str name, std::vector<std::vector<Tensor>> targets,
       continue;
     }
     const Tensor operand = operand_from(value.ptr(), op->name, p.name);
+    if (tracer && operand->wrapped) tracer->add_input(operand);
     for (std::vector<Tensor>& some : operands) some.push_back(operand);
   }
   note_call_site(operands[0]);
@@ -133,8 +138,6 @@ NB_MODULE(_C, m) {
   m.def("set_errors", [](nb::list l) { set_error_classes(l.ptr()); }, "classes"_a);
   m.def("set_package", [](const std::string& p) { set_package_prefix(p.c_str()); }, "prefix"_a);
   m.def("set_number_hook", [](nb::handle fn) { set_number_hook(fn.ptr()); }, "hook"_a.none());
-  m.def("running_place", &running_place,
-        "What runs of the user's code: the address of the code object, the instruction.");
   m.def("set_literals_hook", [](nb::handle fn) { set_literals_hook(fn.ptr()); }, "hook"_a);
   m.def("load_blas", [](const std::string& path) { blas::load(path); }, "path"_a);
   m.def("num_threads", [] { return num_threads(); });

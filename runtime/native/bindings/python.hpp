@@ -89,10 +89,23 @@ bool is_of_package(PyCodeObject* code);
 bool is_constant_here(PyObject* number);
 void set_literals_hook(PyObject* hook);
 
+// An instruction of a code object, which tells places of living code apart.
+struct CodePlace {
+  PyCodeObject* code = nullptr;  // borrowed
+  int instruction = 0;
+  bool operator==(const CodePlace&) const = default;
+
+  struct Hash {
+    size_t operator()(const CodePlace& p) const {
+      return (reinterpret_cast<uintptr_t>(p.code) >> 4) * 31 + static_cast<size_t>(p.instruction);
+    }
+  };
+};
+
 // The user's line that runs, as FILE:LINE; empty where none does.
 std::string running_line();
-// The same as (address of the code object, instruction), which tells places of living code apart.
-std::pair<uintptr_t, int> running_place();
+// The same as a place, null where none does.
+CodePlace running_place();
 // Notes it where the tape or a trace will want it.
 void note_call_site(std::span<const Tensor> operands);
 // The same for device memory that is allocated next, where history is kept.

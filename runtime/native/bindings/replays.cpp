@@ -2,7 +2,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings/call_table.hpp"
-#include "bindings/followed_regions.hpp"
+#include "bindings/followed_run.hpp"
 #include "bindings/replay.hpp"
 
 namespace nb = nanobind;
@@ -29,6 +29,38 @@ PyType_Slot* collected() {
                                 {Py_tp_clear, reinterpret_cast<void*>(&clear<T>)},
                                 {0, nullptr}};
   return slots;
+}
+
+void bind_followed(nb::module_& m) {
+  nb::class_<BreakTally>(m, "BreakTally",
+                         "How often a function came to a break, and what led there.")
+      .def(nb::init<>())
+      .def_ro("count", &BreakTally::count)
+      .def_ro("seconds", &BreakTally::seconds);
+  nb::class_<FollowedRegions>(m, "FollowedRegions", nb::type_slots(collected<FollowedRegions>()),
+                              "Regions of a followed function by what was recorded.")
+      .def(nb::init<>())
+      .def("add", &FollowedRegions::add, "key"_a, "replay"_a,
+           "Regions of this key are run by `replay`.")
+      .def(
+          "run",
+          [](FollowedRegions& regions, Tracer& tracer) -> nb::object {
+            const auto cut = regions.run(tracer);
+            return cut ? nb::object(tuple_of(*cut)) : nb::none();
+          },
+          "tracer"_a,
+          "Ends what was recorded and runs it; what user code holds gets its value. Where none of "
+          "the regions can, that is left to do: (held, given, key), as `Tracer.cut` gives it.");
+  nb::class_<FollowedRun>(m, "FollowedRun", nb::type_slots(collected<FollowedRun>()),
+                          "A run of a followed function, a region after the other.")
+      .def(nb::init<nb::object, nb::object, nb::object, nb::object>(), "regions"_a, "place_of"_a,
+           "run_new"_a, "before_end"_a.none(),
+           "`place_of(why)` gives the tally of a new break, `run_new(held, given, key)` runs what "
+           "none of the regions can, and `before_end`, where there is one, sees every region end.")
+      .def("begin", &FollowedRun::begin, "What comes now is recorded.")
+      .def("end", &FollowedRun::end, "Runs what was recorded.")
+      .def("let_go", &FollowedRun::let_go, "Forgets what was recorded.")
+      .def_prop_ro("tracer", &FollowedRun::tracer);
 }
 
 }  // namespace
@@ -58,14 +90,7 @@ void bind_replay(nb::module_& m) {
            "The second half: sets grads, changes what has a gradient, and returns.")
       .def_prop_ro("wanted", &Replay::wanted, "The results of the region that `launch` makes.")
       .def_prop_ro("runs", &Replay::runs, "How often it ran.");
-  nb::class_<FollowedRegions>(m, "FollowedRegions", nb::type_slots(collected<FollowedRegions>()),
-                              "Regions of a followed function by what was recorded.")
-      .def(nb::init<>())
-      .def("add", &FollowedRegions::add, "key"_a, "replay"_a,
-           "Regions of this key are run by `replay`.")
-      .def("run", &FollowedRegions::run, "tracer"_a,
-           "Ends what was recorded and runs it; what user code holds gets its value. Where none of "
-           "the regions can, that is left to do: (held, given, key), as `Tracer.cut` gives it.");
+  bind_followed(m);
   nb::class_<CallTable>(m, "CallTable", nb::type_slots(collected<CallTable>()),
                         "What calls do by their arguments.")
       .def(nb::init<>())

@@ -103,6 +103,7 @@ void bind_trace(nb::module_& m) {
       .def(nb::init<bool>(), "following"_a = false)
       .def("start", &Tracer::start)
       .def("stop", &Tracer::stop)
+      .def_prop_ro("number", &Tracer::number, "No other capture has it.")
       .def("nodes", &nodes_of)
       .def("values", &values_of)
       .def("inputs", &Tracer::inputs)

@@ -9,6 +9,10 @@ LeaveFn leave = nullptr;
 
 void set_leave_function(LeaveFn fn) { leave = fn; }
 
-bool leave_region(const std::string& why) { return leave && leave(why); }
+bool leave_region(const std::string& why) {
+  const Tracer* running = Tracer::active();
+  if (running && running->follower()) return running->follower()->leave(why);
+  return leave && leave(why);
+}
 
 }  // namespace ostinato

@@ -9,7 +9,8 @@
 namespace ostinato {
 
 // Ends the running region and runs it, so that every tensor that user code holds has its value;
-// `why` is what asks for that. False where regions cannot be left.
+// `why` is what asks for that. False where regions cannot be left. What follows a function does it
+// itself; all other captures are left by a function of the bindings.
 using LeaveFn = bool (*)(const std::string& why);
 void set_leave_function(LeaveFn fn);
 bool leave_region(const std::string& why);

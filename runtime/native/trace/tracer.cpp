@@ -43,9 +43,25 @@ Tensor apply_views(Tensor source, std::span<const ViewStep> steps) {
 Tracer::Tracer(bool following)
     : number_(++captures), trace_(Trace::take()), most_made_(kFewMade), following_(following) {}
 
+Tracer::Tracer(Follower* follower) : Tracer(true) { follower_ = follower; }
+
 Tracer::~Tracer() {
   if (running_) stop();
   Trace::give_back(std::move(trace_));
+}
+
+void Tracer::renew() {
+  stop();
+  number_ = ++captures;
+  Trace::give_back(std::move(trace_));
+  trace_ = Trace::take();
+  inputs_.clear();
+  own_leaves_.clear();
+  aliases_.clear();
+  layouts_.clear();
+  grads_.clear();
+  most_made_ = kFewMade;
+  device_.reset();
 }
 
 Tracer* Tracer::active() { return current; }

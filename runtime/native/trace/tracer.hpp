@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "trace/trace.hpp"
@@ -55,10 +56,20 @@ struct TraceCut {
   std::array<uint64_t, 2> key;  // equal for regions that one Program serves
 };
 
+// What goes on from one region of a function to the next.
+class Follower {
+ public:
+  virtual ~Follower() = default;
+  // Ends the region here, for a reason, and begins another; whether that could be done.
+  virtual bool leave(const std::string& why) = 0;
+};
+
 class Tracer {
  public:
   // A tracer that follows is there for one run of its function, whose Python runs each time.
   explicit Tracer(bool following = false);
+  // The same with what leaves its regions, which lives longer.
+  explicit Tracer(Follower* follower);
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;
   ~Tracer();
@@ -70,6 +81,8 @@ class Tracer {
   void start();
   // Ends the capture and gives leaves back the grads they had.
   void stop();
+  // Lets go of all that was recorded: what comes now is another capture.
+  void renew();
 
   void record(const OpCall& call, const TensorMeta* metas, Tensor* results);
   void record_inplace(const OpCall& call, const TensorMeta& meta);
@@ -108,6 +121,9 @@ class Tracer {
   // Tensors from outside on whose layout the region relies.
   std::vector<Tensor> fixed_layouts() const;
   bool is_following() const { return following_; }
+  Follower* follower() const { return follower_; }
+  // No other capture has it.
+  uint64_t number() const { return number_; }
   bool is_empty() const { return trace_->nodes.empty() && grads_.empty(); }
   // Whether the memory of `t` has its present value: nothing in the region changes or makes it.
   bool is_settled(const Tensor& t) const;
@@ -149,7 +165,7 @@ class Tracer {
   void release(std::span<const int> roots);
   void accumulate(std::span<const int> leaves, std::span<const Tensor> gradients);
 
-  const uint64_t number_;  // no other capture has it
+  uint64_t number_;
   std::unique_ptr<Trace> trace_;
   std::vector<int> inputs_;
   std::vector<int> own_leaves_;  // values that `make_leaf` made
@@ -159,6 +175,7 @@ class Tracer {
   size_t most_made_;  // before those that nobody uses are dropped
   std::optional<Device> device_;
   bool following_;
+  Follower* follower_ = nullptr;
   Tracer* outer_ = nullptr;
   bool running_ = false;
 };
