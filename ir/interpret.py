@@ -51,6 +51,15 @@ def run(module: ModuleOp, inputs: Sequence[Any], seen: Seen | None = None) -> li
     return [v.array for v in trace.block(block, values)]
 
 
+def run_op(op: Operation, value_of: Callable[[SSAValue], ArrayTensor]) -> list[ArrayTensor]:
+    """The results of an op of the graph on its own, where it stands among ops of the program."""
+    trace = _Trace(None)
+    for value in op.operands:
+        trace.values[value] = trace.value(value_of(value))
+    with building(trace):
+        return list(trace.op(op))
+
+
 class _Traced(ArrayTensor):
     """An array that notes what is applied to it, so that gradients can be taken."""
 

@@ -1,4 +1,7 @@
-"""Runs modules at stages `kernels` and `planned` on NumPy arrays: launches, calls, memory."""
+"""Runs modules at stages `kernels` and `planned` on NumPy arrays: launches, calls, memory.
+
+Ops of the graph may stand among those over tensors, as a pass that ends half-way leaves them.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,13 @@ class _Run:
             case ResultOp():
                 self.values[op.value] = self.values[op.memory]
             case _:
-                raise IRError(f"run: {op.name} has no meaning here")
+                self._graph_op(op)
+
+    def _graph_op(self, op: Operation) -> None:
+        from .interpret import run_op
+
+        for value, made in zip(op.results, run_op(op, self._operand), strict=True):
+            self.values[value] = _stored(made.array, made.dtype)
 
     def _launch(self, op: LaunchOp) -> None:
         made = [_fresh(type_of(r)) for r in op.outputs]

@@ -7,7 +7,7 @@ symbolic trace (`ir/symbolic.py`) or arrays. Values are hashable and compare by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,16 +54,37 @@ def pull_back(
     GradientError where the way leads through an op with a float result and neither rule nor body.
     """
     wanted = list(dict.fromkeys(wanted))
-    active = _active(nodes, wanted)
-    total = dict(cotangents)
-    for node in reversed(nodes):
-        given = [total.get(r) if r in active else None for r in node.results]
-        leads = any(v in active for v in flatten(node.operands))
-        if leads and any(g is not None for g in given):
-            entering(node)
-            for value, g in _operand_cotangents(node, given, active):
-                total[value] = OPS["add"](total[value], g) if value in total else g
-    return {v: total[v] for v in wanted if v in total}
+    way = WayBack(nodes, cotangents, wanted)
+    for node in way.nodes():
+        entering(node)
+        way.through(node)
+    return {v: way.total[v] for v in wanted if v in way.total}
+
+
+class WayBack:
+    """`pull_back` node by node: `total` holds the cotangents of what the walk has come to."""
+
+    def __init__(
+        self, nodes: Sequence[Node], cotangents: Mapping[Any, Any], wanted: Sequence[Any]
+    ) -> None:
+        self.total = dict(cotangents)
+        self._nodes, self._active = nodes, _active(nodes, wanted)
+
+    def nodes(self) -> Iterator[Any]:
+        """The nodes to go `through`, last first; each is looked at when its turn comes."""
+        for node in reversed(self._nodes):
+            leads = any(v in self._active for v in flatten(node.operands))
+            if leads and any(g is not None for g in self._given(node)):
+                yield node
+
+    def through(self, node: Node) -> None:
+        """Adds the cotangents of the operands of `node` to `total`, by its rule."""
+        total = self.total
+        for value, g in _operand_cotangents(node, self._given(node), self._active):
+            total[value] = OPS["add"](total[value], g) if value in total else g
+
+    def _given(self, node: Node) -> list[Any]:
+        return [self.total.get(r) if r in self._active else None for r in node.results]
 
 
 def summed(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:

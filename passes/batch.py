@@ -22,15 +22,17 @@ from ..ir.graph import main_of
 from ..ir.locations import fuse_locations
 from .fusion_types import bytes_of
 from .target import Target
+from .trail import OFF, Trail
 
 _LARGE = 1 << 26
 """Bytes of intermediate operands that a launch must not keep alive for longer."""
 
 
-def batch(module: ModuleOp, target: Target) -> None:
+def batch(module: ModuleOp, target: Target, trail: Trail = OFF) -> None:
     """Batches launches of a module at stage `kernels`, which it stays at."""
     if target.most_batched:
-        _Batching(module, target).run()
+        for launch in _Batching(module, target).run(trail.left):
+            trail.note("batch", launch)
 
 
 @dataclass(eq=False)
@@ -51,7 +53,8 @@ class _Batching:
         self.heights: dict[Operation, int] = {}
         self.names: dict[str, int] = {}
 
-    def run(self) -> None:
+    def run(self, most: int) -> list[LaunchOp]:
+        """Makes `most` batches, and gives their launches."""
         self._find_late()
         groups: dict[Hashable, list[LaunchOp]] = {}
         for op in self.ops:
@@ -59,8 +62,7 @@ class _Batching:
                 key = self.heights[op], structure_of(self.kernels[op.kernel_name])
                 groups.setdefault(key, []).append(op)
         batches = [part for g in groups.values() for part in self._parts(g) if len(part) > 1]
-        if batches:
-            self._rebuild(batches)
+        return self._rebuild(batches[:most]) if batches[:most] else []
 
     def _find_late(self) -> None:
         """Finds launches that no call waits for, nor any launch that stays where it is, and the
@@ -91,7 +93,7 @@ class _Batching:
             count += more
         yield part
 
-    def _rebuild(self, batches: Sequence[list[LaunchOp]]) -> None:
+    def _rebuild(self, batches: Sequence[list[LaunchOp]]) -> list[LaunchOp]:
         positions = {op: i for i, op in enumerate(self.ops)}
         units: dict[Operation, _Unit] = {}
         for part in batches:
@@ -105,9 +107,12 @@ class _Batching:
         block = self.main.body.block
         for op in self.ops:
             op.detach()
+        made: list[LaunchOp] = []
         for unit in _ordered(list(dict.fromkeys(units.values()))):
-            launches = [op for op in unit.ops if isinstance(op, LaunchOp)]
-            block.add_op(unit.ops[0] if len(unit.ops) == 1 else self._batched(launches))
+            if len(unit.ops) > 1:
+                made.append(self._batched([op for op in unit.ops if isinstance(op, LaunchOp)]))
+            block.add_op(unit.ops[0] if len(unit.ops) == 1 else made[-1])
+        return made
 
     def _batched(self, launches: list[LaunchOp]) -> LaunchOp:
         """One launch in place of several, whose results it takes over."""

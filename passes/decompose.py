@@ -9,7 +9,7 @@ from typing import Any
 
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from ..ir.dialects.ot import TableOp
 from ..ir.graph import GraphBuilder
@@ -17,12 +17,14 @@ from ..ir.op import Op, building, is_list
 from ..ir.stages import CLAIMS
 from .rewriter import replace, stand_before
 from .target import Kernels, Shape
+from .trail import OFF, Trail
 
 
 def decompose(
     module: ModuleOp,
     claims: frozenset[str] = frozenset(),
     kernels: Mapping[str, Kernels] = MappingProxyType({}),
+    trail: Trail = OFF,
 ) -> None:
     """Replaces each composite whose name is not in `claims` or whose `kernels` do not take its
     operands, and notes `claims` on the function."""
@@ -30,7 +32,7 @@ def decompose(
     for func in module.ops:
         if isinstance(func, FuncOp):
             func.attributes[CLAIMS] = ArrayAttr([StringAttr(name) for name in sorted(claims)])
-            _decompose_block(func.body.block, whole)
+            _decompose_block(func.body.block, whole, trail)
 
 
 @dataclass(frozen=True)
@@ -52,34 +54,32 @@ def _shapes(operands: Sequence[Any]) -> list[Shape | None]:
     return [None if o is None else (o.dtype.name, tuple(o.shape)) for o in operands]
 
 
-class BodyBuilder(GraphBuilder):
-    """Builds the bodies of composites in place of composites, at any depth."""
-
-    def __init__(self, block: Block, whole: _Whole) -> None:
-        super().__init__(block)
-        self.whole = whole
-
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        if self.whole.keeps(op, operands):
-            return super().apply_op(op, operands, attrs)
-        named = {p.name: self._lift(o) for p, o in zip(op.operands, operands, strict=True)}
-        return op.body(**named, **attrs)
-
-
-def _decompose_block(block: Block, whole: _Whole) -> None:
-    builder = BodyBuilder(block, whole)
+def _decompose_block(block: Block, whole: _Whole, trail: Trail) -> None:
+    builder = GraphBuilder(block)
     with building(builder):
-        for op in list(block.ops):
-            if not isinstance(op, TableOp) or op.SCHEMA.kind != "composite":
-                continue
-            operands = [_wrapped(o, builder) for o in op.grouped_operands()]
-            if not whole.keeps(op.SCHEMA, operands):
-                stand_before(builder, op)
-                replace(op, _body_values(op, operands, builder))
+        op = block.first_op
+        while op is not None and not trail.done:
+            op = _visit(op, builder, whole, trail)
 
 
-def _body_values(op: TableOp, operands: list[Any], builder: BodyBuilder) -> list[SSAValue]:
-    results = builder.apply_op(op.SCHEMA, operands, op.attribute_values())
+def _visit(op: Operation, builder: GraphBuilder, whole: _Whole, trail: Trail) -> Operation | None:
+    """Puts the body of a composite in its place, where that is to be, and gives the op to go on
+    with: bodies have composites in them."""
+    if not isinstance(op, TableOp) or op.SCHEMA.kind != "composite":
+        return op.next_op
+    operands = [_wrapped(o, builder) for o in op.grouped_operands()]
+    if whole.keeps(op.SCHEMA, operands):
+        return op.next_op
+    before = op.prev_op
+    stand_before(builder, op)
+    replace(op, _body_values(op, operands))
+    trail.note("body", op)
+    return builder.block.first_op if before is None else before.next_op
+
+
+def _body_values(op: TableOp, operands: list[Any]) -> list[SSAValue]:
+    named = {p.name: o for p, o in zip(op.SCHEMA.operands, operands, strict=True)}
+    results = op.SCHEMA.body(**named, **op.attribute_values())
     return [r.value for r in (results if is_list(results) else (results,))]
 
 

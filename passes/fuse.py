@@ -27,26 +27,32 @@ from .fusion_views import is_view
 from .reasons import Reason, Unfused, unfused
 from .rewriter import copied
 from .target import Target
+from .trail import OFF, Trail
 
 KIND, LENGTH, OUTER = "kind", "length", "outer"
 POINTWISE, ROWS, COLUMNS = "pointwise", "rows", "columns"
 
+FORM = "form"
+"""The rewrite that moves the ops of a group into a fusion."""
+
 _WORTH_SHARING = 1 << 10
 
 
-def fuse(module: ModuleOp, target: Target) -> list[Unfused]:
+def fuse(module: ModuleOp, target: Target, trail: Trail = OFF) -> list[Unfused]:
     """Fuses `@main` of a module at stage `simplified`; returns the pairs that stay apart."""
-    prepare(module, target)
+    prepare(module, target, trail)
+    if not trail.allows(FORM):
+        return []
     func = main_of(module)
     block = func.body.block
     end = block.last_op
     assert isinstance(end, ReturnOp)
     region = Extraction(block, target.op_costs, target.default_op_cost)
-    grouping = Grouping(region, target)
+    grouping = Grouping(region, target, trail)
     storage = Storage(grouping, end.operands)
     _share_reads(grouping, storage)
     pairs = list(_unfused(grouping, storage))
-    _Rebuilding(block, grouping, storage).run(writes_of(func))
+    _Rebuilding(block, grouping, storage, trail).run(writes_of(func))
     return pairs
 
 
@@ -94,16 +100,17 @@ def _unfused(grouping: Grouping, storage: Storage) -> Iterator[Unfused]:
 
 
 class _Rebuilding:
-    """Moves the ops of a block into fusions and calls, in the order in which they run."""
+    """Puts fusions and calls, in the order in which they run, in front of the ops of a block that
+    they take the place of."""
 
-    def __init__(self, block: Block, grouping: Grouping, storage: Storage) -> None:
+    def __init__(self, block: Block, grouping: Grouping, storage: Storage, trail: Trail) -> None:
         self.block, self.grouping, self.storage = block, grouping, storage
-        self.region = grouping.region
+        self.region, self.trail = grouping.region, trail
         self.values: dict[SSAValue, SSAValue] = {a: a for a in block.args}
-        self.made: list[Operation] = []
+        self.old = list(block.ops)
 
     def run(self, writes: Sequence[tuple[int, int]]) -> None:
-        end = self.block.last_op
+        end = self.old[-1]
         assert isinstance(end, ReturnOp)
         units = [u for u in self._units() if u.results]
         targets = {end.operands[r]: self.block.args[a] for r, a in writes}
@@ -111,21 +118,29 @@ class _Rebuilding:
         targets = {sources(v)[0]: a for v, a in targets.items()}
         returned = {sources(v)[0] for v in end.operands}
         for unit in order(units, targets, returned, self.grouping.target):
+            if not self.trail.allows(FORM):
+                return self._leave_the_rest()
             if isinstance(unit.what, Node):
                 self._call(unit.what.op)
+                self.trail.note("keep", unit.what.op)
             else:
                 self._fusion(unit)
-        results = [self._outside(v) for v in end.operands]
-        old = [op for op in self.block.ops if op is not end]
-        for op in [*old, end]:
-            op.detach()
-        for op in self.made:
-            self.block.add_op(op)
-        final = ReturnOp(*results)
+        final = ReturnOp(*(self._outside(v) for v in end.operands))
         final.location = end.location
+        for op in self.old:
+            op.detach()
         self.block.add_op(final)
-        for op in [end, *reversed(old)]:
+        for op in reversed(self.old):
             op.drop_all_references()
+
+    def _leave_the_rest(self) -> None:
+        """Old ops read what has been made."""
+        for old, new in self.values.items():
+            if old is not new:
+                old.replace_all_uses_with(new)
+
+    def _insert(self, op: Operation) -> None:
+        self.block.insert_op_before(op, self.old[0])
 
     def _units(self) -> Iterator[Unit]:
         for node in self.region.nodes:
@@ -170,14 +185,20 @@ class _Rebuilding:
 
     def _call(self, op: Operation) -> None:
         copy = copied(op, [self._outside(v) for v in op.operands])
-        self.made.append(copy)
+        self._insert(copy)
         self.values.update(zip(op.results, copy.results, strict=True))
 
     def _fusion(self, unit: Unit) -> None:
         body: _Body = unit.body
         op = body.build([self._outside(v) for v in body.inputs])
-        self.made.append(op)
+        self._insert(op)
         self.values.update(zip(unit.results, op.results, strict=True))
+        self.trail.note(FORM, op, _described(op))
+
+
+def _described(fusion: FusionOp) -> str:
+    names = dict.fromkeys(op.SCHEMA.name for op in fusion.body.block.ops if isinstance(op, TableOp))
+    return f"ot.fusion of {', '.join(names)}"
 
 
 class _Body:

@@ -20,6 +20,7 @@ from .fusion_index import ZERO, Linear, identity, rows
 from .fusion_nodes import Arg, Extraction, Node, guarded
 from .reasons import Reason
 from .target import Target
+from .trail import OFF, Trail
 
 _MANY_READERS = 4
 _MOST_MEMBERS = 120
@@ -75,8 +76,8 @@ class Grouping:
     `moved` holds members that their group also computes at indices other than its own.
     """
 
-    def __init__(self, region: Extraction, target: Target) -> None:
-        self.region, self.target = region, target
+    def __init__(self, region: Extraction, target: Target, trail: Trail = OFF) -> None:
+        self.region, self.target, self.trail = region, target, trail
         self.depths: dict[Node, int] = {}
         self.of: dict[Node, Group] = {}
         self.refusals: dict[tuple[Node, Node], Reason] = {}
@@ -138,6 +139,8 @@ class Grouping:
 
     def merge(self, a: Group, b: Group, fit: Fit) -> Reason | None:
         """Makes `a` and `b` one group, as `fit` says they go together."""
+        if self.trail.done:
+            return Reason.STOPPED
         if not self._spaces_agree(a, b, fit):
             return Reason.DOMAIN
         if self.target.most_batched and not (a.is_plain and b.is_plain):
@@ -151,7 +154,9 @@ class Grouping:
             return Reason.ACCESS
         if self.is_between(a, b) or self.is_between(b, a):
             return Reason.CYCLE
+        joining = b.members[0].op
         self._unite(a, b, fit)
+        self.trail.note("merge", joining)
         return None
 
     def _spaces_agree(self, a: Group, b: Group, fit: Fit) -> bool:

@@ -15,22 +15,24 @@ from ..ir.dialects.ot import TableOp
 from .fusion_index import Linear, axes_of, strides_for, strides_of, weighted
 from .fusion_types import Shape, shape_of, size_of
 from .fusion_views import index_of, is_view
+from .trail import OFF, Trail
 
 LAYOUTS = "layouts"
 """The attribute with the strides in memory of each result of a call; () for row-major ones."""
 
 
-def choose_layouts(block: Block, strided_results: frozenset[str]) -> None:
+def choose_layouts(block: Block, strided_results: frozenset[str], trail: Trail = OFF) -> None:
     """Notes layouts on the calls of ops in `strided_results` whose results are read permuted."""
     end = block.last_op
     returned = {_viewed(v) for v in end.operands} if end is not None else set[SSAValue]()
     for op in block.ops:
         if isinstance(op, TableOp) and op.SCHEMA.name in strided_results:
             strides = [None if r in returned else _wanted(r) for r in op.results]
-            if any(strides):
+            if any(strides) and not trail.done:
                 op.attributes[LAYOUTS] = ArrayAttr(
                     [DenseArrayBase.from_list(i64, list(s or ())) for s in strides]
                 )
+                trail.note("choose_layouts", op)
 
 
 def strides_in_memory(op: Operation) -> list[Sequence[int]]:

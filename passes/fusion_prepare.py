@@ -28,32 +28,36 @@ from .host import mark_host
 from .join_slices import join_slices
 from .rewriter import replace, stand_before
 from .target import Target
+from .trail import OFF, Trail
 
 
-def prepare(module: ModuleOp, target: Target) -> None:
+def prepare(module: ModuleOp, target: Target, trail: Trail = OFF) -> None:
     """Rewrites `@main` in place."""
     func = main_of(module)
     block = func.body.block
-    stack_gradients(func)
-    join_slices(func)
+    stack_gradients(func, trail)
+    join_slices(func, trail)
     for op in list(block.ops):
-        if isinstance(op, TableOp):
-            if op.SCHEMA.name in COMBINERS:
-                _cut(op, target)
+        if isinstance(op, TableOp) and not trail.done:
+            if op.SCHEMA.name in COMBINERS and _cut(op, target):
+                trail.note("cut", op)
             elif op.SCHEMA.name in ("copy", "fill"):
                 _without_unused(op)
-    _own_results(block, {r: a for r, a in writes_of(func)}, shares_arguments(func))
+                trail.note("without_unused", op)
+    _own_results(block, {r: a for r, a in writes_of(func)}, shares_arguments(func), trail)
     mark_host(func)
-    choose_layouts(block, target.strided_results)
-    _share_copies(block)
+    choose_layouts(block, target.strided_results, trail)
+    _share_copies(block, trail)
 
 
-def _share_copies(block: Block) -> None:
+def _share_copies(block: Block, trail: Trail) -> None:
     """Views that show the same as one that is to be copied become reshapes of that."""
     for value, original in Views(block, is_call, layouts_of(block)).equal.items():
         op = value.owner
         assert isinstance(op, TableOp)
-        replace(op, [OPS["reshape"](_builder(op).wrap(original), shape=shape_of(value)).value])
+        if not trail.done:
+            replace(op, [OPS["reshape"](_builder(op).wrap(original), shape=shape_of(value)).value])
+            trail.note("share_copies", op)
 
 
 def _builder(op: TableOp) -> GraphBuilder:
@@ -72,17 +76,17 @@ def _without_unused(op: TableOp) -> None:
     replace(op, [value.value])
 
 
-def _cut(op: TableOp, target: Target) -> None:
+def _cut(op: TableOp, target: Target) -> bool:
     """Replaces a reduction by reductions that kernels run well, where it is not one already."""
     shape = shape_of(op.operands[0])
     runs = _runs(shape, op.attribute_values()["dim"])
     if not count(shape) or not runs:
-        return
+        return False
     steps = [_steps(shape, run, target) for run in runs]
     half = dtype_of(op.operands[0]).bits == 16 and op.SCHEMA.name in ("sum", "prod")
     column = any(count(shape[last:]) > 1 for _, last in runs)
     if len(runs) == 1 and steps[0] is None and not (half and column):
-        return
+        return False
     b = _builder(op)
     x = b.wrap(op.operands[0])
     if half:
@@ -95,6 +99,7 @@ def _cut(op: TableOp, target: Target) -> None:
         kept[first:last] = [1] * (last - first)
     x = OPS["reshape"](x, shape=shape_of(op.results[0]))
     replace(op, [(OPS["to"](x, dtype=dtype_of(op.results[0])) if half else x).value])
+    return True
 
 
 def _runs(shape: Shape, dim: object) -> list[tuple[int, int]]:
@@ -146,7 +151,7 @@ def _reduced(name: str, x: GraphTensor, parts: tuple[int, int, int],
     return OPS[name](OPS[name](x, dim=(2,), keepdim=False), dim=(1,), keepdim=False)
 
 
-def _own_results(block: Block, writes: dict[int, int], shares: bool) -> None:
+def _own_results(block: Block, writes: dict[int, int], shares: bool, trail: Trail) -> None:
     """Gives each result of the region a value that is its own: computed, and no other result;
     with `shares` it may be an argument as well."""
     end = block.last_op
@@ -166,10 +171,15 @@ def _own_results(block: Block, writes: dict[int, int], shares: bool) -> None:
             if not given:
                 seen.add(base)
             continue
+        if trail.done:
+            return
         b = GraphBuilder(block, before=end)
         stand_before(b, value.owner if isinstance(value.owner, TableOp) else end)
         b.before = end
-        end.operands[i] = OPS["clone"](b.wrap(value)).value
+        copy = OPS["clone"](b.wrap(value)).value
+        end.operands[i] = copy
+        assert isinstance(copy.owner, TableOp), "a copy is made by ot.clone"
+        trail.note("own_results", copy.owner, f"result {i}")
 
 
 def _is_computed(value: SSAValue) -> bool:

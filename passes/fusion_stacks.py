@@ -19,11 +19,12 @@ from ..ir.op import OPS
 from ..ir.stages import CLAIMS
 from .fold import number_of
 from .rewriter import erase_dead, replace, stand_before
+from .trail import OFF, Trail
 
 _STACKED = "attention_backward_stacked"
 
 
-def stack_gradients(func: FuncOp) -> None:
+def stack_gradients(func: FuncOp, trail: Trail = OFF) -> None:
     """Replaces such sums over `ot.attention_backward` by `ot.attention_backward_stacked`, where a
     backend claims that."""
     claims: Any = func.attributes.get(CLAIMS, ())
@@ -33,9 +34,10 @@ def stack_gradients(func: FuncOp) -> None:
     for op in list(block.ops):
         if isinstance(op, TableOp) and op.SCHEMA.name == "attention_backward":
             total = _total(op)
-            if total is not None:
+            if total is not None and not trail.done:
                 _replace(op, *total)
-    erase_dead(block)
+                trail.note("stack_gradients", op)
+    erase_dead(block, trail)
 
 
 def _total(op: TableOp) -> tuple[TableOp, int] | None:

@@ -16,17 +16,19 @@ from ..ir.dialects.ot import TableOp
 from ..ir.graph import GraphBuilder, GraphTensor, type_of
 from ..ir.op import OPS, building
 from .rewriter import blocks_of, erase_dead, replace, stand_before
+from .trail import OFF, Trail
 
 LEAST = 4
 """How many products are worth it."""
 
 
-def join_products(module: ModuleOp) -> None:
+def join_products(module: ModuleOp, trail: Trail = OFF) -> None:
     """Joins the thin products of every sum that has at least LEAST of them."""
     for block in blocks_of(module):
         for root, terms in sums_of(block):
-            _join(block, root, terms)
-        erase_dead(block)
+            if not trail.done and _join(block, root, terms):
+                trail.note("join", root)
+        erase_dead(block, trail)
 
 
 def sums_of(block: Block) -> list[tuple[Operation, list[SSAValue]]]:
@@ -48,11 +50,11 @@ def _is_part(add: Operation) -> bool:
     )
 
 
-def _join(block: Block, root: Operation, terms: Sequence[SSAValue]) -> None:
-    """Rewrites the sum that `root` ends."""
+def _join(block: Block, root: Operation, terms: Sequence[SSAValue]) -> bool:
+    """Rewrites the sum that `root` ends, if it is one to join."""
     thin = [t for t in terms if _is_thin(t)]
     if len(thin) < LEAST:
-        return
+        return False
     products = [t.owner for t in thin if isinstance(t.owner, Operation)]
     builder = GraphBuilder(block)
     stand_before(builder, root, [*products, root])
@@ -63,6 +65,7 @@ def _join(block: Block, root: Operation, terms: Sequence[SSAValue]) -> None:
             if term not in thin:
                 total = total + builder.wrap(term)
     replace(root, [total.value])
+    return True
 
 
 def _terms(root: Operation) -> list[SSAValue]:

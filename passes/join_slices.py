@@ -19,6 +19,7 @@ from ..ir.op import OPS, building
 from .fold import number_of
 from .join_products import LEAST, sums_of
 from .rewriter import erase_dead, replace, stand_before
+from .trail import OFF, Trail
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,12 @@ class _Slice:
     stop: int
 
 
-def join_slices(func: FuncOp) -> None:
+def join_slices(func: FuncOp, trail: Trail = OFF) -> None:
     """Joins the slices of every sum that has all of a tensor, and at least LEAST."""
     block = func.body.block
     for root, terms in sums_of(block):
+        if trail.done:
+            return
         found = [s for s in map(_slice, terms) if s is not None]
         for axis in dict.fromkeys(s.axis for s in found):
             along = sorted((s for s in found if s.axis == axis), key=lambda s: s.start)
@@ -44,8 +47,9 @@ def join_slices(func: FuncOp) -> None:
             whole = ends[-1] == type_of(root.results[0]).shape[axis]
             if whole and len(along) >= LEAST and [s.start for s in along] == ends[:-1]:
                 _join(block, root, terms, along)
+                trail.note("join_slices", root)
                 break
-    erase_dead(block)
+    erase_dead(block, trail)
 
 
 def _slice(term: SSAValue) -> _Slice | None:

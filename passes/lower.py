@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
+from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
@@ -32,32 +32,28 @@ from .lower_host import Uploads
 from .lower_pointwise import lower_pointwise
 from .lower_rows import lower_rows
 from .target import Shape, Target
+from .trail import OFF, Trail
 
 _LOWERINGS = {"pointwise": lower_pointwise, "rows": lower_rows, "columns": lower_columns}
 
 
-def lower(module: ModuleOp, target: Target) -> None:
+def lower(module: ModuleOp, target: Target, trail: Trail = OFF) -> None:
     """Takes a module from stage `fused` to stage `kernels`."""
-    func = main_of(module)
-    block = func.body.block
-    lowering = _Lowering(func, target)
-    made = lowering.run()
-    old = list(block.ops)
-    for op in old:
-        op.detach()
-    for op in made:
-        block.add_op(op)
-    for op in reversed(old):
-        op.drop_all_references()
-    module.body.block.insert_ops_before([k.func for k in lowering.kernels.values()], func)
+    lowering = _Lowering(main_of(module), target, trail)
+    lowering.run()
+    if not trail.done:
+        lowering.erase_old()
+    lowering.arrange()
 
 
 class _Lowering:
-    """The ops that take the place of those of one block."""
+    """Puts launches, calls and views in front of the ops of a block that they take the place of,
+    and kernels in front of its function."""
 
-    def __init__(self, func: FuncOp, target: Target) -> None:
-        self.block, self.target = func.body.block, target
-        block = self.block
+    def __init__(self, func: FuncOp, target: Target, trail: Trail) -> None:
+        self.func, self.target, self.trail = func, target, trail
+        self.block = block = func.body.block
+        self.old = list(block.ops)
         self.values: dict[SSAValue, SSAValue] = {a: a for a in block.args}
         self.uploads = Uploads(func)
         self.kernels: dict[Hashable, Kernel] = {}
@@ -67,8 +63,11 @@ class _Lowering:
         self.writes = writes_of(func)
         self._names: dict[str, int] = {}
 
-    def run(self) -> list[Operation]:
-        for op in self.block.ops:
+    def run(self) -> None:
+        """Lowers one op after the other; where it stops, the rest reads what has been made."""
+        for op in self.old:
+            if self.trail.done:
+                break
             match op:
                 case FusionOp():
                     self._launch(op)
@@ -82,7 +81,30 @@ class _Lowering:
                     self._call(op)
                 case _:
                     raise AssertionError(f"{op.name} is no op of stage fused")
-        return self.uploads.arranged(self.made)
+        if self.trail.done:
+            for value, new in self.values.items():
+                if new is not value:
+                    value.replace_all_uses_with(new)
+
+    def erase_old(self) -> None:
+        """Erases what was lowered."""
+        for op in self.old:
+            op.detach()
+        for op in reversed(self.old):
+            op.drop_all_references()
+
+    def arrange(self) -> None:
+        """Brings the ops that were made in the order in which they run."""
+        if not self.uploads.host:
+            return
+        for op in self.made:
+            op.detach()
+        rest = self.block.first_op
+        for op in self.uploads.arranged(self.made):
+            if rest is None:
+                self.block.add_op(op)
+            else:
+                self.block.insert_op_before(op, rest)
 
     def _returned(self, end: ReturnOp) -> list[SSAValue]:
         """The results. A value of the host that an argument on the device is given is uploaded."""
@@ -96,7 +118,7 @@ class _Lowering:
         copy = CallOp.of("clone", [value], [1], DictionaryAttr({}), [value.type])
         assert isinstance(value.owner, Operation)
         copy.location = value.owner.location
-        self.made.append(copy)
+        self._insert(copy)
         return copy.outputs[0]
 
     def _on_device(self, value: SSAValue) -> SSAValue:
@@ -106,10 +128,14 @@ class _Lowering:
 
     def _add(self, old: Operation, new: Operation) -> None:
         new.location = old.location
-        self.made.append(new)
+        self._insert(new)
         for a, b in zip(old.results, new.results, strict=False):
             self.values[a] = b
             b.name_hint = a.name_hint
+
+    def _insert(self, op: Operation) -> None:
+        self.made.append(op)
+        self.block.insert_op_before(op, self.old[0])
 
     def _view(self, op: Operation) -> None:
         found = self.views.in_memory(op.results[0])
@@ -118,6 +144,7 @@ class _Lowering:
         base, strides, start = found
         source = self.values[base] if op.results[0] in self.uploads.host else self._on_device(base)
         self._add(op, ViewOp(source, strides, start, op.results[0].type))
+        self.trail.note("view", op)
 
     def _call(self, op: TableOp) -> None:
         counts = [
@@ -135,6 +162,7 @@ class _Lowering:
         if HOST in op.attributes:
             call.attributes[HOST] = op.attributes[HOST]
         self._add(op, call)
+        self.trail.note("call", op)
 
     def _scratch(self, op: TableOp) -> list[Attribute]:
         """The types of the memory that the kernels of a call need beside its results."""
@@ -158,9 +186,15 @@ class _Lowering:
             fused = Fused(op, self.target, layouts)
             kernel = _LOWERINGS[fused.kind](fused, self._fresh(fused.name()))
             self.kernels[key] = kernel
+            kernels = self.func.parent
+            assert kernels is not None
+            kernels.insert_op_before(kernel.func, self.func)
         inputs = [self._on_device(op.inputs[i]) for i in kernel.inputs]
         self._add(op, LaunchOp.of(kernel.func.sym_name.data, inputs,
                                [r.type for r in op.results], kernel.reuse))  # fmt: skip
+        kind = op.attributes.get("kind")
+        rewrite = kind.data if isinstance(kind, StringAttr) else "pointwise"
+        self.trail.note(rewrite, op, f"ot.fusion, as kernel {kernel.func.sym_name.data}")
 
     def _fresh(self, name: str) -> str:
         number = self._names.get(name, 0)

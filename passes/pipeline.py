@@ -7,6 +7,7 @@ for or `OSTINATO_VERIFY=1` is set, as tests and the command line do.
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import tempfile
 import time
@@ -24,6 +25,7 @@ from ..ir.stages import STAGES, is_at, stage_of
 from ..ir.stages import verify as verify_stage
 from ..ir.text import print_module
 from .target import CPU, Target
+from .trail import OFF, Trail
 
 VERIFY = "OSTINATO_VERIFY"
 """The environment variable: `1` verifies the stage after each pass where nothing else is said."""
@@ -32,11 +34,12 @@ VERIFY = "OSTINATO_VERIFY"
 @dataclass(frozen=True)
 class Options:
     """What passes may ask: the machine, whether rewrites may be true of real numbers only, and
-    whether memory that a value leaves may serve another."""
+    whether memory that a value leaves may serve another; and what follows them (see `Trail`)."""
 
     target: Target = CPU
     fast_math: bool = False
     reuse: bool = True
+    trail: Trail = OFF
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class Pass:
     """A pass by name: the function `name` of the module `name` in this folder.
 
     It is called with a module and, after it, the values of the fields of `Options` named in
-    `takes` (`claims` and `kernels` are those of the target). `stage` is what the module is at
-    afterwards.
+    `takes` (`claims` and `kernels` are those of the target), then the trail. `stage` is what the
+    module is at afterwards.
     """
 
     name: str
@@ -58,7 +61,14 @@ class Pass:
         target = options.target
         known = {"target": target, "claims": target.claims, "kernels": target.kernels,
                  "fast_math": options.fast_math, "reuse": options.reuse}  # fmt: skip
-        return function(module, *(known[name] for name in self.takes))
+        return function(module, *(known[name] for name in self.takes), options.trail)
+
+    @property
+    def doc(self) -> str:
+        """What the pass says of itself."""
+        module = import_module(f".{self.name}", __package__)
+        told = (inspect.getdoc(what) or "" for what in (module, getattr(module, self.name)))
+        return "\n\n".join(map(str.strip, told))
 
 
 PIPELINE = (
@@ -97,7 +107,8 @@ def run_passes(
 
     IRError for a name that no pass has, and, where verification is on, for a module that is not
     at the stage that a pass leaves: the message has the IR before and after and the command that
-    repeats it. A pass' own exception has that command as a note.
+    repeats it. A pass' own exception has that command as a note. Where the trail of `options` says
+    so the passes end early; that module may be at no stage, but the interpreter runs it.
     """
     chosen = [pass_named(name) for name in names]
     with _uncollected():
@@ -124,6 +135,9 @@ def _run(
     check = os.environ.get(VERIFY) == "1" if verify is None else verify
     report = Report()
     for each in chosen:
+        if options.trail.over:
+            break
+        options.trail.enter(each.name, module)
         before = print_module(module) if check else ""
         expected = _stage_after(each, module) if check else ""
         started = time.perf_counter()
@@ -134,7 +148,7 @@ def _run(
                 error.add_note(f"in pass '{each.name}'; to repeat it: {_command(each, before)}")
             raise
         report.seconds[each.name] = time.perf_counter() - started
-        if check:
+        if check and not options.trail.done:
             _verify(each, module, expected, before)
         if dump is not None:
             dump(each.stage, print_module(module))

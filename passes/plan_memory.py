@@ -9,7 +9,7 @@ for a device has memory of its own there, and the device's copies lie in the are
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -48,6 +48,7 @@ from ..ir.graph import HOST, main_of, writes_of
 from ..ir.interpret_program import ARENA, HOST_BYTES
 from .fusion_index import Linear, axes_of, identity, strides_for, strides_of, weighted
 from .fusion_types import Shape, count, dtype_of, shape_of
+from .trail import OFF, Trail
 
 ALIGNMENT = 64
 
@@ -74,19 +75,20 @@ class Tensor:
     index: Linear
 
 
-def plan_memory(module: ModuleOp, reuse: bool = True) -> int:
+def plan_memory(module: ModuleOp, reuse: bool = True, trail: Trail = OFF) -> int:
     """Takes a module from stage `kernels` to stage `planned`; returns the bytes of the arena.
 
     Without `reuse` no byte serves two values, so that a checker of memory can tell them apart.
+    Where it has to stop, what is not placed by then lies apart from all else.
     """
     func = main_of(module)
-    plan = _Plan(module, func)
+    plan = _Plan(module, func, trail)
     plan.run()
     if not reuse:
         for block in plan.blocks:
             block.start, block.end = 0, len(plan.ops)
-    size = place([b for b in plan.blocks if b.kind == "arena"])
-    on_host = place([b for b in plan.blocks if b.kind == "host"])
+    size = place([b for b in plan.blocks if b.kind == "arena"], plan.shares)
+    on_host = place([b for b in plan.blocks if b.kind == "host"], plan.shares)
     _Emitting(func, plan).run()
     func.attributes[ARENA] = IntegerAttr(size, i64)
     if on_host:
@@ -97,8 +99,8 @@ def plan_memory(module: ModuleOp, reuse: bool = True) -> int:
 class _Plan:
     """Blocks for all values, and which results are copied into their arguments at the end."""
 
-    def __init__(self, module: ModuleOp, func: FuncOp) -> None:
-        self.func = func
+    def __init__(self, module: ModuleOp, func: FuncOp, trail: Trail) -> None:
+        self.func, self.trail = func, trail
         self.ops = list(func.body.block.ops)
         self.kernels = {k.sym_name.data: k for k in module.ops if isinstance(k, KernelOp)}
         self.launchable = Launchable(module)
@@ -176,8 +178,9 @@ class _Plan:
             )
             if argument is None:
                 block.kind, block.number = "output", r
-            elif self._may_overwrite(block, argument):
+            elif not self.trail.done and self._may_overwrite(block, argument):
                 block.kind, block.number = "input", argument
+                self.trail.note("overwrite_argument", self.ops[block.start])
             else:
                 block.end = last
                 self.copies.append((v, argument))
@@ -209,6 +212,8 @@ class _Plan:
             alone = sum(self.tensors[v].block is old for v in op.arguments) == 1
             if not dies or not alone or old in taken or new in taken or old.size != new.size:
                 continue
+            if self.trail.done:
+                return
             taken |= {old, new}
             self._alias(op, given, made)
             old.end = new.end
@@ -216,6 +221,14 @@ class _Plan:
             for v in new.values:
                 self.tensors[v] = Tensor(old, self.tensors[v].index)
             self.blocks.remove(new)
+            self.trail.note("overwrite_operand", op)
+
+    def shares(self, block: Block) -> bool:
+        """Whether a block that gets its place now may lie where others did before."""
+        if self.trail.done:
+            return False
+        self.trail.note("place", self.ops[block.start])
+        return True
 
     def _alias(self, op: LaunchOp, *buffers: int) -> None:
         total = len(op.arguments) + len(op.outputs)
@@ -231,8 +244,9 @@ def _read(op: Operation) -> Iterable[SSAValue]:
     return op.operands if isinstance(op, (LaunchOp, CallOp, UploadOp)) else ()
 
 
-def place(blocks: Iterable[Block]) -> int:
-    """Sets the offset of each block; returns the bytes that all take.
+def place(blocks: Iterable[Block], shares: Callable[[Block], bool] = lambda block: True) -> int:
+    """Sets the offset of each block; returns the bytes that all take. One that not `shares` has
+    memory of its own, and so have those after it.
 
     Greedy by size (Pisarchyk and Lee 2020): the largest first, each into the smallest gap that
     holds it among those placed that live at the same time.
@@ -242,7 +256,7 @@ def place(blocks: Iterable[Block]) -> int:
     for block in sorted(blocks, key=lambda b: (-b.size, b.start)):
         start, end, size = block.start, block.end, _aligned(block.size)
         taken = [(first, last) for first, last, s, e in done if s <= end and start <= e]
-        block.number = _best_gap(taken, size)
+        block.number = _best_gap(taken, size) if shares(block) else top
         top = max(top, block.number + size)
         insort(done, (block.number, block.number + size, start, end))
     return top

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     LIMIT = "limit", "the kernel would take too many buffers"
     BATCH = "batch", "an elementwise composite, which is batched with others of its kind"
     STORED = "stored", "the value is read from memory: cheaper than computing it again"
+    STOPPED = "stopped", "the passes were told to end before"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from ..ir.dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
 from ..ir.graph import GraphBuilder
 from ..ir.locations import fuse_locations
+from .trail import OFF, Trail
 
 
 def blocks_of(module: ModuleOp) -> Iterable[Block]:
@@ -56,12 +57,13 @@ def erase(op: Operation) -> None:
     op.parent.erase_op(op)
 
 
-def erase_dead(block: Block) -> None:
+def erase_dead(block: Block, trail: Trail = OFF) -> None:
     """Removes ops that only compute and whose results nobody uses, back to front."""
     op = block.last_op
-    while op is not None:
+    while op is not None and not trail.done:
         previous = op.prev_op
         pure = isinstance(op, (TableOp, ConstantOp, GradientOp, FusionOp))
         if pure and all(r.first_use is None for r in op.results):
             erase(op)
+            trail.note("erase_dead", op)
         op = previous

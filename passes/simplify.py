@@ -21,15 +21,16 @@ from . import views
 from .algebra import Application, Pair, Variable, is_symmetric, pairs_for
 from .fold import fold_pointwise, fold_view, number_of
 from .rewriter import blocks_of, erase_dead, replace, stand_before, take_lines
+from .trail import OFF, Trail
 
 
-def simplify(module: ModuleOp, fast_math: bool = False) -> None:
+def simplify(module: ModuleOp, fast_math: bool = False, trail: Trail = OFF) -> None:
     """Makes the graph smaller, bit for bit the same; with `fast_math` also by rewrites that are
     true of real numbers only."""
     for block in blocks_of(module):
-        erase_dead(block)
-        _Sweep(block, fast_math).run()
-        erase_dead(block)
+        erase_dead(block, trail)
+        _Sweep(block, fast_math, trail).run()
+        erase_dead(block, trail)
 
 
 class _Builder(GraphBuilder):
@@ -53,8 +54,8 @@ class _Builder(GraphBuilder):
 class _Sweep:
     """The state of one sweep: what was seen before, by what it computes."""
 
-    def __init__(self, block: Block, fast_math: bool) -> None:
-        self.block, self.fast_math = block, fast_math
+    def __init__(self, block: Block, fast_math: bool, trail: Trail) -> None:
+        self.block, self.fast_math, self.trail = block, fast_math, trail
         self.known: dict[Any, Operation] = {}
         self.builder = _Builder(block, self.known)
         self.has_gradients = any(isinstance(op, GradientOp) for op in block.ops)
@@ -63,7 +64,7 @@ class _Sweep:
         """Visits every op of the block, and what rewrites put there."""
         with building(self.builder):
             op = self.block.first_op
-            while op is not None:
+            while op is not None and not self.trail.done:
                 op = self.visit(op)
 
     def visit(self, op: Operation) -> Operation | None:
@@ -71,35 +72,40 @@ class _Sweep:
         if not isinstance(op, (TableOp, ConstantOp)):
             return op.next_op
         before = op.prev_op
-        value = self.rewritten(op) if isinstance(op, TableOp) else None
-        if value is not None:
+        found = self.rewritten(op) if isinstance(op, TableOp) else None
+        if found is not None:
+            name, value = found
             replace(op, [value.value])
+            self.trail.note(name, op)
             return self.block.first_op if before is None else before.next_op
         following = op.next_op
         same = self.known.setdefault(_key(op), op)
         if same is not op:
             take_lines(same, op)
             replace(op, same.results)
+            self.trail.note("same", op)
         return following
 
-    def rewritten(self, op: TableOp) -> GraphTensor | None:
-        """What the (only) result of `op` can be replaced by, if anything."""
+    def rewritten(self, op: TableOp) -> tuple[str, GraphTensor] | None:
+        """The name of a rewrite, and what the (only) result of `op` becomes by it, if anything."""
         if len(op.results) != 1:
             return None
         name = op.SCHEMA.name
         stand_before(self.builder, op)
         if name in _FOR_GRADIENTS and not self.has_gradients:
-            return _FOR_GRADIENTS[name](op, self.builder)
+            rewrite = _FOR_GRADIENTS[name]
+            value = rewrite(op, self.builder)
+            return None if value is None else (rewrite.__name__, value)
         for rewrite in _code_rewrites().get(name, ()):
             stand_before(self.builder, op, _with_sources(op))
             if (value := rewrite(op, self.builder)) is not None:
-                return value
+                return rewrite.__name__, value
         for fold in (fold_pointwise, fold_view):
             if (value := fold(op, self.builder)) is not None:
-                return value
+                return fold.__name__, value
         for pair in pairs_for(name, self.fast_math):
             if (value := _by_pair(pair, op, self.builder)) is not None:
-                return value
+                return pair.name, value
         return None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ostinato.cli import main
+from ostinato.passes.pipeline import PASSES
 
 MODULE = """builtin.module {
   func.func @main(%x: tensor<2x2xf32> loc("a.py":1:0), %n: !ot.number<f64> loc("a.py":1:0)) \
@@ -62,6 +63,25 @@ def test_opt_runs_passes_writes_a_file_and_tells_times(console: Console, tmp_pat
     assert (status, printed) == (0, "")
     assert re.fullmatch(r"decompose +\d+\.\d{4} s\nsimplify +\d+\.\d{4} s\n", err)
     assert "ot.relu" in out.read_text() and "ot.claims" in out.read_text()
+
+
+def test_opt_lists_passes(console: Console) -> None:
+    status, printed, err = console("opt", "--list")
+    assert (status, err) == (0, "")
+    assert [x.partition(":")[0] for x in re.findall(r"^\w+: to stage", printed, re.M)] == [*PASSES]
+    assert "    Expands each `ot.gradient`, in order" in printed
+
+
+def test_opt_tells_what_it_applied_and_stops(console: Console) -> None:
+    status, printed, err = console("opt", "FILE", "--passes=fuse,lower", "--trail")
+    assert status == 0 and "program.launch" in printed
+    lines = [line.split() for line in err.splitlines()]
+    assert [x[:3] for x in lines] == [["1", "fuse", "merge"], ["2", "fuse", "form"],
+                                      ["3", "lower", "pointwise"]]  # fmt: skip
+    assert lines[0][-2:] == ["ot.relu", "a.py:3"]
+    stopped = console("opt", "FILE", "--passes=fuse,lower", "--stop-after", "2")
+    assert stopped == (0, console("opt", "FILE", "--passes=fuse")[1], "")
+    assert console("opt", "FILE", "--passes=fuse,lower", "--stop-after", "0") == (0, MODULE, "")
 
 
 def test_run_takes_arrays_and_numbers_and_saves_results(console: Console, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,24 +22,46 @@ _FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 def cli() -> None: ...
 
 
+def _list_passes(context: click.Context, option: click.Parameter, asked: bool) -> None:
+    """Prints what each pass says of itself, and ends."""
+    from .passes.pipeline import PIPELINE
+
+    if not asked or context.resilient_parsing:
+        return
+    for each in PIPELINE:
+        click.echo(f"{each.name}: to stage {each.stage}\n{indent(each.doc, '    ')}\n")
+    context.exit()
+
+
 @cli.command()
 @_FILE
+@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_passes,
+              help="Print every pass, in order, with its documentation.")  # fmt: skip
 @click.option("--passes", default="", help="Names with commas between them, run in this order.")
 @click.option("--claims", help="Composites that stay whole, not those of the CPU target.")
 @click.option("--fast-math", is_flag=True, help="Allow rewrites true of real numbers only.")
 @click.option("--timing", is_flag=True, help="Print the seconds of each pass to stderr.")
+@click.option("--trail", "tells", is_flag=True, help="Print each rewrite applied, to stderr.")
+@click.option("--stop-after", type=click.IntRange(0), metavar="N",
+              help="End the passes after N applications of rewrites (see --trail).")  # fmt: skip
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
 def opt(
-    file: str, passes: str, claims: str | None, fast_math: bool, timing: bool, output: str | None
-) -> None:
+    file: str, passes: str, claims: str | None, fast_math: bool, timing: bool, tells: bool,
+    stop_after: int | None, output: str | None,
+) -> None:  # fmt: skip
     """Run passes on the module in FILE (`-`: stdin), verified after each, and print the result."""
     from .ir.text import print_module
     from .passes.pipeline import Options, run_passes
     from .passes.target import CPU
+    from .passes.trail import OFF, Trail
 
     module = _read(file)
     target = CPU if claims is None else replace(CPU, claims=frozenset(_names(claims)))
-    report = run_passes(module, _names(passes), Options(target, fast_math), verify=True)
+    trail = Trail(stop_after=stop_after) if tells or stop_after is not None else OFF
+    options = Options(target, fast_math, trail=trail)
+    report = run_passes(module, _names(passes), options, verify=True)
+    if tells:
+        click.echo("\n".join(map(str, trail.applications)), err=True)
     if timing:
         for name, seconds in report.seconds.items():
             click.echo(f"{name:12} {seconds:8.4f} s", err=True)

@@ -12,11 +12,13 @@ from typing import Any
 
 from xdsl.ir import Operation
 
+from ...ir.locations import told_lines
+from ...passes.trail import name_of
 from ...runtime import _C
 from ..build import run_all_passes, steps
 from ..region import Region
 from .closeness import Array, Expected, array_of
-from .culprit import Interpreted, Pool, culprit, is_alike, lines_in, name_of
+from .culprit import Interpreted, Pool, culprit, is_alike
 from .exposed import wrong_step
 from .rerun import run_again
 
@@ -70,7 +72,9 @@ def blame(call: Call) -> Blame:
 
 
 def _named(pass_name: str, op: Operation | None) -> Blame:
-    return Blame(pass_name) if op is None else Blame(pass_name, name_of(op), lines_in(op))
+    return (
+        Blame(pass_name) if op is None else Blame(pass_name, name_of(op), told_lines(op.location))
+    )
 
 
 class _Search:

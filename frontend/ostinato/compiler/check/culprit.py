@@ -15,7 +15,6 @@ from ...ir.dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
 from ...ir.dialects.program import CallOp, LaunchOp
 from ...ir.graph import main_of
 from ...ir.interpret import run
-from ...ir.locations import lines_of
 from ...ir.text import parse_module
 
 Array = NDArray[Any]
@@ -157,15 +156,3 @@ def _outside(value: SSAValue) -> SSAValue:
             break
         value = owner.inputs[value.index]
     return value
-
-
-def name_of(op: Operation) -> str:
-    """An op of the graph, or the kernel or native op that a step runs."""
-    if isinstance(op, LaunchOp):
-        return f"kernel {op.kernel_name}"
-    return f"the call of {op.callee.data}" if isinstance(op, CallOp) else op.name
-
-
-def lines_in(op: Operation) -> tuple[str, ...]:
-    """The user's lines that an op comes from."""
-    return tuple(f"{x.filename.data}:{x.line.data}" for x in lines_of(op.location))
