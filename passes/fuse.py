@@ -32,8 +32,8 @@ from .trail import OFF, Trail
 KIND, LENGTH, OUTER = "kind", "length", "outer"
 POINTWISE, ROWS, COLUMNS = "pointwise", "rows", "columns"
 
-FORM = "form"
-"""The rewrite that moves the ops of a group into a fusion."""
+FORM, KEEP, MERGE = "form", "keep", "merge"
+"""Rewrites: ops become a fusion, a call stays one, and the choice before, of what goes together."""
 
 _WORTH_SHARING = 1 << 10
 
@@ -122,7 +122,7 @@ class _Rebuilding:
                 return self._leave_the_rest()
             if isinstance(unit.what, Node):
                 self._call(unit.what.op)
-                self.trail.note("keep", unit.what.op)
+                self.trail.note(KEEP, unit.what.op)
             else:
                 self._fusion(unit)
         final = ReturnOp(*(self._outside(v) for v in end.operands))

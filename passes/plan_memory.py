@@ -244,7 +244,11 @@ def _read(op: Operation) -> Iterable[SSAValue]:
     return op.operands if isinstance(op, (LaunchOp, CallOp, UploadOp)) else ()
 
 
-def place(blocks: Iterable[Block], shares: Callable[[Block], bool] = lambda block: True) -> int:
+def _any(block: Block) -> bool:
+    return True
+
+
+def place(blocks: Iterable[Block], shares: Callable[[Block], bool] = _any) -> int:
     """Sets the offset of each block; returns the bytes that all take. One that not `shares` has
     memory of its own, and so have those after it.
 

@@ -157,7 +157,7 @@ WRONG = [
     Wrong("autodiff", autodiff._expand, "found[w] if w in", "-found[w] if w in", backward_inside),
     Wrong("autodiff", autodiff._expand, "for w in wanted]", "for w in wanted[::-1]]",
           backward_inside),
-    Wrong("decompose", decompose._decompose_block, "op.grouped_operands()",
+    Wrong("decompose", decompose._visit, "op.grouped_operands()",
           "(lambda x: [x[0], *x[:0:-1]])(op.grouped_operands())",
           of_three(lambda x, w, b: F.layer_norm(x, (6,), w, b))),
     Wrong("decompose", decompose._body_values, "op.attribute_values()",
