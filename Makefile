@@ -58,7 +58,7 @@ demo: dev $(stamps)/demo $(if $(shell command -v nvidia-smi),$(stamps)/gpu)
 	$(bin)/python examples/minigpt.py
 
 bench: dev $(stamps)/test
-	for bench in host step compile_time lengths parity import_size capture; do \
+	for bench in host step compile_time lengths parity import_size capture view; do \
 	  $(bin)/python tests/bench/$$bench.py || exit 1; done
 
 # On a machine with an NVIDIA GPU. The peers of the benchmarks, a CUDA build of PyTorch and JAX, are

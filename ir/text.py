@@ -75,7 +75,7 @@ _BY_SIZES = {
 
 def print_module(module: Operation) -> str:
     """The text of a module (or of any op), every op with its location."""
-    _plain_hints(module)
+    plain_hints(module)
     stream = StringIO()
     Printer(stream, print_debuginfo=True).print_op(module)
     return f"{stream.getvalue()}\n"
@@ -124,7 +124,7 @@ def context() -> Context:
     return made
 
 
-def _plain_hints(module: Operation) -> None:
+def plain_hints(module: Operation) -> None:
     """Names that end in a number would lose it when parsed, since the printer appends its own."""
 
     def plain(value: SSAValue | Block) -> None:

@@ -111,12 +111,12 @@ def run_passes(
     so the passes end early; that module may be at no stage, but the interpreter runs it.
     """
     chosen = [pass_named(name) for name in names]
-    with _uncollected():
+    with uncollected():
         return _run(chosen, module, options or Options(), verify, dump)
 
 
 @contextmanager
-def _uncollected() -> Generator[None]:
+def uncollected() -> Generator[None]:
     """Passes make many objects and little garbage, which the collector would walk in vain: a fifth
     of their time."""
     enabled = gc.isenabled()

@@ -46,6 +46,29 @@ class Span:
         return same and self.first < other.last and other.first < self.last
 
 
+def span_of(memory: SSAValue) -> Span:
+    """The bytes of a value of a planned module; none for a constant."""
+    type_ = memory.type
+    assert isinstance(type_, MemRefType)
+    strides, offset = layout_of(type_)  # pyright: ignore[reportUnknownArgumentType]
+    size = element_of(memory).itemsize
+    shape = type_.get_shape()
+    low = offset + sum(min(s, 0) * (n - 1) for s, n in zip(strides, shape, strict=True))
+    high = offset + sum(max(s, 0) * (n - 1) for s, n in zip(strides, shape, strict=True)) + 1
+    match memory.owner:
+        case ArenaOp() | HostOp() as op:
+            start = op.offset.value.data
+            place = "arena" if isinstance(op, ArenaOp) else "host"
+            return Span(place, start + low * size, start + high * size)
+        case InputOp() as op:
+            assert isinstance(op.argument, BlockArgument)
+            return Span(f"input {op.argument.index}", low * size, high * size)
+        case OutputOp() as op:
+            return Span(f"output {op.index.value.data}", low * size, high * size)
+        case _:
+            return Span("constant", 0, 0)
+
+
 def check_plan(before: ModuleOp, planned: ModuleOp) -> None:
     """IRError unless `planned` does what `before`, at stage `kernels`, does.
 
@@ -145,27 +168,12 @@ class _Check:
                 raise IRError(f"plan: {step} touches memory of the host")
 
     def _span(self, memory: SSAValue) -> Span:
-        type_ = memory.type
-        assert isinstance(type_, MemRefType)
-        strides, offset = layout_of(type_)  # pyright: ignore[reportUnknownArgumentType]
-        size = element_of(memory).itemsize
-        shape = type_.get_shape()
-        low = offset + sum(min(s, 0) * (n - 1) for s, n in zip(strides, shape, strict=True))
-        high = offset + sum(max(s, 0) * (n - 1) for s, n in zip(strides, shape, strict=True)) + 1
-        match memory.owner:
-            case ArenaOp() | HostOp() as op:
-                start = op.offset.value.data
-                place = "arena" if isinstance(op, ArenaOp) else "host"
-                if start % ALIGNMENT or start + high * size > self.sizes[place]:
-                    raise IRError(f"plan: {op} is not aligned, or beyond {self.sizes[place]} bytes")
-                return Span(place, start + low * size, start + high * size)
-            case InputOp() as op:
-                assert isinstance(op.argument, BlockArgument)
-                return Span(f"input {op.argument.index}", low * size, high * size)
-            case OutputOp() as op:
-                return Span(f"output {op.index.value.data}", low * size, high * size)
-            case _:
-                return Span("constant", 0, 0)
+        found, op = span_of(memory), memory.owner
+        if isinstance(op, ArenaOp | HostOp):
+            start, size = op.offset.value.data, self.sizes[found.memory]
+            if start % ALIGNMENT or found.last > size:
+                raise IRError(f"plan: {op} is not aligned, or beyond {size} bytes")
+        return found
 
     def _end(self, copies: list[Step]) -> None:
         """Copies into arguments come last; then every result lies where it should."""

@@ -1,10 +1,13 @@
 """Uses an installed wheel as a stranger would: no compiler, no torch, nothing of this tree."""
 
+import os
 import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 MAX_MEGABYTES = 400
 
@@ -39,6 +42,16 @@ def train(ot: Any) -> None:
     assert all(abs(a - b) <= 1e-5 * a + 1e-9 for a, b in zip(eager, compiled, strict=True))
 
 
+def dump_and_view(ot: Any) -> None:
+    """What was dumped becomes a page, of files that the wheel has to bring."""
+    from ostinato.view.page import page_of
+
+    with TemporaryDirectory() as folder, patch.dict(os.environ, {"OSTINATO_DUMP": folder}):
+        ot.compile(lambda x: (x * 2).exp())(ot.ones(3))
+        page = page_of(Path(folder))
+    assert "ot.exp" in page and "{{" not in page
+
+
 def main() -> None:
     assert find_spec("torch") is None
     assert not [name for name in ("gcc", "g++", "cc", "clang") if shutil.which(name)]
@@ -48,6 +61,7 @@ def main() -> None:
     assert root.is_relative_to(sys.prefix)
     assert not [path for path in root.rglob("*") if path.suffix in {".cpp", ".hpp"}]
     train(ostinato)
+    dump_and_view(ostinato)
     size = installed_megabytes()
     assert size <= MAX_MEGABYTES, f"{size} MB on disk; at most {MAX_MEGABYTES} were promised"
     print(f"ostinato {ostinato.__version__}: the wheel works, {size} MB with all it needs")

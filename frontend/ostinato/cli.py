@@ -1,4 +1,5 @@
-"""The command line: `ostinato opt` runs passes on a module's text, `ostinato run` runs a module."""
+"""The command line: `ostinato opt` runs passes on a module's text, `ostinato run` runs a module,
+`ostinato view` makes a page of a dump."""
 
 from __future__ import annotations
 
@@ -97,6 +98,26 @@ def run(file: str, inputs: tuple[str, ...], seed: int, save: str | None) -> None
         click.echo(f"result {index}: {name}\n{result}")
         if save is not None:
             _save(Path(save), index, result)
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path),
+              help="The page; DIR/view.html if it is not given.")  # fmt: skip
+@click.option("--open", "opens", is_flag=True, help="Show the page in the browser.")
+def view(folder: Path, output: Path | None, opens: bool) -> None:
+    """Make one HTML page of what OSTINATO_DUMP=DIR left: passes, changes, graphs, kernels.
+
+    The page needs nothing else, and no network.
+    """
+    from .view.page import page_of
+
+    page = page_of(folder)
+    file = output or folder / "view.html"
+    file.write_text(page, encoding="utf-8")
+    click.echo(f"{file}: {len(page.encode()) / 1e6:.1f} MB")
+    if opens:
+        click.launch(str(file))
 
 
 def main() -> int:

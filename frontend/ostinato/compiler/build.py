@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,14 +15,11 @@ from typing import TYPE_CHECKING, Any
 from ..codegen import cache
 from ..ir.errors import CompileError
 from ..runtime import _C
-from .frames import user_depth
+from .dumps import DUMP, Step, try_to_dump
 from .region import Region, to_module
 
 if TYPE_CHECKING:
     from .sizes.family import Family
-
-DUMP = "OSTINATO_DUMP"
-"""The environment variable: a directory that every stage of every region is written to."""
 
 
 @dataclass
@@ -48,11 +44,12 @@ class Built:
 
 @dataclass(frozen=True)
 class Lowered:
-    """Serialised Programs with their machine code, the forward one first, and what each part of
-    making them took."""
+    """Serialised Programs with their machine code, the forward one first, what each part of making
+    them took, and where it was asked for the source of each kernel, by file name."""
 
     programs: list[tuple[dict[str, Any], bytes]]
     seconds: dict[str, float]
+    kernels: dict[str, str]
 
 
 Dump = Callable[[str, str], object]
@@ -68,15 +65,22 @@ def build(region: Region, name: str) -> Built:
     if not dumping and (found := _load(key, region, name)) is not None:
         found.seconds["load"] = time.perf_counter() - started
         return found
-    dumps: dict[str, str] = {}
+    texts: list[tuple[str, str]] = []
+
+    def note(stage: str, text: str) -> None:
+        texts.append((stage, text))
+
     with _naming_what_is_missing():
-        lowered = lower(region, dumps.__setitem__ if dumping else None)
+        lowered = lower(region, note if dumping else None)
     cache.store(key, *_joined(lowered.programs))
     if dumping:
-        _try_to_dump(Path(dumping), name, key, dumps)
+        made = enumerate(zip(steps(region), texts, strict=True))
+        passed = [Step(f"{i}-{t[0]}.mlir", *s, *t) for i, (s, t) in made]
+        title = f"{name}-{key[:8]}"
+        try_to_dump(Path(dumping), title, passed, lowered.kernels, region)
     programs = [_program(spec, code, region.device) for spec, code in lowered.programs]
     built = of_programs(region, name, [spec for spec, _ in lowered.programs], programs)
-    built.seconds, built.dumps = lowered.seconds, dumps
+    built.seconds, built.dumps = lowered.seconds, dict(texts)
     return built
 
 
@@ -157,7 +161,8 @@ def of_programs(
 
 
 def lower(region: Region, dump: Dump | None = None) -> Lowered:
-    """The Programs of `region`; `dump` gets the text of each stage of each."""
+    """The Programs of `region`; `dump` gets the text of each stage of each, and is why the source
+    of kernels is kept."""
     passed = run_all_passes(region, dump)
     seconds = passed.seconds
     programs = [_serialized(module, region.device, seconds) for module in passed.modules]
@@ -165,7 +170,21 @@ def lower(region: Region, dump: Dump | None = None) -> Lowered:
         spec["unfused"] = apart
     if region.is_differentiable:
         programs[1][0]["kept"] = passed.kept
-    return Lowered(programs, seconds)
+    kernels: dict[str, str] = {}
+    for module, prefix in zip(passed.modules, _PREFIXES, strict=False):
+        sources = {} if dump is None else _sources(module, region.device)
+        kernels |= {prefix + name: text for name, text in sources.items()}
+    return Lowered(programs, seconds, kernels)
+
+
+_PREFIXES = ("", "backward-")
+"""Of what belongs to the forward Program and to the backward one."""
+
+
+def _sources(module: Any, device: str) -> dict[str, str]:
+    from ..codegen.sources import llvm_sources, triton_sources
+
+    return llvm_sources(module) if device == "cpu" else triton_sources(module, _settings(device))
 
 
 @dataclass(frozen=True)
@@ -205,10 +224,10 @@ def run_all_passes(
     parts = split(module, len(region.inputs), len(region.results), changed, options.target)
     seconds["split"] = time.perf_counter() - started
     apart: list[list[list[Any]]] = []
-    for part, prefix in ((parts.forward, ""), (parts.backward, "backward-")):
+    for part, prefix in zip((parts.forward, parts.backward), _PREFIXES, strict=True):
         named = None if dump is None else _prefixed(dump, prefix)
         if named is not None:
-            named("simplified" if prefix else "forward", print_module(part))
+            named("simplified", print_module(part))
         report = run_passes(part, _APART, options, dump=named)
         _add_seconds(seconds, report.seconds)
         apart.append(as_rows(report.results["fuse"]))
@@ -230,7 +249,9 @@ _APART = ("join_products", "fuse", "lower", "batch", "plan_memory")
 
 
 def _prefixed(dump: Dump, prefix: str) -> Dump:
-    return lambda stage, text: dump(prefix + stage, text)
+    """`simplified` is the joint module; what it is split into is `forward` at that stage."""
+    forward = {} if prefix else {"simplified": "forward"}
+    return lambda stage, text: dump(prefix + forward.get(stage, stage), text)
 
 
 def _add_seconds(total: dict[str, float], more: dict[str, float]) -> None:
@@ -261,11 +282,16 @@ def _cpu_program(module: Any) -> tuple[dict[str, Any], bytes]:
 
 def _gpu_program(module: Any, device: str) -> tuple[dict[str, Any], bytes]:
     from ..codegen.triton.program import gpu_program
+
+    spec, code, _ = gpu_program(module, _settings(device))
+    return spec, code
+
+
+def _settings(device: str) -> Any:
     from ..codegen.triton.templates.call import Settings
 
     precision = "tf32" if _C.float32_matmul_precision() else "ieee"
-    spec, code, _ = gpu_program(module, Settings(_C.cuda_capability(device), precision))
-    return spec, code
+    return Settings(_C.cuda_capability(device), precision)
 
 
 def options_for(device: str, symbols: Symbols = (), reuse: bool = True) -> Any:
@@ -300,7 +326,7 @@ def _target(device: str) -> Any:
 def stages(region: Region) -> dict[str, str]:
     """The text of `region` at every stage, by name."""
     texts: dict[str, str] = {}
-    lower(region, texts.__setitem__)
+    run_all_passes(region, texts.__setitem__)
     return texts
 
 
@@ -324,22 +350,3 @@ def describe(region: Region) -> str:
     everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
                   place, region.on_host)  # fmt: skip
     return json.dumps(everything, default=repr)
-
-
-def _try_to_dump(folder: Path, name: str, key: str, dumps: dict[str, str]) -> None:
-    try:
-        write_dumps(folder, name, key, dumps)
-    except OSError as error:
-        warnings.warn(
-            f"the stages of {name} are not written: {error}; set {DUMP} to a folder that can be "
-            "written",
-            stacklevel=user_depth(),
-        )
-
-
-def write_dumps(folder: Path, name: str, key: str, dumps: dict[str, str]) -> None:
-    """One file a stage, in order: `NAME-KEY/0-captured.mlir` and so on."""
-    target = folder / f"{name}-{key[:8]}"
-    target.mkdir(parents=True, exist_ok=True)
-    for i, (stage, text) in enumerate(dumps.items()):
-        (target / f"{i}-{stage}.mlir").write_text(text)

@@ -1,0 +1,1 @@
+"""`ostinato view`: a page on which engineers step through what passes did."""
