@@ -64,17 +64,17 @@ function nodeHtml({ op, x, y, kind, title, more }, number) {
 
 const single = (title, cut) => `<text y="4">${escaped(cut(title, 20))}</text>`;
 
-/** Edges as paths; those into an op that gathers many values, as a return, are faint. */
+/** Edges as paths; those of an op that gathers or gives many values, as a return, are faint. */
 function edgesOf({ nodes, edges }) {
-  const into = new Map();
-  for (const [, to] of edges) into.set(to, (into.get(to) ?? 0) + 1);
+  const [outOf, into] = [new Uint16Array(nodes.length), new Uint16Array(nodes.length)];
+  for (const [from, to] of edges) [outOf[from], into[to]] = [outOf[from] + 1, into[to] + 1];
   return edges
     .map(([from, to], number) => {
       const [a, b] = [nodes[from], nodes[to]];
       const [y, end] = [a.y + NODE.height / 2, b.y - NODE.height / 2];
       const bend = Math.max((end - y) / 2, 18);
       const curve = `M${a.x} ${y}C${a.x} ${y + bend} ${b.x} ${end - bend} ${b.x} ${end}`;
-      const faint = into.get(to) > MANY ? " faint" : "";
+      const faint = Math.max(outOf[from], into[to]) > MANY ? " faint" : "";
       return `<path class="edge${faint}" data-edge="${number}" d="${curve}"/>`;
     })
     .join("");
