@@ -87,10 +87,12 @@ class Target:
         return count
 
 
+ATTENTION = frozenset({"attention", "attention_backward"})
+
 CPU = Target(
     name="cpu",
-    claims=frozenset({"attention", "attention_backward", "index_select_backward"}),
-    strided_results=frozenset({"attention", "attention_backward"}),
+    claims=ATTENTION | {"index_select_backward"},
+    strided_results=ATTENTION,
     op_costs={
         "div": 0.4, "sqrt": 0.4, "rsqrt": 0.8, "exp": 0.25, "exp2": 0.25, "expm1": 0.35,
         "log": 0.35, "log2": 0.35, "log1p": 0.4, "sin": 0.5, "cos": 0.5, "tan": 0.8,

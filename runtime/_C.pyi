@@ -604,7 +604,8 @@ class Path:
 class Replay:
     """A captured region, ready to run again."""
 
-    def __init__(self, program: CompiledProgram | RegionProgram, region: Any) -> None: ...
+    def __init__(self, program: CompiledProgram | RegionProgram | None, region: Any) -> None:
+        """Without a Program it does all but `launch` and `run`."""
     def fits(self, leaves: list[Any]) -> _bool:
         """Whether everything that the capture relied on is as it was."""
     def are_apart(self, leaves: list[Any]) -> _bool:

@@ -55,7 +55,8 @@ from .random import set_rng_state as set_rng_state
 from .threads import get_num_threads as get_num_threads
 from .threads import set_num_threads as set_num_threads
 bool = bool_
-from .compiler.decorator import capture as capture
+from .compiler.padding.buckets import Bucket as Bucket
+from .compiler.context import capture as capture
 from . import checkpoint as checkpoint
 from .compiler.decorator import compile as compile
 from . import cuda as cuda

@@ -19,6 +19,10 @@ from .dumps import DUMP, Step, try_to_dump
 from .region import Region, to_module
 
 if TYPE_CHECKING:
+    from ..passes.padding.node import Plan
+    from ..passes.pipeline import Report
+    from .padding.bucketed import Bucketed
+    from .padding.replays import Padding
     from .sizes.family import Family
 
 
@@ -34,8 +38,10 @@ class Built:
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     from_cache: bool = False
     dumps: dict[str, str] = field(default_factory=dict[str, str])
-    family: Family | None = None
-    """Of a region whose sizes are arguments of its kernels: all that share these."""
+    family: Family | Bucketed | None = None
+    """Of a region that shares its kernels with other sizes: all that do."""
+    padding: Padding | None = None
+    """How inputs are padded for the Program, and results cut."""
     sizes: str = ""
     """The sizes that it was bound for: `N = 37`."""
     fixed: str = ""
@@ -209,16 +215,16 @@ def run_all_passes(
     from ..passes.split import split
 
     started = time.perf_counter()
-    options = options_for(region.device, symbols, reuse)
+    wants_apart = region.padding is not None and region.padding.apart
+    options = options_for(region.device, symbols, reuse, wants_apart)
     module = to_module(region)
     seconds = {"capture": time.perf_counter() - started}
     if dump is not None:
         dump("captured", print_module(module))
+    report = _joined_passes(module, region, options, dump)
+    seconds |= report.seconds
     if not region.is_differentiable:
-        report = run_passes(module, options=options, dump=dump)
-        seconds |= report.seconds
         return Passed([module], [], seconds, [as_rows(report.results["fuse"])])
-    seconds |= run_passes(module, _JOINT, options, dump=dump).seconds
     started = time.perf_counter()
     changed = [argument for _, argument in region.assigned]
     parts = split(module, len(region.inputs), len(region.results), changed, options.target)
@@ -229,9 +235,35 @@ def run_all_passes(
         if named is not None:
             named("simplified", print_module(part))
         report = run_passes(part, _APART, options, dump=named)
-        _add_seconds(seconds, report.seconds)
+        add_seconds(seconds, report.seconds)
         apart.append(as_rows(report.results["fuse"]))
     return Passed([parts.forward, parts.backward], parts.kept, seconds, apart)
+
+
+def _joined_passes(module: Any, region: Region, options: Any, dump: Dump | None) -> Report:
+    """Runs the passes before `split`, or all where nothing is split."""
+    from ..passes.pipeline import run_passes
+
+    names = _JOINT if region.is_differentiable else (*_JOINT, *_APART)
+    if region.padding is None:
+        return run_passes(module, names, options, dump=dump)
+    seconds = run_passes(module, FIRST, options, dump=dump).seconds
+    seconds["mask_padding"] = _mask(module, region, region.padding, dump)
+    report = run_passes(module, names[len(FIRST) :], options, dump=dump)
+    report.seconds = seconds | report.seconds
+    return report
+
+
+def _mask(module: Any, region: Region, plan: Plan, dump: Dump | None) -> float:
+    """Keeps padding out of results; what that took."""
+    from ..ir.text import print_module
+    from ..passes.padding.mask import mask_padding
+
+    started = time.perf_counter()
+    mask_padding(module, plan, len(region.inputs) - len(plan.numbers))
+    if dump is not None:
+        dump("masked", print_module(module))
+    return time.perf_counter() - started
 
 
 def steps(region: Region) -> list[tuple[str, str]]:
@@ -243,9 +275,11 @@ def steps(region: Region) -> list[tuple[str, str]]:
     return [("joint", name) for name in ("capture", *_JOINT)] + apart
 
 
-_JOINT = ("autodiff", "decompose", "simplify")
+FIRST = ("autodiff", "decompose")
+_JOINT = (*FIRST, "simplify")
 _APART = ("join_products", "fuse", "lower", "batch", "plan_memory")
-"""Passes over the graph of results and gradients, and over forward and backward apart."""
+"""Passes over the graph of results and gradients, those of them that come before padding is masked,
+and passes over forward and backward apart."""
 
 
 def _prefixed(dump: Dump, prefix: str) -> Dump:
@@ -254,7 +288,8 @@ def _prefixed(dump: Dump, prefix: str) -> Dump:
     return lambda stage, text: dump(prefix + forward.get(stage, stage), text)
 
 
-def _add_seconds(total: dict[str, float], more: dict[str, float]) -> None:
+def add_seconds(total: dict[str, float], more: dict[str, float]) -> None:
+    """Adds `more` to `total`, by name."""
     for name, seconds in more.items():
         total[name] = total.get(name, 0.0) + seconds
 
@@ -265,7 +300,7 @@ def _serialized(
     """A module at stage `planned` as data, and the machine code of its kernels."""
     started = time.perf_counter()
     spec, code = _cpu_program(module) if device == "cpu" else _gpu_program(module, device)
-    _add_seconds(seconds, {"codegen": time.perf_counter() - started})
+    add_seconds(seconds, {"codegen": time.perf_counter() - started})
     return spec, code
 
 
@@ -294,11 +329,15 @@ def _settings(device: str) -> Any:
     return Settings(_C.cuda_capability(device), precision)
 
 
-def options_for(device: str, symbols: Symbols = (), reuse: bool = True) -> Any:
-    """What passes are told of the device, and of sizes that stand for others."""
+def options_for(device: str, symbols: Symbols = (), reuse: bool = True, apart: bool = False) -> Any:
+    """What passes are told of the device, of sizes that stand for others, and whether attention
+    becomes other ops."""
     from ..passes.pipeline import Options
+    from ..passes.target import ATTENTION
 
     target = replace(_target(device), symbols=symbols)
+    if apart:
+        target = replace(target, claims=target.claims - ATTENTION)
     return Options(target, reuse=reuse and not _is_direct(device))
 
 
@@ -348,5 +387,5 @@ def describe(region: Region) -> str:
         place = (_C.cuda_capability(region.device), _C.float32_matmul_precision(),
                  _is_direct(region.device))  # fmt: skip
     everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
-                  place, region.on_host)  # fmt: skip
+                  place, region.on_host, region.padding)  # fmt: skip
     return json.dumps(everything, default=repr)

@@ -1,4 +1,4 @@
-"""`@compile` and `with capture()`: what to capture, when to replay, and what to give back."""
+"""`@compile`: what to capture, when to replay, and what to give back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import inspect
 import os
 import random
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,13 +30,16 @@ from .ledger import (
     misfit,
     react,
 )
-from .live import Session, opened
-from .region import Region, finish
-from .sizes.sized import MOST_SIZES, Call, Sized
+from .padding.buckets import Dims
+from .padding.padder import Padder
+from .region import Region
+from .sizes.recapture import Call
+from .sizes.sized import MOST_SIZES, Sized
 from .variant import Variant, flattened, settings, signature
 
 if TYPE_CHECKING:
     from .explain import Explanation
+    from .padding.bucketed import Bucketed
     from .sizes.family import Family
 
 Verify = Literal["trust", "follow"] | float | None
@@ -57,7 +59,7 @@ class Compiled:
     def __init__(
         self, fn: Callable[..., Any], fullgraph: bool = False, verify: Verify = None,
         check: When | None = None, limit: int = LIMIT,
-        on_event: Mapping[Event, Action] = MappingProxyType({}),
+        on_event: Mapping[Event, Action] = MappingProxyType({}), dims: Dims = MappingProxyType({}),
     ) -> None:  # fmt: skip
         functools.update_wrapper(self, fn)
         self.fn = fn
@@ -70,7 +72,8 @@ class Compiled:
         self._last_key: Any = None
         self._gave_up = False
         self._table = _C.CallTable()
-        self._sized = Sized(fn, self.name)
+        sized = Sized(fn, self.name)
+        self._sized = Padder(fn, self.name, dims, sized) if dims else sized
         self._runs_between_calls = _runs_between_calls(fn)
         install()
 
@@ -153,7 +156,7 @@ class Compiled:
             self._note_followed(entry, cause, self._followed(found.why), leaves, args, kwargs)
             return found.result
         self._note(entry, cause, variant=found)
-        if self._runs_unseen:
+        if self._runs_unseen and found.built.padding is None:
             self._table.add(found.replays, args, kwargs, leaves, found.result_of())
         return found.replay(leaves)
 
@@ -207,15 +210,18 @@ class Compiled:
             self._forget(family, family.members.pop(0))
         return len(family.members) == 1 and not family.past_calls
 
-    def _forget(self, family: Family, member: Variant) -> None:
+    def _forget(self, family: Family | Bucketed, member: Variant) -> None:
         """Lets go of one of too many sizes, which may come again."""
         family.past_calls += member.calls
-        self._table.remove(member.replays)
+        if member.built.padding is None:
+            self._table.remove(member.replays)
         for entry in self.entries.values():
             if member in entry.variants:
                 entry.variants.remove(member)
 
     def _followed(self, why: str) -> Followed:
+        if isinstance(self._sized, Padder):
+            why += "; its regions are not padded"
         return Followed(self.name, why, check=self.check, limit=self.limit, on_break=self._on_break)
 
     def _on_break(self, found: Break) -> None:
@@ -266,7 +272,7 @@ class Compiled:
     def ir(self, stage: str = "fused") -> str:
         """The IR of the newest variant after `stage`, as text that parses back."""
         built = self._newest().built
-        texts = built.dumps = built.dumps or _texts(built)
+        texts = built.dumps = built.dumps or (built.family or _build).stages(built.region)
         if stage not in texts:
             raise ValueError(f"ir: stage '{stage}' came; give one of {', '.join(texts)}")
         return texts[stage]
@@ -294,15 +300,6 @@ def _runs_between_calls(fn: Callable[..., Any]) -> bool:
     return any(is_kind(fn) for is_kind in kinds)
 
 
-def _texts(built: _build.Built) -> dict[str, str]:
-    """The stages that a Program came from."""
-    if built.family is None:
-        return _build.stages(built.region)
-    from .sizes.texts import stages_of
-
-    return stages_of(built.family)
-
-
 def _name_of(fn: Callable[..., Any]) -> str:
     """`f` or `Net.forward`; what encloses a function is left out."""
     name: str = getattr(fn, "__qualname__", type(fn).__name__)
@@ -322,7 +319,7 @@ def _expect_compiling(leaves: Sequence[Any]) -> None:
 def compile(
     fn: Callable[..., Any] | None = None, *, fullgraph: bool = False, verify: Verify = None,
     check: When | None = None, limit: int = LIMIT,
-    on_event: Mapping[Event, Action] = MappingProxyType({}),
+    on_event: Mapping[Event, Action] = MappingProxyType({}), dims: Dims = MappingProxyType({}),
 ) -> Any:  # fmt: skip
     """A decorator: calls of `fn` are captured on first sight, compiled, and then replayed.
 
@@ -356,6 +353,10 @@ def compile(
     on_event: what to do at a "recompile" or a "break": "ignore", "warn" or "raise". The `ledger`
         has each capture as data: why it was needed, with line, old and new value and what would
         avoid it, guards, seconds and hits; `assert_ledger` compares its text with a file's.
+    dims: buckets of sizes, `{"x": {0: Bucket(64, 128)}}`: axis 0 of argument x is padded up to the
+        smallest that fits, which one variant serves. Results are as without: padding is masked
+        where ops would read it, and where that cannot be CaptureError names the op and its line.
+        Sizes beyond the largest have variants of their own.
     """
     if not (verify in (None, "trust", "follow") or (isinstance(verify, float) and 0 < verify < 1)):
         raise ValueError(
@@ -364,41 +365,11 @@ def compile(
         )
     if fn is None:
         return functools.partial(
-            compile, fullgraph=fullgraph, verify=verify, check=check, limit=limit, on_event=on_event
-        )
+            compile, fullgraph=fullgraph, verify=verify, check=check, limit=limit,
+            on_event=on_event, dims=dims,
+        )  # fmt: skip
     from ..nn import Module
 
     if isinstance(fn, Module):
         fn = fn.forward
-    return Compiled(fn, fullgraph, verify, check, limit, on_event)
-
-
-class Capture:
-    """A region without a function; see `capture`."""
-
-    region: Region | None = None
-
-    def ir(self, stage: str = "captured") -> str:
-        """The region after `stage`, as text."""
-        assert self.region is not None, "the region is not finished"
-        return _build.stages(self.region)[stage]
-
-
-@contextmanager
-def capture() -> Generator[Capture]:
-    """Capture what is done inside; at the end it is compiled and run, and every tensor that the
-    region wrote or made and that is still held has its value."""
-    install()
-    tracer = _C.Tracer()
-    session = Session(tracer)
-    made = Capture()
-    with opened(session):
-        tracer.start()
-        try:
-            yield made
-            held, given, _ = tracer.cut()
-            made.region = finish(tracer, session, given, held, {})
-        finally:
-            tracer.stop()
-    variant = Variant(_build.build(made.region, "capture"), None)
-    tracer.deliver(held, variant.replays.run(given))
+    return Compiled(fn, fullgraph, verify, check, limit, on_event, dims)

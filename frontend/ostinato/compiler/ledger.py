@@ -19,6 +19,7 @@ from .region import Region, Source
 from .variant import Variant
 
 if TYPE_CHECKING:
+    from .padding.bucketed import Bucketed
     from .sizes.family import Family
 
 Event = Literal["recompile", "break"]
@@ -52,16 +53,16 @@ class Record:
     followed: Followed | None
 
     @property
-    def family(self) -> Family | None:
+    def family(self) -> Family | Bucketed | None:
         """All sizes that the variant is for, where that is more than one."""
         return None if self.variant is None else self.variant.built.family
 
     @property
     def sizes(self) -> list[str]:
-        """The sizes that are arguments of its kernels, with the range of each, a line a size; or
-        why there are none though another size came before."""
+        """The sizes that it is for where that is more than one, with the range of each, a line a
+        size; or why it is not though another size came before, or a bucket was given."""
         if self.family is not None:
-            return [f"size {guard}" for guard in self.family.domain.guards]
+            return self.family.lines
         fixed = "" if self.variant is None else self.variant.built.fixed
         return [f"sizes are fixed: {_short(fixed)}"] if fixed else []
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..ir.op import OPS
 from ..runtime import _C
 from .live import LiveNumber, Session
 from .lookup import Read
+
+if TYPE_CHECKING:
+    from ..passes.padding.node import Plan
 
 Source = tuple[str, Any]
 """Where a replay finds an input: ("argument", index of a leaf of the call), ("tensor", the tensor),
@@ -71,6 +74,8 @@ class Region:
     device: str  # where it runs: `cpu`, `cuda:0`
     guard_lines: list[str]  # where each of the guards came from, and each of the reads
     read_lines: list[str]
+    padding: Plan | None = None
+    """Of a region whose inputs are padded, after which it takes the numbers of the plan."""
 
     @property
     def on_host(self) -> list[bool]:

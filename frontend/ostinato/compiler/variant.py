@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..runtime import _C
+from .padding.replays import PaddedReplays
 from .region import Region
 
 if TYPE_CHECKING:
@@ -50,7 +51,12 @@ class Variant:
     check: Check | None = None
 
     def __post_init__(self) -> None:
-        self.replays = _C.Replay(self.built.program, self.region)
+        padding = self.built.padding
+        self.replays: Any = (
+            _C.Replay(self.built.program, self.region)
+            if padding is None
+            else PaddedReplays(self.built.program, self.region, padding)
+        )
 
     @property
     def region(self) -> Region:

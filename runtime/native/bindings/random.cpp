@@ -52,6 +52,7 @@ class Generator {
   }
 
   Tensor draw_traced(int64_t elements) {
+    note_call_site({&state_, 1});
     Tensor now = call_op(op_info(op::clone), {&state_, 1});
     Attr count[] = {Attr(elements)};
     Tensor next = call_op(op_info(op::rng_advance), {&now, 1}, count);

@@ -77,7 +77,8 @@ void bind_replay(nb::module_& m) {
       .def("__call__", &Path::read, "leaves"_a = nb::tuple(), "What is there now.");
   nb::class_<Replay>(m, "Replay", nb::type_slots(collected<Replay>()),
                      "A captured region, ready to run again.")
-      .def(nb::init<nb::object, nb::handle>(), "program"_a, "region"_a)
+      .def(nb::init<nb::object, nb::handle>(), "program"_a.none(), "region"_a,
+           "Without a Program it does all but `launch` and `run`.")
       .def("fits", &Replay::fits, "leaves"_a,
            "Whether everything that the capture relied on is as it was.")
       .def("are_apart", &Replay::are_apart, "leaves"_a,

@@ -44,6 +44,7 @@ class Compared:
     """
 
     def __init__(self, variant: Variant, leaves: list[Any]) -> None:
+        self.padded = variant.built.padding is not None
         self.eager = eager = EagerCall(variant, leaves, backward=True)
         self._before = _kept(eager.region, eager.inputs)
         self.expected = Expected(eager.values, self._again)
@@ -78,6 +79,10 @@ class Compared:
         """Who is to blame for what is wrong."""
         from .blame import Blame, Call, blame
 
+        if self.padded:
+            every = dict.fromkeys(n.line for n in self.eager.region.nodes if n.line is not None)
+            lines = tuple(f"{file}:{line}" for file, line in every)
+            return Blame("mask_padding", "what reads padding", lines)
         given = self._before, self.eager.cotangents
         try:
             return blame(Call(self.eager.region, *given, self.expected, self.found))

@@ -41,6 +41,17 @@ class Family:
         """How often it ran."""
         return self.past_calls + sum(member.calls for member in self.members)
 
+    @property
+    def lines(self) -> list[str]:
+        """`size N in [11, 521], axis 1 of argument 0`, a line a symbol."""
+        return [f"size {guard}" for guard in self.domain.guards]
+
+    def stages(self, _: Region) -> dict[str, str]:
+        """The text of each stage, by name, of all regions."""
+        from .texts import stages_of
+
+        return stages_of(self)
+
     def sizes_in(self, shapes: Sequence[tuple[int, ...]], region: Region) -> Sizes | None:
         """The sizes of a call with arguments of these shapes, if it is one of the family: in the
         domain, and captured as the samples were."""

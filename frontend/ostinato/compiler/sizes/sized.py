@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...ir.polynomial import DiffersError, evaluated
-from ...runtime import _C
 from .. import build
-from ..attempt import Attempt, Policy, Unrepeatable
 from ..build import Built
 from ..effects import Restart
 from ..follow import first_other_op
 from ..region import Node, Region
 from .family import Family, family_of
+from .recapture import Call, Shapes, fixed_sizes, recaptured, told
 from .symbols import MOST, Domain, Symbols, domains, shapeless, shapes_of, varying
 
 MOST_SIZES = 64
 """How many sizes a family is bound for at a time; the oldest goes first."""
-
-Shapes = list[tuple[int, ...]]
-
-_IN_TRACE = re.compile(r"trace(\[0\]\[(?P<value>\d+)\]|\[1\]\[(?P<node>\d+)\])")
-
-
-@dataclass(frozen=True)
-class Call:
-    """The arguments of a call: its key, its leaves, and their structure."""
-
-    key: Any
-    leaves: list[Any]
-    structure: Any
 
 
 @dataclass
@@ -108,9 +93,6 @@ def _is_special(one: Shapes, other: Shapes) -> bool:
     return any(a != b and min(a, b) < 2 for a, b in pairs)
 
 
-_DRY = Policy(follows=False, breaks=False, dry=True)
-
-
 @dataclass
 class _Trial:
     """Captures of a call with other sizes, nothing of which runs, to make a family of."""
@@ -130,11 +112,15 @@ class _Trial:
             return f"{len(self.symbols.places)} sizes vary; {MOST} can"
         found = [self.symbols.sizes_in(shapes) for shapes in self.calls]
         why = "no primes stand for its sizes"
-        for domain in domains(self.symbols, [s for s in found if s is not None], self._fixed()):
+        for domain in domains(
+            self.symbols,
+            [s for s in found if s is not None],
+            fixed_sizes(self.symbols, self.calls[-1], self.region),
+        ):
             try:
                 return self._family(domain)
             except DiffersError as error:
-                why = self._told(error)
+                why = told(error, self.region)
             except (Exception, Restart) as error:
                 why = f"with {' or '.join(map(domain.named, domain.samples.sizes))}: {error}"
         return why
@@ -150,50 +136,5 @@ class _Trial:
         return family_of(domain, regions, described)
 
     def _captured(self, sizes: Sequence[int]) -> Region:
-        leaves = _made_up(self.call.leaves, self.symbols.put(self.calls[-1], sizes))
-        attempt = Attempt(self.fn, self.name, leaves, self.call.structure, _DRY)
-        found = attempt.capture()
-        attempt.forget()
-        assert not isinstance(found, Unrepeatable), "a capture that may not follow is refused"
-        return found[0]
-
-    def _fixed(self) -> set[int]:
-        """Sizes of inputs that stay the same, which primes for others must not divide."""
-        shapes = self.calls[-1]
-        varying = {shapes[leaf][axis] for places in self.symbols.places for leaf, axis in places}
-        found = {n for v in self.region.inputs for n in self.region.values[v][2]}
-        return {n for n in found if n > 1} - varying
-
-    def _told(self, error: DiffersError) -> str:
-        """The same with the line of the user where the trace has one."""
-        at = _IN_TRACE.match(error.path)
-        nodes = self.region.nodes
-        if at is not None and at["node"]:
-            nodes = nodes[int(at["node"]) :]
-        elif at is not None:
-            nodes = [n for n in nodes if int(at["value"]) in n.operands]
-        line = nodes[0].line if at is not None and nodes else None
-        if line is None:
-            return str(error)
-        values = ", ".join(map(str, error.values))
-        return f"{values} at {line[0]}:{line[1]} is no polynomial of the sizes"
-
-
-def _made_up(leaves: Sequence[Any], shapes: Shapes) -> list[Any]:
-    """The same leaves with tensors of other shapes, whose elements nobody reads."""
-    made: dict[int, Any] = {}
-    for leaf, shape in zip(leaves, shapes, strict=True):
-        if isinstance(leaf, _C.Tensor) and tuple(leaf.shape) != shape:
-            made.setdefault(id(leaf), _like(leaf, shape))
-    return [made.get(id(leaf), leaf) for leaf in leaves]
-
-
-def _like(leaf: Any, shape: tuple[int, ...]) -> Any:
-    from ...creation import empty
-
-    made = empty(*shape, dtype=leaf.dtype, device=leaf.device)
-    if leaf.requires_grad:
-        made.requires_grad_()
-        if leaf.grad is not None:
-            made.grad = empty(*shape, dtype=leaf.dtype, device=leaf.device)
-    return made if leaf.is_leaf else made.clone()
+        shapes = self.symbols.put(self.calls[-1], sizes)
+        return recaptured(self.fn, self.name, self.call, shapes)

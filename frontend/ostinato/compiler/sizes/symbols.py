@@ -135,7 +135,7 @@ def _three(
     it for 0."""
 
     def first(numbers: range) -> int | None:
-        fitting = (n for n in numbers if _is_prime(n) and n not in used)
+        fitting = (n for n in numbers if is_prime(n) and n not in used)
         found = next((n for n in fitting if all(a % n for a in avoid)), None)
         used.update(() if found is None else (found,))
         return found
@@ -149,5 +149,6 @@ def _three(
     return (low, middle, high) if middle is not None and low < middle < high else None
 
 
-def _is_prime(number: int) -> bool:
+def is_prime(number: int) -> bool:
+    """Whether no smaller number from 2 on divides it."""
     return number > 1 and all(number % k for k in range(2, math.isqrt(number) + 1))
