@@ -364,7 +364,7 @@ def test_every_way_to_run_is_right(verify: Any) -> None:
 def test_stages_show_masks() -> None:
     compiled = run(Case(lambda x: x.exp().sum(0), lambda n: (ot.randn(n, 3),)), (5, 7))
     assert "ot.where" in compiled.ir("masked") and "ot.where" not in compiled.ir("decomposed")
-    assert "variant 1 for N = 7 padded to 16: 1 calls" in compiled.explain()
+    assert "variant 1 for N = 7 padded to 16: 1 calls" in str(compiled.explain())
 
 
 WRONG = {
