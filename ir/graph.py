@@ -35,6 +35,7 @@ from .dialects.ot import (
 )
 from .dialects.ot_types import to_ir_type, to_property, to_table_type
 from .op import Builder, Op, Type, Value, is_list
+from .pins import PIN
 
 NAME, WRITES, SHARES = "ot.name", "ot.writes", "ot.shares"
 """The argument attribute with a tensor's name; the function attributes with what is written back,
@@ -81,6 +82,7 @@ class GraphBuilder(Builder):
         self, block: Block, location: LocationAttr = UNKNOWN_LOC, before: Operation | None = None
     ) -> None:
         self.block, self.location, self.before = block, location, before
+        self.pin: Attribute | None = None  # see `pins`
         self._constants: dict[tuple[type, bytes | int], SSAValue] = {}
         self._newest: Operation | None = None
 
@@ -88,6 +90,8 @@ class GraphBuilder(Builder):
         """Puts `op` at the insertion point, with the current location if it has none."""
         if op.location == UNKNOWN_LOC:
             op.location = self.location
+        if self.pin is not None:
+            op.attributes[PIN] = self.pin
         if self.before is None:
             self.block.add_op(op)
         else:

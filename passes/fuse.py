@@ -17,14 +17,16 @@ from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp, YieldOp
 from ..ir.graph import main_of, writes_of
 from ..ir.locations import fuse_locations
+from ..ir.pins import PIN
 from .fusion_groups import FULL, Fit, Group, Grouping
 from .fusion_nodes import Extraction, Node
 from .fusion_order import Unit, order
+from .fusion_pins import join_pinned, pairs_apart
 from .fusion_prepare import prepare
 from .fusion_recompute import Storage
 from .fusion_types import count, shape_of
 from .fusion_views import is_view
-from .reasons import Reason, Unfused, unfused
+from .reasons import Unfused, unfused
 from .rewriter import copied
 from .target import Target
 from .trail import OFF, Trail
@@ -51,7 +53,10 @@ def fuse(module: ModuleOp, target: Target, trail: Trail = OFF) -> list[Unfused]:
     grouping = Grouping(region, target, trail)
     storage = Storage(grouping, end.operands)
     _share_reads(grouping, storage)
-    pairs = list(_unfused(grouping, storage))
+    if not trail.done:
+        join_pinned(grouping, storage)
+    apart = pairs_apart(grouping, storage)
+    pairs = [unfused(value, node.op, reason) for _, value, node, reason in apart]
     _Rebuilding(block, grouping, storage, trail).run(writes_of(func))
     return pairs
 
@@ -79,24 +84,8 @@ def _share_reads(grouping: Grouping, storage: Storage) -> None:
 def _joined(grouping: Grouping, storage: Storage, a: Group, b: Group) -> bool:
     if a.depth != b.depth or grouping.merge(a, b, Fit(b, FULL)) is not None:
         return False
-    whole = grouping.of[a.members[0]]
-    inlined, read = storage.inlined[a] | storage.inlined[b], storage.read[a] | storage.read[b]
-    storage.inlined[whole], storage.read[whole] = inlined, read
+    storage.join(a, b, grouping.of[a.members[0]])
     return True
-
-
-def _unfused(grouping: Grouping, storage: Storage) -> Iterator[Unfused]:
-    for node in grouping.region.nodes:
-        if not storage.is_needed(node) or (node.family and node is not node.family[0]):
-            continue
-        read = {grouping.producer(arg.value): arg.value for arg in node.args}
-        for source, value in read.items():
-            if source is None or grouping.of.get(source) is grouping.of.get(node, node):
-                continue
-            if source in storage.stored or source.is_opaque:
-                is_call = source.is_opaque or node.is_opaque
-                given = Reason.CALL if is_call else grouping.refusals.get((source, node))
-                yield unfused(value, node.op, given or Reason.STORED)
 
 
 class _Rebuilding:
@@ -169,9 +158,8 @@ class _Rebuilding:
                 in_memory = self.region.views.in_memory(value) is not None
                 return in_memory and base is not value and self.is_leaf(base, group)
             return isinstance(value, BlockArgument)
-        return node.is_opaque or (
-            node in self.storage.stored and self.grouping.of[node] is not group
-        )
+        stored = node in self.storage.stored and self.grouping.of[node] is not group
+        return node.is_opaque or (stored and node not in self.storage.inlined[group])
 
     def _outside(self, value: SSAValue) -> SSAValue:
         """`value` in the rebuilt block; views and literals come to be where they are used."""
@@ -240,6 +228,7 @@ class _Body:
             argument.location = source.location
         for op in self.ops:
             copy = copied(op, [values[v] for v in op.operands])
+            copy.attributes.pop(PIN, None)  # it is done: equal kernels are one
             block.add_op(copy)
             values.update(zip(op.results, copy.results, strict=True))
         end = YieldOp([values[n.result] for n in self.outputs])

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import SSAValue
 
+from ..ir.pins import pin_of
 from .fusion_index import ZERO, Linear, identity, rows
 from .fusion_nodes import Arg, Extraction, Node, guarded
 from .reasons import Reason
@@ -31,7 +32,8 @@ FULL, ROW, COLUMN = "full", "row", "column"
 
 @dataclass(eq=False, slots=True)
 class Group:
-    """Ops of one kernel; `length` and `outer` are 0 until a member decides them."""
+    """Ops of one kernel; `length` and `outer` are 0 until a member decides them. `fence` is the pin
+    of members that stay apart from others, else 0."""
 
     members: list[Node]
     classes: dict[Node, str]
@@ -44,6 +46,7 @@ class Group:
     has_rows: bool = False
     has_columns: bool = False
     has_epilogue: bool = False
+    fence: int = 0
     reads: set[SSAValue] = field(default_factory=set[SSAValue])
 
     @property
@@ -73,7 +76,8 @@ def relation_of(link: Linear, count: int, source: int) -> tuple[str, int]:
 class Grouping:
     """Groups of the nodes of a region, grown one node at a time in program order.
 
-    `moved` holds members that their group also computes at indices other than its own.
+    `moved` holds members that their group also computes at indices other than its own. Nodes that
+    are pinned together go together wherever that is right: they may differ in depth.
     """
 
     def __init__(self, region: Extraction, target: Target, trail: Trail = OFF) -> None:
@@ -82,6 +86,7 @@ class Grouping:
         self.of: dict[Node, Group] = {}
         self.refusals: dict[tuple[Node, Node], Reason] = {}
         self.moved: set[Node] = set()
+        self._mixes_depths = False
         for node in region.nodes:
             self._place(node)
 
@@ -119,11 +124,12 @@ class Grouping:
         a, b = self.of[source], self.of[node]
         if a is b:
             return None
-        if self.depths[source] != self.depths[node]:
+        pinned = pinned_together(source, node)
+        if self.depths[source] != self.depths[node] and not pinned:
             return Reason.DEPTH
         if not arg.is_plain:
             return Reason.ACCESS
-        if node.count == 1 and self._fan_out(source) > _MANY_READERS:
+        if node.count == 1 and self._fan_out(source) > _MANY_READERS and not pinned:
             return Reason.LIMIT
         count = result_count(source)
         how, length = relation_of(arg.link, node.count, count)
@@ -131,25 +137,23 @@ class Grouping:
         if how == "other":
             return Reason.UNFINISHED if late else Reason.ACCESS
         fit = _fit(a, b, a.result_class(source), b.classes[node], how, length)
-        refusal = Reason.DOMAIN if fit is None else self.merge(a, b, fit)
+        refusal = Reason.DOMAIN if fit is None else self.merge(a, b, fit, pinned)
         return Reason.UNFINISHED if refusal is Reason.DOMAIN and late else refusal
 
     def _fan_out(self, node: Node) -> int:
         return sum(1 for _ in node.result.uses)
 
-    def merge(self, a: Group, b: Group, fit: Fit) -> Reason | None:
-        """Makes `a` and `b` one group, as `fit` says they go together."""
+    def merge(self, a: Group, b: Group, fit: Fit, pinned: bool = False) -> Reason | None:
+        """Makes `a` and `b` one group, as `fit` says they go together; else says why not. Where it
+        is `pinned`, what is right is done, be it slower."""
         if self.trail.done:
             return Reason.STOPPED
+        if a.fence != b.fence:
+            return Reason.PINNED
         if not self._spaces_agree(a, b, fit):
             return Reason.DOMAIN
-        if self.target.most_batched and not (a.is_plain and b.is_plain):
-            if any(n.family for g in (a, b) for n in g.members):
-                return Reason.BATCH
-        members = len(a.members) + len(b.members)
-        crowded = members > 12 and self._buffers(a, b) > self.target.most_buffers
-        if members > _MOST_MEMBERS or crowded:
-            return Reason.LIMIT
+        if not pinned and (costs := self._costs(a, b)):
+            return costs
         if self._misread(a, b, fit) or self._misread(b, a, fit):
             return Reason.ACCESS
         if self.is_between(a, b) or self.is_between(b, a):
@@ -158,6 +162,15 @@ class Grouping:
         self._unite(a, b, fit)
         self.trail.note("merge", joining)
         return None
+
+    def _costs(self, a: Group, b: Group) -> Reason | None:
+        """Why one kernel would be slower than two."""
+        if self.target.most_batched and not (a.is_plain and b.is_plain):
+            if any(n.family for g in (a, b) for n in g.members):
+                return Reason.BATCH
+        members = len(a.members) + len(b.members)
+        crowded = members > 12 and self._buffers(a, b) > self.target.most_buffers
+        return Reason.LIMIT if members > _MOST_MEMBERS or crowded else None
 
     def _spaces_agree(self, a: Group, b: Group, fit: Fit) -> bool:
         big, small = (b, a) if fit.small is a else (a, b)
@@ -227,6 +240,8 @@ class Grouping:
 
     def is_between(self, a: Group, b: Group) -> bool:
         """True where a third group needs `a` and is needed by `b`."""
+        if self._mixes_depths or a.depth != b.depth:
+            return self._is_anything_between(a, b)
         seen: set[Group] = {a, b}
         stack = [g for g in self._sources(b) if g is not a]
         while stack:
@@ -240,6 +255,29 @@ class Grouping:
                 stack.append(s)
         return False
 
+    def _is_anything_between(self, a: Group, b: Group) -> bool:
+        """The same for groups of any depths, with calls between them."""
+        seen: set[Group | Node] = {a, b}
+        stack = [u for u in self._needs(b) if u is not a]
+        while stack:
+            unit = stack.pop()
+            if unit in seen:
+                continue
+            seen.add(unit)
+            needs = list(self._needs(unit))
+            if a in needs:
+                return True
+            stack += needs
+        return False
+
+    def _needs(self, unit: Group | Node) -> Iterable[Group | Node]:
+        """The groups and calls that a group or a call reads a value of."""
+        for n in unit.members if isinstance(unit, Group) else [unit]:
+            for x in n.args:
+                p = self.producer(x.value)
+                if p is not None and (found := self.of.get(p, p)) is not unit:
+                    yield found
+
     def _sources(self, group: Group) -> Iterable[Group]:
         for n in group.members:
             for x in n.args:
@@ -250,6 +288,7 @@ class Grouping:
 
     def _unite(self, a: Group, b: Group, fit: Fit) -> None:
         big, small = (b, a) if fit.small is a else (a, b)
+        self._mixes_depths |= a.depth != b.depth
         if fit.as_class != FULL:
             for n in small.members:
                 small.classes[n] = fit.as_class
@@ -281,8 +320,15 @@ class Fit:
         return self.as_class if group is self.small and self.as_class != FULL else before
 
 
+def pinned_together(a: Node, b: Node) -> bool:
+    """Whether the user wants both in one kernel."""
+    pin = pin_of(a.op)
+    return pin > 0 and pin == pin_of(b.op)
+
+
 def _alone(node: Node, depth: int) -> Group:
     group = Group([node], {node: FULL}, node.count, depth, node.position, node.position)
+    group.fence = min(pin_of(node.op), 0)
     if node.is_reduction:
         group.has_rows, group.has_columns = node.inner == 1, node.inner > 1
         group.length = node.reduced if node.inner == 1 else node.inner

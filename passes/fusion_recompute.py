@@ -11,12 +11,17 @@ from collections.abc import Iterable
 
 from xdsl.ir import SSAValue
 
-from .fusion_groups import Group, Grouping, result_count, scalar_link
+from .fusion_groups import Group, Grouping, pinned_together, result_count, scalar_link
 from .fusion_index import Linear, identity
 from .fusion_nodes import Arg, Guard, Node, guarded
 from .fusion_types import count, dtype_of, shape_of
 
 _MOST_OPS = 40
+
+_Read = tuple[Group, Node, Arg]
+"""A group that reads a value, and the node in it that does, with what it reads."""
+_Again = tuple[Group, set[Node], set[SSAValue]]
+"""A group that computes a value again: the nodes for that, and what it reads for them."""
 
 
 class Storage:
@@ -66,14 +71,19 @@ class Storage:
                     if (p := self.grouping.producer(a.value)) is None or p.is_opaque
                 )  # fmt: skip
 
+    def join(self, a: Group, b: Group, whole: Group) -> None:
+        """`whole` stands for `a` and `b` from now on."""
+        inlined, read = self.inlined[a] | self.inlined[b], self.read[a] | self.read[b]
+        self.inlined[whole], self.read[whole] = inlined, read
+
     def is_needed(self, node: Node) -> bool:
         """True for nodes that a result of the region depends on."""
         return node in self._needed
 
-    def _crossing(self, node: Node) -> list[tuple[Group, Node, Arg]]:
+    def _crossing(self, node: Node) -> list[_Read]:
         """The reads of `node` in other groups; its own computes it wherever it needs it."""
         own = self.grouping.of[node]
-        found: list[tuple[Group, Node, Arg]] = []
+        found: list[_Read] = []
         for reader, arg in self._readers.get(node, ()):
             group = self.grouping.of.get(reader)
             if group is not None and group is not own:
@@ -86,8 +96,9 @@ class Storage:
             return
         plan = None if must or node.is_reduction else self._plan(node, crossing)
         if plan is None:
-            self._store(node, crossing)
-            return
+            plan = self._pinned_plan(node, crossing)
+            again = {group for group, _, _ in plan}
+            self._store(node, [read for read in crossing if read[0] not in again])
         for group, nodes, leaves in plan:
             self.inlined[group] |= nodes
             self.read[group] |= leaves
@@ -96,27 +107,35 @@ class Storage:
                 if source is not None and not source.is_opaque:
                     self.stored.add(source)
 
-    def _store(self, node: Node, crossing: list[tuple[Group, Node, Arg]]) -> None:
+    def _store(self, node: Node, crossing: list[_Read]) -> None:
         self.stored.add(node)
         self._running.add(self.grouping.of[node])
         for group, _, _ in crossing:
             self.read[group].add(node.result)
 
-    def _plan(self, node: Node, crossing: list[tuple[Group, Node, Arg]]
-              ) -> list[tuple[Group, set[Node], set[SSAValue]]] | None:  # fmt: skip
-        """What each reading group would compute and read instead; None where storing is better."""
+    def _pinned_plan(self, node: Node, crossing: list[_Read]) -> list[_Again]:
+        """What the groups compute that are to have `node` in their kernel, though it is stored."""
+        wanted = {g for g, reader, _ in crossing if pinned_together(node, reader)}
+        if not wanted or node.is_reduction:
+            return []
+        return self._plan(node, [read for read in crossing if read[0] in wanted]) or []
+
+    def _plan(self, node: Node, crossing: list[_Read]) -> list[_Again] | None:
+        """What each reading group would compute and read instead; None where storing is better, or
+        a reader is to stay apart."""
+        fence = self.grouping.of[node].fence
+        if any(group.fence != fence for group, _, _ in crossing):
+            return None
         memory = self.target.byte_cost
         size = self.target.typical(result_count(node)) * dtype_of(node.result).itemsize
         keeping = size * memory
         if self.grouping.of[node] not in self._running:
             keeping += self.target.launch_cost
         computing = 0.0
-        plan: list[tuple[Group, set[Node], set[SSAValue]]] = []
+        plan: list[_Again] = []
         for group in dict.fromkeys(g for g, _, _ in crossing):
             reads = [(r, a) for g, r, a in crossing if g is group]
-            if any(a.gathered or r in self.grouping.moved for r, a in reads):
-                return None
-            found = self._closure(node, group, [a for _, a in reads], reads[0][0].count)
+            found = self._computed_again(node, group, reads)
             if found is None:
                 return None
             nodes, leaves, cost = found
@@ -124,7 +143,21 @@ class Storage:
             keeping += max(size * memory, times * self.target.load_cost)
             computing += cost
             plan.append((group, nodes, leaves))
-        return plan if computing <= keeping else None
+        pinned = {g for g, reader, _ in crossing if pinned_together(node, reader)}
+        return plan if computing <= keeping or len(pinned) == len(plan) else None
+
+    def could_compute(self, node: Node, reader: Node) -> bool:
+        """Whether the kernel of `reader` could compute `node` again and not read it."""
+        group = self.grouping.of[reader]
+        reads = [(r, a) for g, r, a in self._crossing(node) if g is group]
+        return not node.is_reduction and self._computed_again(node, group, reads) is not None
+
+    def _computed_again(
+        self, node: Node, group: Group, reads: list[tuple[Node, Arg]]
+    ) -> tuple[set[Node], set[SSAValue], float] | None:
+        if any(a.gathered or r in self.grouping.moved for r, a in reads):
+            return None
+        return self._closure(node, group, [a for _, a in reads], reads[0][0].count)
 
     def _closure(self, node: Node, group: Group, reads: list[Arg], reading: int
                  ) -> tuple[set[Node], set[SSAValue], float] | None:  # fmt: skip

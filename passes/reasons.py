@@ -33,6 +33,7 @@ class Reason(StrEnum):
     CYCLE = "cycle", "something between them would have to run inside of the kernel"
     LIMIT = "limit", "the kernel would take too many buffers"
     BATCH = "batch", "an elementwise composite, which is batched with others of its kind"
+    PINNED = "pinned", "`with ot.nofuse()` keeps them apart"
     STORED = "stored", "the value is read from memory: cheaper than computing it again"
     STOPPED = "stopped", "the passes were told to end before"
 
@@ -55,7 +56,7 @@ def unfused(value: SSAValue, consumer: Operation, reason: Reason) -> Unfused:
     producer = value.owner
     assert isinstance(producer, Operation)
     size = count(shape_of(value)) * dtype_of(value).itemsize
-    return Unfused(_name(producer), told_lines(producer.location), _name(consumer),
+    return Unfused(name_of(producer), told_lines(producer.location), name_of(consumer),
                    told_lines(consumer.location), size, reason)  # fmt: skip
 
 
@@ -70,5 +71,6 @@ def as_rows(found: Iterable[Unfused]) -> list[list[Any]]:
     ]  # fmt: skip
 
 
-def _name(op: Operation) -> str:
+def name_of(op: Operation) -> str:
+    """What the table calls an op."""
     return op.SCHEMA.name if isinstance(op, TableOp) else op.name

@@ -11,6 +11,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from ..ir.dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
 from ..ir.graph import GraphBuilder
 from ..ir.locations import fuse_locations
+from ..ir.pins import PIN
 from .trail import OFF, Trail
 
 
@@ -20,8 +21,9 @@ def blocks_of(module: ModuleOp) -> Iterable[Block]:
 
 
 def stand_before(builder: GraphBuilder, op: Operation, lines_of: Sequence[Operation] = ()) -> None:
-    """Moves `builder` in front of `op`; what it makes has the lines of `op`, or of `lines_of`."""
-    builder.before = op
+    """Moves `builder` in front of `op`; what it makes has the lines of `op`, or of `lines_of`, and
+    its pin."""
+    builder.before, builder.pin = op, op.attributes.get(PIN)
     builder.location = fuse_locations([o.location for o in lines_of or (op,)])
 
 

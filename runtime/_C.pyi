@@ -716,8 +716,11 @@ class Tracer:
         """No other capture has it."""
     def nodes(
         self,
-    ) -> list[tuple[str | None, list[int], list[int], list[Any], tuple[str, int] | None, bool]]:
-        """(op, operand ids, result ids, attributes, (file, line), under no_grad) of each node."""
+    ) -> list[
+        tuple[str | None, list[int], list[int], list[Any], tuple[str, int] | None, bool, int]
+    ]:
+        """(op, operand ids, result ids, attributes, (file, line), under no_grad, pin) of each
+        node."""
     def values(self) -> list[tuple[str, DType, tuple[int, ...], bool, Tensor, bool]]:
         """(kind, dtype, shape, is a number, tensor of an input or number, requires grad) of each
         value."""
@@ -786,6 +789,9 @@ def call_into(name: str, targets: Sequence[Tensor], *args: Any) -> None: ...
 def call_into_many(
     name: str, targets: Sequence[list[Tensor]], operands: Sequence[list[Tensor]], *shared: Any
 ) -> None: ...
+def exchange_pin(pin: int) -> int:
+    """Says how the ops that this thread records fuse: positive where they are to be one kernel,
+    negative where they stay apart from others, 0 for neither. Returns what was said before."""
 def grad_enabled() -> bool: ...
 def set_grad_enabled(on: bool) -> None: ...
 def anomaly_enabled() -> bool: ...

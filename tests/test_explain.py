@@ -134,7 +134,8 @@ def test_memory_is_that_of_the_fullest_moment_by_line() -> None:
 
 REASONS: dict[str, tuple[Callable[..., Any], set[str]]] = {
     "call": (lambda x: (x @ x).exp(), {"call"}),
-    "access": (lambda x: (lambda y: y + y.flip(0))(F.softmax(x, dim=-1)), {"access"}),
+    "access": (lambda x: (lambda y: y + y.flip(0))(x.sum(dim=1)), {"access"}),
+    "stored": (lambda x: (lambda y: y + y.flip(0))(F.softmax(x, dim=-1)), {"stored"}),
     "unfinished": (lambda x: x - x.sum(dim=0, keepdim=True), {"unfinished"}),
     "none": (lambda x: x.exp() + x, set()),
 }

@@ -262,12 +262,18 @@ REASONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], set[Reason]]] = {
         lambda x: (lambda y: (y, op("sum", op("matmul", x, x) * y)))(op("softmax", x, dim=-1)),
         (floats(8, 8),), {Reason.CALL, Reason.DEPTH}),
     "other elements": (
-        lambda x: (lambda y: y + op("flip", y, dims=(0,)))(softmax(x)), (X,), {Reason.ACCESS}),
+        lambda x: (lambda y: y + op("flip", y, dims=(0,)))(op("sum", x, dim=(1,), keepdim=True)),
+        (X,), {Reason.ACCESS}),
+    "cheaper to read": (
+        lambda x: (lambda y: y + op("flip", y, dims=(0,)))(softmax(x)), (X,), {Reason.STORED}),
     "unfinished": (lambda x: x - op("sum", x, dim=(0,), keepdim=True), (X,),
                    {Reason.UNFINISHED}),
     "other loops": (
-        lambda x: op("softmax", op("reshape", softmax(x), shape=(48, 64)), dim=-1), (X,),
-        {Reason.DOMAIN, Reason.CYCLE}),
+        lambda x: op("sum", op("sum", x, dim=(1,)), dim=(0,)), (X,), {Reason.DOMAIN}),
+    "something between": (
+        lambda x: (lambda y: y + op("sum", y, dim=(0,), keepdim=True))(
+            op("sum", x, dim=(1,), keepdim=True)),
+        (X,), {Reason.DOMAIN, Reason.CYCLE, Reason.UNFINISHED}),
     "nothing": (lambda x: op("exp", x) + x, (X,), set()),
 }  # fmt: skip
 

@@ -70,7 +70,7 @@ def __getattr__(name: str) -> object:
         import importlib
 
         return importlib.import_module(f".{name}", __name__)
-    if name in ("compile", "capture", "Bucket"):
+    if name in ("compile", "capture", "fuse", "nofuse", "Bucket"):
         from . import compiler
 
         return getattr(compiler, name)
@@ -82,5 +82,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    lazy = {"nn", "optim", "data", "checkpoint", "cuda", "compile", "capture", "Bucket"}
-    return sorted({*globals(), *_names, *lazy})
+    lazy = {"nn", "optim", "data", "checkpoint", "cuda", "compile", "capture", "fuse", "nofuse"}
+    return sorted({*globals(), *_names, *lazy, "Bucket"})

@@ -61,7 +61,9 @@ from . import checkpoint as checkpoint
 from .compiler.decorator import compile as compile
 from . import cuda as cuda
 from . import data as data
+from .compiler.pins import fuse as fuse
 from . import nn as nn
+from .compiler.pins import nofuse as nofuse
 from . import optim as optim
 from .ops import functions as _functions
 

@@ -93,7 +93,7 @@ def run(file: str, inputs: tuple[str, ...], seed: int, save: str | None) -> None
     from .ir.interpret import run as interpret
 
     module = _read(file)
-    results = interpret(module, _arguments(module, dict(map(_given, inputs)), seed))
+    results = interpret(module, random_arguments(module, dict(map(_given, inputs)), seed))
     for index, (result, name) in enumerate(zip(results, _result_types(module), strict=True)):
         click.echo(f"result {index}: {name}\n{result}")
         if save is not None:
@@ -165,7 +165,8 @@ def _given(option: str) -> tuple[int, Any]:
         raise click.BadParameter(f"'{value}' is neither a number nor a .npy file") from None
 
 
-def _arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list[Any]:
+def random_arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list[Any]:
+    """The arguments of a module: those given by number, the others random."""
     import numpy as np
 
     from .ir.graph import main_of, type_of

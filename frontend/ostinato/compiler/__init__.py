@@ -5,3 +5,5 @@ from .decorator import Compiled as Compiled
 from .decorator import compile as compile
 from .live import live_number as live_number
 from .padding.buckets import Bucket as Bucket
+from .pins import fuse as fuse
+from .pins import nofuse as nofuse

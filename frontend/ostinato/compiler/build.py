@@ -380,7 +380,9 @@ def describe(region: Region) -> str:
         (kind, dtype.name, tuple(shape), wrapped, _C.item_now(t) if kind == "number" else None)
         for kind, dtype, shape, wrapped, t, _ in region.values
     ]
-    nodes = [(n.name, n.operands, n.results, n.attrs, n.line, n.no_grad) for n in region.nodes]
+    nodes = [
+        (n.name, n.operands, n.results, n.attrs, n.line, n.no_grad, n.pin) for n in region.nodes
+    ]
     ties = (region.ties.results, region.ties.wanted, region.assigned)
     place: tuple[Any, ...] = ("cpu",)
     if region.device != "cpu":

@@ -34,6 +34,7 @@ class Node:
     attrs: list[Any]
     line: tuple[str, int] | None
     no_grad: bool
+    pin: int  # see `pins`
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,7 @@ def to_module(region: Region) -> Any:
     from ..ir.graph import HOST, NAME, close_main, open_main
     from ..ir.locations import line_location
     from ..ir.op import Type, building
+    from ..ir.pins import pin_attribute
 
     def type_of(value: int) -> Type:
         _, dtype, shape, wrapped, *_ = region.values[value]
@@ -280,9 +282,11 @@ def to_module(region: Region) -> Any:
         for node in region.nodes:
             if node.line is not None:
                 builder.location = line_location(*node.line)
+            builder.pin = pin_attribute(node.pin)
             given = [operand(v) for v in node.operands]
             results = _build(builder, node, given)
             made.update(zip(node.results, results, strict=True))
+        builder.pin = None
         handed = [operand(v) for v in region.results]
         if outputs:
             builder.location = start

@@ -27,7 +27,7 @@ nb::list ids_to(std::span<const int> ids) {
   return out;
 }
 
-// (op name or None, operand ids, result ids, attributes, (file, line) or None, under no_grad)
+// (op name or None, operand ids, result ids, attributes, (file, line) or None, under no_grad, pin)
 nb::list nodes_of(const Tracer& t) {
   nb::list out;
   const Trace& trace = t.trace();
@@ -36,7 +36,7 @@ nb::list nodes_of(const Tracer& t) {
     for (const Attr& a : trace.attrs(n)) attrs.append(nb::cast(a));
     nb::object name = n.op ? nb::object(nb::str(n.op->name)) : nb::none();
     out.append(nb::make_tuple(name, ids_to(trace.operands(n)), ids_to(trace.results(n)), attrs,
-                              line_of(n.site), n.no_grad));
+                              line_of(n.site), n.no_grad, n.pin));
   }
   return out;
 }
@@ -183,6 +183,7 @@ void bind_trace(nb::module_& m) {
   m.def(
       "is_learning", [] { return Tracer::active() && !Tracer::active()->is_following(); },
       "Whether a capture goes on that replays will stand for: what it relies on matters.");
+  m.def("exchange_pin", &exchange_pin, "pin"_a);
   m.def("is_capturing", [] { return Tracer::active() != nullptr; });
 }
 

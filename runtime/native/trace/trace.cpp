@@ -1,6 +1,7 @@
 #include "trace/trace.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ostinato {
 namespace {
@@ -9,6 +10,7 @@ constexpr size_t kSpare = 4;       // traces that a thread keeps
 constexpr size_t kMost = 1 << 14;  // nodes of one that is kept
 
 thread_local std::vector<std::unique_ptr<Trace>> spare;
+thread_local int64_t current_pin = 0;
 
 uint64_t bits(const void* p) { return std::bit_cast<uint64_t>(p); }
 
@@ -43,21 +45,33 @@ int Trace::add_value(TraceValue value) {
   return static_cast<int>(values.size()) - 1;
 }
 
+int64_t exchange_pin(int64_t pin) { return std::exchange(current_pin, pin); }
+
+int Trace::present_pin() {
+  if (current_pin == 0) return 0;
+  const auto found = std::find(pins_.begin(), pins_.end(), current_pin);
+  const int number = static_cast<int>(found - pins_.begin()) + 1;
+  if (found == pins_.end()) pins_.push_back(current_pin);
+  return current_pin < 0 ? -number : number;
+}
+
 TraceNode& Trace::add_node(const OpInfo* op, std::span<const int> operands,
                            std::span<const Attr> attrs, const CallSite& site, bool no_grad,
                            bool grad) {
   const auto first = static_cast<uint32_t>(ids.size()),
              count = static_cast<uint32_t>(operands.size());
   const Part parts = {static_cast<uint32_t>(attr_list.size()), static_cast<uint32_t>(attrs.size())};
+  const int pin = present_pin();
   digest.add((op ? 1 + uint64_t{op->id} : 0) | uint64_t{no_grad} << 16 | uint64_t{grad} << 17 |
-             uint64_t{count} << 32);
+             uint64_t{pin != 0} << 18 | uint64_t{count} << 32);
+  if (pin) digest.add(static_cast<uint64_t>(pin));
   digest.add(bits(site.code) + static_cast<uint64_t>(site.instruction) * 0x9E3779B97F4A7C15);
   digest.add(operands);
   for (const Attr& a : attrs) digest.add(a);
   ids.insert(ids.end(), operands.begin(), operands.end());
   attr_list.insert(attr_list.end(), attrs.begin(), attrs.end());
   keep(site);
-  nodes.push_back({op, {first, count}, {first + count, 0}, parts, site, no_grad});
+  nodes.push_back({op, {first, count}, {first + count, 0}, parts, site, no_grad, pin});
   return nodes.back();
 }
 
@@ -75,6 +89,7 @@ void Trace::keep(const CallSite& site) {
 void Trace::clear() {
   values.clear();
   nodes.clear();
+  pins_.clear();
   ids.clear();
   attr_list.clear();
   cells.clear();

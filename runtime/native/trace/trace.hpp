@@ -24,6 +24,11 @@ struct Part {
   uint32_t count;
 };
 
+// What the user wants of the ops that this thread records: positive where they are to be one
+// kernel, negative where they stay apart from all others, 0 for neither. No two blocks of code say
+// so by the same number.
+int64_t exchange_pin(int64_t pin);
+
 struct TraceNode {
   const OpInfo* op;  // null: the gradients of operand 0, weighted by operand 1, for the others
   Part operands;     // value ids, -1 for an absent one
@@ -31,6 +36,7 @@ struct TraceNode {
   Part attrs;
   CallSite site;  // whose code the trace keeps
   bool no_grad = false;
+  int pin = 0;            // as above, but numbered within the trace
   bool saves = false;     // its gradient reads values
   bool released = false;  // a backward of the region ran over it and did not retain these
 };
@@ -93,9 +99,11 @@ class Trace {
  private:
   std::span<const int> ids_of(Part part) const { return {ids.data() + part.first, part.count}; }
   void keep(const CallSite& site);
+  int present_pin();
   void clear();
 
   std::vector<CallSite> codes_;  // one for each code object, owned
+  std::vector<int64_t> pins_;
 };
 
 }  // namespace ostinato

@@ -1,0 +1,166 @@
+"""Why values pass through memory in the four benchmark models: each reason is confirmed by pinning
+the pair into one kernel, which must be right where the reason is cost, and refused elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import models
+import numpy as np
+import optree
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+
+import ostinato as ot
+from ostinato import optim
+from ostinato.compiler.attempt import Attempt, Policy
+from ostinato.compiler.build import options_for
+from ostinato.compiler.region import to_module
+from ostinato.ir.errors import CompileError
+from ostinato.ir.graph import main_of
+from ostinato.ir.interpret import run
+from ostinato.ir.pins import PIN, pin_attribute
+from ostinato.passes.fuse import fuse
+from ostinato.passes.fusion_groups import Grouping
+from ostinato.passes.fusion_nodes import Extraction
+from ostinato.passes.fusion_pins import pairs_apart
+from ostinato.passes.fusion_prepare import prepare
+from ostinato.passes.fusion_recompute import Storage
+from ostinato.passes.pipeline import run_passes
+from ostinato.passes.reasons import Reason, name_of
+from ostinato.passes.target import CPU
+
+LEGAL = {Reason.STORED, Reason.LIMIT, Reason.BATCH}
+"""One kernel would be right, and is not expected to be faster."""
+ILLEGAL = {Reason.CALL, Reason.ACCESS, Reason.DOMAIN, Reason.UNFINISHED, Reason.CYCLE}
+"""One kernel cannot compute both."""
+MODELS = {
+    "reverse": replace(models.REVERSE, batch=16),
+    "minigpt": replace(models.MINIGPT, batch=4, layers=2),
+    "vit": replace(models.VIT, batch=4, layers=2),
+    "gpt2": replace(models.GPT2, batch=1, layers=2, length=256),
+}
+TINY = models.Config(dim=8, heads=2, layers=1, classes=11, length=6, batch=2)
+
+
+def training_step(config: models.Config) -> tuple[Callable[..., Any], tuple[Any, Any]]:
+    is_vit = isinstance(config, models.ImageConfig)
+    ot.manual_seed(0)
+    model = models.VisionTransformer(config) if is_vit else models.LanguageModel(config)
+    optimizer = optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+
+    def step(x: Any, y: Any) -> Any:
+        loss = model(x, y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    if is_vit:
+        images = ot.randn(config.batch, config.channels, config.image, config.image)
+        return step, (images, ot.randint(0, config.classes, (config.batch,)))
+    tokens = ot.randint(0, config.classes, (2, config.batch, config.length))
+    return step, (tokens[0], tokens[1])
+
+
+def simplified(config: models.Config) -> ModuleOp:
+    """A whole training step, up to fusion."""
+    step, args = training_step(config)
+    given: Any = (args, {})
+    leaves, structure = optree.tree_flatten(given, none_is_leaf=True)
+    policy = Policy(follows=False, breaks=False)
+    fn = ot.compile(step).fn
+    captured: Any = Attempt(fn, "step", leaves, structure, policy).capture()
+    module = to_module(captured[0])
+    run_passes(module, ("autodiff", "decompose", "simplify", "join_products"), options_for("cpu"))
+    prepare(module, CPU)
+    return module
+
+
+@cache
+def prepared(name: str) -> ModuleOp:
+    return simplified(MODELS[name] if name in MODELS else TINY)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Positions of two ops in `@main`, and why they are in different kernels."""
+
+    source: int
+    node: int
+    reason: Reason
+    told: tuple[str, str]
+
+
+def pairs_of(module: ModuleOp) -> Iterator[Pair]:
+    """All pairs that fusion leaves apart, as `explain()` lists them."""
+    block = main_of(module).body.block
+    position = {op: i for i, op in enumerate(block.ops)}
+    grouping = Grouping(Extraction(block, CPU.op_costs, CPU.default_op_cost), CPU)
+    storage = Storage(grouping, block.last_op.operands)  # type: ignore[union-attr]
+    for source, _, node, reason in pairs_apart(grouping, storage):
+        told = name_of(source.op), name_of(node.op)
+        yield Pair(position[source.op], position[node.op], reason, told)
+
+
+def kinds(module: ModuleOp) -> list[Pair]:
+    """One pair of each kind: the layers of a model are alike."""
+    found: dict[tuple[Any, ...], Pair] = {}
+    for pair in pairs_of(module):
+        found.setdefault((pair.told, pair.reason), pair)
+    return list(found.values())
+
+
+def forced(module: ModuleOp, pair: Pair) -> ModuleOp | CompileError:
+    """The module fused with the pair pinned together, or why that is refused."""
+    copy = module.clone()
+    ops = list(main_of(copy).body.block.ops)
+    for at in (pair.source, pair.node):
+        ops[at].attributes[PIN] = pin_attribute(1)  # type: ignore[assignment]
+    try:
+        fuse(copy, CPU)
+    except CompileError as error:
+        return error
+    return copy
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_reasons_are_confirmed_by_pinning(name: str) -> None:
+    module = prepared(name)
+    found = kinds(module)
+    assert len(found) > 10
+    for pair in found:
+        made = forced(module, pair)
+        refused = str(made) if isinstance(made, CompileError) else ""
+        if pair.reason in LEGAL:
+            assert not refused, pair
+        elif pair.reason in ILLEGAL:
+            assert f"({pair.reason}: " in refused, (pair, refused)
+        else:
+            # One kernel is right unless the call lies between, or what else keeps them apart.
+            assert pair.reason is Reason.DEPTH
+            assert not refused or any(f"({r}: " in refused for r in ILLEGAL), (pair, refused)
+
+
+def test_what_was_pinned_computes_the_same() -> None:
+    module = prepared("tiny")
+    inputs = _inputs_of(module)
+    wanted = run(module, inputs)
+    legal = 0
+    for pair in kinds(module):
+        made = forced(module, pair)
+        if isinstance(made, CompileError):
+            continue
+        legal += 1
+        for got, expected in zip(run(made, inputs), wanted, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6, err_msg=str(pair))
+    assert legal >= 3
+
+
+def _inputs_of(module: ModuleOp) -> list[Any]:
+    from ostinato.cli import random_arguments
+
+    return random_arguments(module, {}, 0)
