@@ -31,12 +31,19 @@ Seen = Callable[[Operation, Sequence[Array]], object]
 """Called with an op of `@main` that ran, or of a fusion there, and what it made."""
 
 
-def run(module: ModuleOp, inputs: Sequence[Any], seen: Seen | None = None) -> list[Array]:
+Off = Callable[[Op, list[ArrayTensor]], list[ArrayTensor]]
+"""Called with each op of the graph that was applied and its results: what stands for these."""
+
+
+def run(
+    module: ModuleOp, inputs: Sequence[Any], seen: Seen | None = None, off: Off | None = None
+) -> list[Array]:
     """The results of the module's `@main`, arguments being arrays or (for numbers) numbers.
 
     A bfloat16 value is a float32 array holding bfloat16 numbers. Results that `ot.writes` says are
     written back into arguments are results like others; `inputs` stay as they are. ValueError
-    where `inputs` do not fit the arguments, IRError for an op that no stage has.
+    where `inputs` do not fit the arguments, IRError for an op that no stage has. `off` may put
+    other results in the place of those of ops of the graph.
     """
     func = main_of(module)
     block = func.body.block
@@ -46,7 +53,7 @@ def run(module: ModuleOp, inputs: Sequence[Any], seen: Seen | None = None) -> li
         from .interpret_program import run_program
 
         return run_program(module, inputs, seen)
-    trace = _Trace(seen)
+    trace = _Trace(seen, off)
     values = [trace.input(i, x, a) for i, (x, a) in enumerate(zip(inputs, block.args, strict=True))]
     return [v.array for v in trace.block(block, values)]
 
@@ -72,8 +79,8 @@ class _Traced(ArrayTensor):
 class _Trace(Builder):
     """What was applied so far, and the values of the IR's values."""
 
-    def __init__(self, seen: Seen | None) -> None:
-        self.seen = seen
+    def __init__(self, seen: Seen | None, off: Off | None = None) -> None:
+        self.seen, self.off = seen, off
         self.nodes: list[Applied] = []
         self.values: dict[SSAValue, _Traced] = {}
 
@@ -100,7 +107,9 @@ class _Trace(Builder):
 
     def apply_op(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         lifted = tuple(self._lift(o) for o in operands)
-        results = tuple(self.value(r) for r in apply(op, lifted, attrs))
+        made = apply(op, lifted, attrs)
+        made = made if self.off is None else self.off(op, made)
+        results = tuple(map(self.value, made))
         self.nodes.append(Applied(op, lifted, attrs, results))
         return results[0] if len(results) == 1 else results
 

@@ -34,8 +34,8 @@ from .trail import OFF, Trail
 KIND, LENGTH, OUTER = "kind", "length", "outer"
 POINTWISE, ROWS, COLUMNS = "pointwise", "rows", "columns"
 
-FORM, KEEP, MERGE = "form", "keep", "merge"
-"""Rewrites: ops become a fusion, a call stays one, and the choice before, of what goes together."""
+FORM, KEEP = "form", "keep"
+"""Rewrites: ops become a fusion, a call stays one. Which ops go together is chosen before."""
 
 _WORTH_SHARING = 1 << 10
 

@@ -29,6 +29,9 @@ _MOST_RECOMPUTED = 24
 
 FULL, ROW, COLUMN = "full", "row", "column"
 
+MERGE = "merge"
+"""The choice that two groups are one, as passes note it."""
+
 
 @dataclass(eq=False, slots=True)
 class Group:
@@ -160,7 +163,7 @@ class Grouping:
             return Reason.CYCLE
         joining = b.members[0].op
         self._unite(a, b, fit)
-        self.trail.note("merge", joining)
+        self.trail.note(MERGE, joining)
         return None
 
     def _costs(self, a: Group, b: Group) -> Reason | None:

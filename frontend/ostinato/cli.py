@@ -1,5 +1,5 @@
 """The command line: `ostinato opt` runs passes on a module's text, `ostinato run` runs a module,
-`ostinato view` makes a page of a dump."""
+`ostinato view` makes a page of a dump, `ostinato bisect` finds the rewrite that is wrong."""
 
 from __future__ import annotations
 
@@ -82,9 +82,13 @@ def opt(
     metavar="INDEX=VALUE",
     help="Argument INDEX: a number or the name of a .npy file; others are random.",
 )
+@click.option("--inputs", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Arguments as N.npy files, as `ostinato bisect` writes them.")  # fmt: skip
 @click.option("--seed", default=0, help="Of the random arguments.")
 @click.option("--save", type=click.Path(file_okay=False), help="Write results there as .npy files.")
-def run(file: str, inputs: tuple[str, ...], seed: int, save: str | None) -> None:
+def run(
+    file: str, inputs: tuple[str, ...], folder: Path | None, seed: int, save: str | None
+) -> None:
     """Run the module in FILE (`-`: stdin) with the reference interpreter and print its results.
 
     Random arguments are normal numbers, integers and bools from {0, 1}, and 0.5, 1 and true for
@@ -93,7 +97,8 @@ def run(file: str, inputs: tuple[str, ...], seed: int, save: str | None) -> None
     from .ir.interpret import run as interpret
 
     module = _read(file)
-    results = interpret(module, random_arguments(module, dict(map(_given, inputs)), seed))
+    given = _given_in(folder) | dict(map(_given, inputs))
+    results = interpret(module, random_arguments(module, given, seed))
     for index, (result, name) in enumerate(zip(results, _result_types(module), strict=True)):
         click.echo(f"result {index}: {name}\n{result}")
         if save is not None:
@@ -120,10 +125,26 @@ def view(folder: Path, output: Path | None, opens: bool) -> None:
         click.launch(str(file))
 
 
+@cli.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def bisect(folder: Path) -> None:
+    """Find the rewrite that makes a compiled region compute something else.
+
+    FOLDER is what `OSTINATO_BUNDLE=FOLDER python PROGRAM` wrote, or a bundle in it. Expected
+    results are those of the reference interpreter on the module as it was captured.
+    """
+    from .compiler.bisect.bundle import bundles_in
+    from .compiler.bisect.report import bisected
+
+    found = [bisected(path, click.echo) for path in bundles_in(folder)]
+    if any(found):
+        raise click.exceptions.Exit(1)
+
+
 def main() -> int:
     """Runs the command line; 1 for a module that is refused, with the reason on stderr."""
     try:
-        cli.main(standalone_mode=False)
+        return cli.main(standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -133,7 +154,6 @@ def main() -> int:
         notes: list[str] = getattr(error, "__notes__", [])
         click.echo("\n".join([f"ostinato: {error}", *notes]), err=True)
         return 1
-    return 0
 
 
 def _names(option: str) -> list[str]:
@@ -163,6 +183,14 @@ def _given(option: str) -> tuple[int, Any]:
         return int(index), float(value)
     except ValueError:
         raise click.BadParameter(f"'{value}' is neither a number nor a .npy file") from None
+
+
+def _given_in(folder: Path | None) -> dict[int, Any]:
+    import numpy as np
+
+    files = () if folder is None else folder.glob("*.npy")
+    arrays = {int(f.stem): np.load(f, allow_pickle=False) for f in files if f.stem.isdigit()}
+    return {i: x if x.shape else x.item() for i, x in arrays.items()}
 
 
 def random_arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list[Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..codegen import cache
 from ..ir.errors import CompileError
 from ..runtime import _C
+from .bisect.bundle import write_where_asked
 from .dumps import DUMP, Step, try_to_dump
 from .region import Region, to_module
 
@@ -67,6 +68,7 @@ def build(region: Region, name: str) -> Built:
     """Compile `region`, or load it from the cache where the same was compiled before."""
     started = time.perf_counter()
     key = cache.key_of(describe(region))
+    write_where_asked(region, name, key)
     dumping = os.environ.get(DUMP)
     if not dumping and (found := _load(key, region, name)) is not None:
         found.seconds["load"] = time.perf_counter() - started
@@ -234,7 +236,7 @@ def run_all_passes(
         named = None if dump is None else _prefixed(dump, prefix)
         if named is not None:
             named("simplified", print_module(part))
-        report = run_passes(part, _APART, options, dump=named)
+        report = run_passes(part, APART, options, dump=named)
         add_seconds(seconds, report.seconds)
         apart.append(as_rows(report.results["fuse"]))
     return Passed([parts.forward, parts.backward], parts.kept, seconds, apart)
@@ -244,7 +246,7 @@ def _joined_passes(module: Any, region: Region, options: Any, dump: Dump | None)
     """Runs the passes before `split`, or all where nothing is split."""
     from ..passes.pipeline import run_passes
 
-    names = _JOINT if region.is_differentiable else (*_JOINT, *_APART)
+    names = JOINT if region.is_differentiable else (*JOINT, *APART)
     if region.padding is None:
         return run_passes(module, names, options, dump=dump)
     seconds = run_passes(module, FIRST, options, dump=dump).seconds
@@ -270,14 +272,14 @@ def steps(region: Region) -> list[tuple[str, str]]:
     """What `run_all_passes` does, in order: the module, `joint`, `forward` or `backward`, and what
     makes it or changes it."""
     if not region.is_differentiable:
-        return [("forward", name) for name in ("capture", *_JOINT, *_APART)]
-    apart = [(part, name) for part in ("forward", "backward") for name in ("split", *_APART)]
-    return [("joint", name) for name in ("capture", *_JOINT)] + apart
+        return [("forward", name) for name in ("capture", *JOINT, *APART)]
+    apart = [(part, name) for part in ("forward", "backward") for name in ("split", *APART)]
+    return [("joint", name) for name in ("capture", *JOINT)] + apart
 
 
 FIRST = ("autodiff", "decompose")
-_JOINT = (*FIRST, "simplify")
-_APART = ("join_products", "fuse", "lower", "batch", "plan_memory")
+JOINT = (*FIRST, "simplify")
+APART = ("join_products", "fuse", "lower", "batch", "plan_memory")
 """Passes over the graph of results and gradients, those of them that come before padding is masked,
 and passes over forward and backward apart."""
 

@@ -44,12 +44,23 @@ class Expected:
     where results are not near at first sight, and more often where they then seem wrong.
     """
 
-    def __init__(self, tensors: Sequence[Any], again: Callable[[int], Sequence[Any]]) -> None:
-        self.arrays = [array_of(t) for t in tensors]
-        self.dtypes: list[DType] = [t.dtype for t in tensors]
+    def __init__(
+        self,
+        arrays: Sequence[Array],
+        dtypes: Sequence[DType],
+        again: Callable[[int], Sequence[Array]],
+    ) -> None:
+        self.arrays, self.dtypes = list(arrays), list(dtypes)
         self._again = again
         self._noisy: list[list[Array]] = []
         self._known: dict[int, tuple[int, _Noise]] = {}
+
+    @classmethod
+    def of(cls, tensors: Sequence[Any], again: Callable[[int], Sequence[Any]]) -> Expected:
+        """The same of tensors."""
+        dtypes = [t.dtype for t in tensors]
+        return cls([array_of(t) for t in tensors], dtypes,
+                   lambda seed: [array_of(t) for t in again(seed)])  # fmt: skip
 
     def first_wrong(self, number: int, found: Array) -> Index | None:
         """Where result `number` is first not what it has to be; None where all is well."""
@@ -61,14 +72,11 @@ class Expected:
             return None
         wrong: Index | None = None
         for runs in _RUNS:
-            self._noisy += [self._run(i) for i in range(len(self._noisy), runs)]
+            self._noisy += [list(self._again(i)) for i in range(len(self._noisy), runs)]
             wrong = self._first_far(number, found, apart)
             if wrong is None:
                 return None
         return wrong
-
-    def _run(self, seed: int) -> list[Array]:
-        return [array_of(t) for t in self._again(seed)]
 
     def _is_near(self, number: int, found: Array, apart: Array) -> bool:
         if not apart.any():

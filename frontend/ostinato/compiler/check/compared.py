@@ -47,7 +47,7 @@ class Compared:
         self.padded = variant.built.padding is not None
         self.eager = eager = EagerCall(variant, leaves, backward=True)
         self._before = _kept(eager.region, eager.inputs)
-        self.expected = Expected(eager.values, self._again)
+        self.expected = Expected.of(eager.values, self._again)
         self.made = variant.replays.launch(leaves)
         self.found = self._found()
         self.wrong = self._first_wrong()

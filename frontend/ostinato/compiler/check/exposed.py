@@ -26,7 +26,7 @@ def wrong_step(stage: Interpreted, device: str, half: bool) -> Operation | None:
     module = parse_module(stage.text)
     shown = _expose(main_of(module))
     run_passes(module, ["plan_memory"], options_for(device))
-    found = program_of(module, device).run(_inputs(stage, module, device))
+    found = program_of(module, device).run(inputs_of(stage, module, device))
     for (op, wanted), places in zip(stage.made, shown, strict=True):
         for want, at in zip(wanted, places, strict=False):
             if at is not None and not is_alike(array_of(found[at]), want, tolerance(half)):
@@ -60,7 +60,7 @@ def _memory(value: SSAValue) -> SSAValue:
     return value
 
 
-def _inputs(stage: Interpreted, module: ModuleOp, device: str) -> list[Any]:
+def inputs_of(stage: Interpreted, module: ModuleOp, device: str) -> list[Any]:
     """What the module takes, in memory that it may write to."""
     main = main_of(module)
     places = ["cpu" if is_host_argument(main, i) else device for i in range(len(main.args))]

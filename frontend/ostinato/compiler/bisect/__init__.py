@@ -1,0 +1,1 @@
+"""The first application of a rewrite that makes a region compute something else, from a bundle."""
