@@ -61,7 +61,8 @@ def test_what_is_said_of_a_wrong_call() -> None:
     assert str(found) == (
         f"<lambda>: in call 1 result 0[0, 0] is {found.found} where eager ops give "
         f"{found.expected}; pass 'simplify' made it wrong in ot.sub, {line}. The call gives what "
-        "eager ops give, and so do later ones of this variant"
+        "eager ops give, and so do later ones of this variant; run it with OSTINATO_BUNDLE=DIR, "
+        "and `ostinato bisect DIR` names the rewrite"
     )
 
 

@@ -41,6 +41,18 @@ def test_the_code_of_a_page_runs(
     assert all(part in shown for part in PAGES[page])
 
 
+def test_the_output_of_bisect_in_the_page_is_what_it_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path))
+    page = ROOT / "docs" / "inspection.md"
+    shown = shown_by(page, tmp_path, capsys)
+    shown = re.sub(r"/\S+/shifted-[0-9a-f]{8}", "dir/shifted", shown)
+    shown = shown.replace(str(tmp_path / "inspection.py"), "inspection.py")
+    (output,) = re.findall(r"```text\n(dir/shifted.*?)```", page.read_text(), re.DOTALL)
+    assert output in shown
+
+
 def test_the_reference_of_the_ops_is_up_to_date(monkeypatch: Any) -> None:
     monkeypatch.syspath_prepend(str(GENERATE))
     page = runpy.run_path(str(GENERATE / "reference.py"))["page"]()

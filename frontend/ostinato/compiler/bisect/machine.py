@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ...ir.locations import told_lines
 from ...ir.text import parse_module, print_module
@@ -13,11 +12,10 @@ from ...passes.trail import name_of
 from ...runtime import _C
 from ..build import program_of
 from ..check.closeness import array_of
-from ..check.culprit import Interpreted, is_alike, tolerance
-from ..check.exposed import inputs_of, wrong_step
-from .cut import Small
-from .judge import Apart
-from .reduce import small_module
+from ..check.culprit import Interpreted
+from ..check.exposed import inputs_of, other_steps, wrong_step
+from .cut import Small, Whole
+from .judge import Apart, Judge
 from .steps import Step
 
 
@@ -35,24 +33,29 @@ class Wrong:
 
 
 def wrong_kernel(
-    step: Step, device: str, half: bool, tell: Callable[[str], object]
+    step: Step, device: str, judge: Judge, tell: Callable[[str], object]
 ) -> Wrong | None:
     """The first kernel or call of a module at stage `kernels` that gives something else on the
-    machine; of the whole Program where each alone is right."""
+    machine, alone and for the operands of the interpreter; else the whole Program, where its
+    results are wrong."""
     named = f"{step.part} codegen".strip()
     if device != "cpu" and not _C.cuda_is_available():
         tell(f"{named}: not run, since there is no {device} here")
         return None
     assert step.after is not None
     stage = Interpreted(step.after, step.inputs)
-    op = wrong_step(stage, device, half)
-    tell(f"{named}: {len(stage.made)} kernels and calls, {'right' if op is None else 'wrong'}")
-    if op is None:
-        return _whole(step, device, half)
-    small = small_module(parse_module(step.after), step.inputs, told_lines(op.location),
-                         name_of(op), lambda s: _is_wrong(s, device, half))  # fmt: skip
-    told = f"{name_of(op)} gives something else on the machine than in the interpreter"
-    return Wrong("codegen", "emission", name_of(op), told_lines(op.location), Apart(told), small)
+    whole = Whole(stage.module, step.inputs)
+    found = None
+    for op in other_steps(stage, device, judge.half):
+        alone = whole.cut([op])
+        if _is_wrong(alone, device, judge.half):
+            told = f"{name_of(op)} gives something else on the machine than in the interpreter"
+            lines = told_lines(op.location)
+            found = Wrong("codegen", "emission", name_of(op), lines, Apart(told), alone)
+            break
+    found = found or _whole(step, device, judge)
+    tell(f"{named}: {len(stage.made)} kernels and calls, {'wrong' if found else 'right'}")
+    return found
 
 
 def _is_wrong(small: Small, device: str, half: bool) -> bool:
@@ -60,14 +63,12 @@ def _is_wrong(small: Small, device: str, half: bool) -> bool:
     return not stage.failed and wrong_step(stage, device, half) is not None
 
 
-def _whole(step: Step, device: str, half: bool) -> Wrong | None:
+def _whole(step: Step, device: str, judge: Judge) -> Wrong | None:
     """The Program as it is planned."""
     module = parse_module(step.after or "")
     run_passes(module, ["plan_memory"], step.options)
     stage = Interpreted(print_module(module), step.inputs)
-    found: list[Any] = program_of(module, device).run(inputs_of(stage, module, device))
-    for right, made in zip(stage.results, found, strict=True):
-        if not is_alike(array_of(made), right, tolerance(half)):
-            told = "the Program gives something else on the machine than its steps alone"
-            return Wrong("codegen", "the Program as a whole", "no op of its own", (), Apart(told))
-    return None
+    made = program_of(module, device).run(inputs_of(stage, module, device))
+    apart = judge.compare([array_of(t) for t in made], step.numbers, step.kept)
+    whole = "the Program as a whole"
+    return apart and Wrong("codegen", whole, "no op of its own", (), apart)

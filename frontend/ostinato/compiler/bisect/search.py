@@ -173,7 +173,7 @@ def _culprit(step: Step, judge: Judge) -> Operation | None:
 def _beyond_passes(bundle: Bundle, judge: Judge, way: Way, tell: Tell) -> Finding | None:
     """What is wrong though every stage means the same."""
     for step in way.kernels:
-        op = wrong_kernel(step, bundle.device, judge.half, tell)
+        op = wrong_kernel(step, bundle.device, judge, tell)
         if op is not None:
             return _finding(op)
     for witness in (wrong_op, wrong_rule):

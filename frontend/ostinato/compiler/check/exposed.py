@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
@@ -22,35 +23,55 @@ from .culprit import Interpreted, is_alike, tolerance
 
 def wrong_step(stage: Interpreted, device: str, half: bool) -> Operation | None:
     """The first step of a module at stage `kernels` that gives something else on the machine than
-    in the interpreter. For that it is compiled again, with what each step makes as a result."""
+    in the interpreter."""
+    return next(other_steps(stage, device, half), None)
+
+
+def other_steps(stage: Interpreted, device: str, half: bool) -> Iterator[Operation]:
+    """All of them, those that read what others gave too. For that the module is compiled again,
+    with what each step makes as a result."""
     module = parse_module(stage.text)
     shown = _expose(main_of(module))
     run_passes(module, ["plan_memory"], options_for(device))
     found = program_of(module, device).run(inputs_of(stage, module, device))
     for (op, wanted), places in zip(stage.made, shown, strict=True):
-        for want, at in zip(wanted, places, strict=False):
-            if at is not None and not is_alike(array_of(found[at]), want, tolerance(half)):
-                return op
-    return None
+        pairs = [(array_of(found[at]), want)
+                 for want, at in zip(wanted, places, strict=False) if at is not None]  # fmt: skip
+        if not all(is_alike(made, want, tolerance(half)) for made, want in pairs):
+            yield op
 
 
 def _expose(main: FuncOp) -> list[list[int | None]]:
     """What the steps make is returned from `@main`: for each step, which results its values are;
-    None for one that is a result through a view, and for values of the host."""
+    None for one that is a result through a view, and for values of the host. What is not row-major
+    in memory is copied for that."""
     end = main.body.block.last_op
     assert end is not None
     returned = list(end.operands)
     viewed = {_memory(v) for v in returned if isinstance(v.owner, ViewOp)}
     shown: list[list[int | None]] = []
-    for op in main.body.block.ops:
+    for op in list(main.body.block.ops):
         if not isinstance(op, (LaunchOp, CallOp)):
             continue
         free = [r for r in op.outputs if HOST not in op.attributes and r not in viewed]
-        returned += [r for r in free if r not in returned]
-        shown.append([returned.index(r) if r in free else None for r in op.outputs])
+        plain = {r: _row_major(op, i, end) for i, r in enumerate(op.outputs) if r in free}
+        returned += [v for v in plain.values() if v not in returned]
+        shown.append([returned.index(plain[r]) if r in free else None for r in op.outputs])
     end.operands = returned
     main.update_function_type()
     return shown
+
+
+def _row_major(op: LaunchOp | CallOp, number: int, end: Operation) -> SSAValue:
+    """Result `number` of a step, or a copy of it."""
+    value = op.outputs[number]
+    if not (isinstance(op, CallOp) and op.strides and op.strides[number]):
+        return value
+    copy = CallOp.of("clone", [value], [1], DictionaryAttr({}), [value.type])
+    copy.location = op.location
+    assert end.parent is not None
+    end.parent.insert_op_before(copy, end)
+    return copy.outputs[0]
 
 
 def _memory(value: SSAValue) -> SSAValue:

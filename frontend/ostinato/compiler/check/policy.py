@@ -44,7 +44,8 @@ class Mismatch:
         return (
             f"{self.function}: in call {self.call} {self.value}{place} is {self.found} where eager "
             f"ops give {self.expected}; pass '{self.pass_name}' made it wrong in {self.op}, "
-            f"{lines}. The call gives what eager ops give, and so do later ones of this variant"
+            f"{lines}. The call gives what eager ops give, and so do later ones of this variant; "
+            "run it with OSTINATO_BUNDLE=DIR, and `ostinato bisect DIR` names the rewrite"
         )
 
 
