@@ -346,7 +346,9 @@ def test_how_far_results_may_be_apart(made: Callable[[int], Any], found: Any, wr
 def test_noise_is_asked_for_only_where_results_are_not_near() -> None:
     x = wide(0)
     asked: list[int] = []
-    expected = Expected.of([ot.from_numpy(x)], lambda i: asked.append(i) or [ot.from_numpy(wide(i))])
+    expected = Expected.of(
+        [ot.from_numpy(x)], lambda i: asked.append(i) or [ot.from_numpy(wide(i))]
+    )
     near = x + np.float32(1e-7)
     for found, runs in ((x, 0), (near, 0), (wide(99), 4), (changed(x, 0, 9.0), 32)):
         expected.first_wrong(0, found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from ...ir.locations import told_lines
@@ -76,12 +77,15 @@ def _whole(step: Step, judge: Judge) -> Apart | None:
     if step.error is not None:
         return Apart.by(step.error)
     assert step.after is not None
-    results = Interpreted(step.after, step.inputs)
-    if results.failed:
-        found = interpreted(results.module, step.inputs)
-        assert isinstance(found, Exception)
+    return _apart(parse_module(step.after), step, judge)
+
+
+def _apart(module: ModuleOp, step: Step, judge: Judge) -> Apart | None:
+    """How a module in the place of the result of `step` is wrong."""
+    found = interpreted(module, step.inputs)
+    if isinstance(found, Exception):
         return Apart.by(found)
-    return judge.compare(results.results, step.numbers, step.kept)
+    return judge.compare(found, step.numbers, step.kept)
 
 
 class _Inside:
@@ -125,10 +129,7 @@ class _Inside:
             module = self.step.passed(trail)
         except Exception as error:  # a wrong pass may do anything
             return Apart.by(error)
-        found = interpreted(module, self.step.inputs)
-        if isinstance(found, Exception):
-            return Apart.by(found)
-        return self.judge.compare(found, self.step.numbers, self.step.kept)
+        return _apart(module, self.step, self.judge)
 
     def _merge(self) -> Application | None:
         """The choice without which the fusion that is wrong would be another, and right."""
@@ -173,9 +174,9 @@ def _culprit(step: Step, judge: Judge) -> Operation | None:
 def _beyond_passes(bundle: Bundle, judge: Judge, way: Way, tell: Tell) -> Finding | None:
     """What is wrong though every stage means the same."""
     for step in way.kernels:
-        op = wrong_kernel(step, bundle.device, judge, tell)
-        if op is not None:
-            return _finding(op)
+        found = wrong_kernel(step, bundle.device, judge, tell)
+        if found is not None:
+            return _finding(found)
     for witness in (wrong_op, wrong_rule):
         found = witness(bundle, tell)
         if found is not None:
