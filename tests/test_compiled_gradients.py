@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -504,3 +505,17 @@ def test_a_result_of_a_region_keeps_its_flag() -> None:
 
     with pytest.raises(RuntimeError, match="the result of a recorded op keeps it"):
         ot.compile(sets)(ot.ones(2, requires_grad=True))
+
+
+def test_what_backward_keeps_goes_with_the_results() -> None:
+    """A result that its own gradient reads is no part of a circle."""
+    w = ot.ones(3, requires_grad=True)
+    compiled = ot.compile(lambda x: ot.exp(w * x))
+    compiled(ot.ones(3))  # whose tensors the capture knows
+    array = np.ones(3, np.float32)
+    result = compiled(ot.from_numpy(array))
+    seen = weakref.ref(array)
+    del array
+    assert result.requires_grad and seen() is not None
+    del result
+    assert seen() is None

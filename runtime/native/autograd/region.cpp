@@ -30,6 +30,7 @@ class RegionGradient : public GradientFunction {
       device = cotangents[i].device();
     }
     std::vector<Tensor> given;
+    given.reserve(node.saved.size() + results_);
     for (const Saved& s : node.saved) given.push_back(s.value);
     for (size_t i = 0; i < results_; ++i) {
       given.push_back(cotangents[i]
@@ -59,6 +60,10 @@ Ref<Node> RegionProgram::open_node(std::span<const Tensor> inputs) const {
   Ref<Node> node(new Node);
   node->function = gradient_;
   std::swap(node->site, call_site());
+  node->edges.reserve(ties_.wanted.size());
+  node->operand_sizes.reserve(ties_.wanted.size());
+  node->result_sizes.reserve(ties_.results.size() + ties_.spent.size());
+  node->saved.reserve(ties_.kept.size());
   for (int i : ties_.wanted) {
     node->edges.push_back(edge_of(inputs[i]));
     node->patterns.push_back(Pattern(inputs[i]));
@@ -67,14 +72,26 @@ Ref<Node> RegionProgram::open_node(std::span<const Tensor> inputs) const {
   return node;
 }
 
+// What nobody else has, and no node made, is kept as it is.
+void RegionProgram::keep(Node& node, std::span<const Tensor> inputs,
+                         std::span<const Tensor> made) const {
+  int slot = 0;
+  for (const Kept& k : ties_.kept) {
+    const Tensor& value = k.is_input ? inputs[k.index] : made[k.index];
+    const bool own = !k.is_input && static_cast<size_t>(k.index) >= ties_.shown;
+    if (own && value->use_count() == 1)
+      node.saved.push_back({slot, value, value->storage->version()});
+    else
+      save(node, slot, value);
+    ++slot;
+  }
+}
+
 std::vector<Tensor> RegionProgram::run(std::span<const Tensor> inputs) {
   // Before the region runs: it may change inputs, and so their place on the tape.
   const Ref<Node> node = open_node(inputs);
   std::vector<Tensor> made = forward_->run(inputs);
-  int slot = 0;
-  for (const Kept& k : ties_.kept) {
-    save(*node, slot++, k.is_input ? inputs[k.index] : made[k.index]);
-  }
+  keep(*node, inputs, made);
   for (const std::vector<int>* part : {&ties_.results, &ties_.spent}) {
     for (int i : *part) {
       attach(made[i], node, static_cast<int>(node->result_sizes.size()));

@@ -38,6 +38,7 @@ class RegionProgram {
 
  private:
   Ref<Node> open_node(std::span<const Tensor> inputs) const;
+  void keep(Node& node, std::span<const Tensor> inputs, std::span<const Tensor> made) const;
 
   std::shared_ptr<CompiledProgram> forward_;
   std::shared_ptr<const GradientFunction> gradient_;

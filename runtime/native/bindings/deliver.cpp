@@ -19,16 +19,20 @@ void become(const Tensor& t, const Tensor& value) {
 }  // namespace
 
 void deliver(const Tracer& tracer, std::span<const Tensor> held, std::span<const Tensor> values) {
-  std::unordered_map<const TensorImpl*, Tensor> names;
+  const std::vector<Tensor> leaves = tracer.changed_leaves();
+  bool any_views = false;
   for (size_t i = 0; i < held.size(); ++i) {
     become(held[i], values[i]);
-    names.try_emplace(values[i].get(), held[i]);
+    any_views |= static_cast<bool>(held[i]->base);
   }
+  if (!any_views && leaves.empty()) return;
+  std::unordered_map<const TensorImpl*, Tensor> names;
+  for (size_t i = 0; i < held.size(); ++i) names.try_emplace(values[i].get(), held[i]);
   for (const Tensor& t : held) {
     const auto base = names.find(t->base.get());
     if (base != names.end()) t->base = Ref<TensorImpl>(base->second.get());
   }
-  for (const Tensor& leaf : tracer.changed_leaves()) {
+  for (const Tensor& leaf : leaves) {
     Tensor& grad = autograd_state(leaf).grad;
     const auto held_one = names.find(grad.get());
     if (held_one != names.end()) grad = held_one->second;

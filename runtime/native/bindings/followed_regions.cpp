@@ -43,10 +43,11 @@ void FollowedRegions::add(const nb::bytes& key, nb::object replay) {
   known_[words] = {replay, nb::cast<Replay*>(replay)};
 }
 
-std::optional<TraceCut> FollowedRegions::run(Tracer& tracer) {
+std::optional<TraceCut> FollowedRegions::run(Tracer& tracer, Key& key) {
   Ending ending(tracer);
   if (tracer.is_empty()) return std::nullopt;
   TraceCut cut = tracer.cut();
+  key = cut.key;
   const nb::list given = list_of(cut.given);
   const auto found = known_.find(cut.key);
   if (found == known_.end() || !found->second.replay->are_apart(given)) {
@@ -84,6 +85,7 @@ int FollowedRegions::traverse(visitproc visit, void* arg) const {
 
 void FollowedRegions::clear() {
   known_.clear();
+  paths_.clear();
   breaks_.clear();
 }
 

@@ -23,11 +23,20 @@ struct BreakTally {
 
 class FollowedRegions {
  public:
+  using Key = std::array<uint64_t, 2>;
+
+  FollowedRegions() = default;
+  FollowedRegions(const FollowedRegions&) = delete;
+  FollowedRegions& operator=(const FollowedRegions&) = delete;
+
   // Regions of this key, as `tuple_of` has it, are run by `replay`.
   void add(const nb::bytes& key, nb::object replay);
   // Ends what was recorded and runs it, so that all that user code holds has its value. Where
-  // nothing known can run it, that is left to do: what the region was cut to.
-  std::optional<TraceCut> run(Tracer& tracer);
+  // nothing known can run it, that is left to do: what the region was cut to. `key` gets that of
+  // the region, if there was anything.
+  std::optional<TraceCut> run(Tracer& tracer, Key& key);
+  // What was recorded after a region of this key.
+  TracePaths& paths_after(const Key& key) { return paths_[key]; }
   // That of the break at `place` for the reason `why`, which `make(why)` gives where it is new.
   BreakTally& tally_at(const CodePlace& place, const std::string& why, const nb::object& make);
 
@@ -35,7 +44,6 @@ class FollowedRegions {
   void clear();
 
  private:
-  using Key = std::array<uint64_t, 2>;
   struct FirstWord {
     size_t operator()(const Key& key) const { return key[0]; }
   };
@@ -50,6 +58,7 @@ class FollowedRegions {
     BreakTally* tally;
   };
   std::unordered_map<Key, Known, FirstWord> known_;
+  std::unordered_map<Key, TracePaths, FirstWord> paths_;
   std::unordered_map<CodePlace, std::vector<Reason>, CodePlace::Hash> breaks_;
 };
 

@@ -15,17 +15,33 @@ FollowedRun::FollowedRun(nb::object regions, nb::object place_of, nb::object run
       tracer_(nb::cast<Tracer*>(owner_)) {}
 
 void FollowedRun::begin() {
+  before_ = {};
+  open();
+}
+
+void FollowedRun::open() {
   tracer_->renew();
+  tracer_->expect(&regions_->paths_after(before_));
   started_ = Clock::now();
   tracer_->start();
 }
 
 void FollowedRun::end() {
   if (!before_end_.is_none()) before_end_();
-  if (const auto cut = regions_->run(*tracer_)) {
+  FollowedRegions::Key key = before_;
+  if (const auto cut = regions_->run(*tracer_, key)) {
     const nb::tuple parts = tuple_of(*cut);
     run_new_(parts[0], parts[1], parts[2]);
   }
+  note_path();
+  before_ = key;
+}
+
+// So that what was recorded is expected there the next time.
+void FollowedRun::note_path() {
+  TracePaths& paths = regions_->paths_after(before_);
+  if (paths.is_full() || tracer_->was_expected()) return;
+  if (auto path = tracer_->take_path()) paths.add(std::move(path));
 }
 
 bool FollowedRun::leave(const std::string& why) {
@@ -47,7 +63,7 @@ void FollowedRun::next(const std::string& why) {
   ++found.count;
   found.seconds += std::chrono::duration<double>(Clock::now() - started_).count();
   end();
-  begin();
+  open();
 }
 
 int FollowedRun::traverse(visitproc visit, void* arg) const {

@@ -16,6 +16,7 @@ class FollowedRun : public Follower {
   FollowedRun(nb::object regions, nb::object place_of, nb::object run_new, nb::object before_end);
   ~FollowedRun() override { tracer_->stop(); }
 
+  // The function begins.
   void begin();
   // Runs what was recorded.
   void end();
@@ -31,6 +32,8 @@ class FollowedRun : public Follower {
   using Clock = std::chrono::steady_clock;
 
   void next(const std::string& why);
+  void open();
+  void note_path();
 
   nb::object regions_owner_;
   FollowedRegions* regions_;
@@ -39,6 +42,7 @@ class FollowedRun : public Follower {
   nb::object before_end_;
   nb::object owner_;
   Tracer* tracer_;
+  FollowedRegions::Key before_ = {};  // of the region before this one
   Clock::time_point started_;
 };
 

@@ -45,7 +45,8 @@ void bind_followed(nb::module_& m) {
       .def(
           "run",
           [](FollowedRegions& regions, Tracer& tracer) -> nb::object {
-            const auto cut = regions.run(tracer);
+            FollowedRegions::Key key;
+            const auto cut = regions.run(tracer, key);
             return cut ? nb::object(tuple_of(*cut)) : nb::none();
           },
           "tracer"_a,

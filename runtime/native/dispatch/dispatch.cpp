@@ -146,6 +146,18 @@ void check_inplace(const OpCall& call, const TensorMeta& meta, bool grad) {
   if (grad) check_recorded_change(op.name, self);
 }
 
+// Whether the running capture expects this call, and has noted it.
+bool repeats(const OpCall& call, Tensor* results) {
+  Tracer* const tracer = Tracer::active();
+  if (!tracer || !tracer->expects()) return false;
+  try {
+    return tracer->repeat(call, results);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::capture) throw;
+    return false;  // who records it meets the same, and leaves the region
+  }
+}
+
 }  // namespace
 
 Device device_of(const OpCall& call) {
@@ -214,6 +226,7 @@ void run_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const 
 
 void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const Attr> attrs,
              Tensor* results) {
+  if (repeats({&op, operands, attrs}, results)) return;
   const std::span<const Tensor> given = operands;
   std::vector<Tensor> cast;
   if (autocast().is_on() && cast_operands(op, operands, cast)) operands = cast;

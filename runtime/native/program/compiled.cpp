@@ -98,6 +98,7 @@ void CompiledProgram::run(std::span<const Given> given, std::span<const int> wan
 
 std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* seconds) {
   std::vector<Given> all;
+  all.reserve(given.size());
   for (size_t i = 0; i < given.size(); ++i) {
     const int at = static_cast<int>(i);
     const bool number = i < inputs.size() && inputs[i].number;

@@ -19,10 +19,13 @@ bool Tracer::is_settled(const Tensor& t) const {
 TraceCut Tracer::cut() {
   TraceCut found;
   Digest digest;
-  std::unordered_map<const TensorImpl*, uint64_t> place;  // among what is given
+  std::unordered_map<const TensorImpl*, uint64_t> place;  // among what is given, where that counts
+  const bool counts = !grads_.empty() || !aliases_.empty();
+  found.given.reserve(inputs_.size() + grads_.size());
   for (int i : inputs_) {
-    place.try_emplace(values()[i].tensor.get(), found.given.size());
-    found.given.push_back(values()[i].tensor);
+    const Tensor& input = values()[i].tensor;
+    if (counts) place.try_emplace(input.get(), found.given.size());
+    found.given.push_back(input);
   }
   const std::vector<GradChange> grads = grad_changes();
   for (const GradChange& c : grads) {

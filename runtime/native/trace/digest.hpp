@@ -39,6 +39,7 @@ class Digest {
     std::visit([this](const auto& v) { add_value(v); }, attr.value());
   }
   std::array<uint64_t, 2> value() const { return {low_, high_}; }
+  bool operator==(const Digest&) const = default;
 
  private:
   void add_value(std::monostate) {}

@@ -58,21 +58,41 @@ int Trace::present_pin() {
 TraceNode& Trace::add_node(const OpInfo* op, std::span<const int> operands,
                            std::span<const Attr> attrs, const CallSite& site, bool no_grad,
                            bool grad) {
-  const auto first = static_cast<uint32_t>(ids.size()),
-             count = static_cast<uint32_t>(operands.size());
-  const Part parts = {static_cast<uint32_t>(attr_list.size()), static_cast<uint32_t>(attrs.size())};
   const int pin = present_pin();
   digest.add((op ? 1 + uint64_t{op->id} : 0) | uint64_t{no_grad} << 16 | uint64_t{grad} << 17 |
-             uint64_t{pin != 0} << 18 | uint64_t{count} << 32);
+             uint64_t{pin != 0} << 18 | uint64_t{operands.size()} << 32);
   if (pin) digest.add(static_cast<uint64_t>(pin));
   digest.add(bits(site.code) + static_cast<uint64_t>(site.instruction) * 0x9E3779B97F4A7C15);
   digest.add(operands);
   for (const Attr& a : attrs) digest.add(a);
+  return append(op, operands, attrs, site, no_grad, pin);
+}
+
+TraceNode& Trace::append(const OpInfo* op, std::span<const int> operands,
+                         std::span<const Attr> attrs, const CallSite& site, bool no_grad, int pin) {
+  const auto first = static_cast<uint32_t>(ids.size()),
+             count = static_cast<uint32_t>(operands.size());
+  const Part parts = {static_cast<uint32_t>(attr_list.size()), static_cast<uint32_t>(attrs.size())};
   ids.insert(ids.end(), operands.begin(), operands.end());
   attr_list.insert(attr_list.end(), attrs.begin(), attrs.end());
   keep(site);
+  digests.push_back(digest);
   nodes.push_back({op, {first, count}, {first + count, 0}, parts, site, no_grad, pin});
   return nodes.back();
+}
+
+TraceNode& Trace::repeat_node(const Trace& path) {
+  const TraceNode& known = path.nodes[nodes.size()];
+  digest = path.digests[nodes.size()];
+  TraceNode& node = append(known.op, path.operands(known), path.attrs(known), known.site,
+                           known.no_grad, known.pin);
+  node.saves = known.saves;
+  return node;
+}
+
+size_t Trace::value_after(size_t count) const {
+  while (count > 0 && results(nodes[count - 1]).empty()) --count;  // a gradient of nothing
+  return count == 0 ? 0 : static_cast<size_t>(results(nodes[count - 1]).back()) + 1;
 }
 
 void Trace::add_result(TraceNode& node, int value) {
@@ -86,12 +106,10 @@ void Trace::keep(const CallSite& site) {
   if (std::none_of(codes_.begin(), codes_.end(), is_known)) codes_.push_back(copy_of(site));
 }
 
-void Trace::clear() {
-  values.clear();
-  nodes.clear();
-  pins_.clear();
-  ids.clear();
-  attr_list.clear();
+void Trace::let_go_of_tensors() {
+  for (TraceValue& v : values) {
+    if (v.kind != TraceValue::Kind::number) v.tensor = {};
+  }
   cells.clear();
   made.clear();
   kept.clear();
@@ -99,9 +117,32 @@ void Trace::clear() {
   given.clear();
   views.clear();
   number_inputs.clear();
+}
+
+void Trace::clear() {
+  let_go_of_tensors();
+  values.clear();
+  nodes.clear();
+  pins_.clear();
+  ids.clear();
+  attr_list.clear();
   digest = {};
+  digests.clear();
   for (CallSite& site : codes_) let_go(site);
   codes_.clear();
+}
+
+const Trace* TracePaths::find(const Trace& trace, const Trace* likely) const {
+  const size_t count = trace.nodes.size();
+  const auto agrees = [&](const Trace& path) {
+    return path.nodes.size() > count &&
+           (count == 0 || path.digests[count - 1] == trace.digests[count - 1]);
+  };
+  if (likely && agrees(*likely)) return likely;
+  for (const auto& path : paths_) {
+    if (agrees(*path)) return path.get();
+  }
+  return nullptr;
 }
 
 }  // namespace ostinato

@@ -68,9 +68,16 @@ struct TraceView {
 // Lists that only grow. One that was cleared keeps its memory for the next trace.
 class Trace {
  public:
+  Trace() = default;
+  Trace(const Trace&) = delete;
+  Trace& operator=(const Trace&) = delete;
+  ~Trace() { clear(); }
+
   // A cleared one of this thread.
   static std::unique_ptr<Trace> take();
   static void give_back(std::unique_ptr<Trace> trace);
+  // Lets go of tensors: what is left tells whether the same is recorded again.
+  void let_go_of_tensors();
 
   std::span<const int> operands(const TraceNode& n) const { return ids_of(n.operands); }
   std::span<const int> results(const TraceNode& n) const { return ids_of(n.results); }
@@ -82,6 +89,12 @@ class Trace {
   TraceNode& add_node(const OpInfo* op, std::span<const int> operands, std::span<const Attr> attrs,
                       const CallSite& site, bool no_grad, bool grad);
   void add_result(TraceNode& node, int value);
+  // The node that comes next in `path`, with which this trace agrees so far, operands included.
+  TraceNode& repeat_node(const Trace& path);
+  // The pin of what is added now.
+  int present_pin();
+  // The first value that was added after `count` nodes, or one before it.
+  size_t value_after(size_t count) const;
 
   std::vector<TraceValue> values;
   std::vector<TraceNode> nodes;
@@ -94,16 +107,32 @@ class Trace {
   PointerMap<TensorImpl, TraceMark> given;  // tensors from outside
   PointerMap<TensorImpl, TraceView> views;
   PointerMap<TensorImpl, int> number_inputs;
-  Digest digest;  // of all values and nodes
+  Digest digest;                // of all values and nodes
+  std::vector<Digest> digests;  // of what there was with each node
 
  private:
+  TraceNode& append(const OpInfo* op, std::span<const int> operands, std::span<const Attr> attrs,
+                    const CallSite& site, bool no_grad, int pin);
   std::span<const int> ids_of(Part part) const { return {ids.data() + part.first, part.count}; }
   void keep(const CallSite& site);
-  int present_pin();
   void clear();
 
   std::vector<CallSite> codes_;  // one for each code object, owned
   std::vector<int64_t> pins_;
+};
+
+// What was recorded at one place of a function, which is likely to come there again.
+class TracePaths {
+ public:
+  // One whose first nodes are those of `trace`; null where there is none. `likely` is tried first.
+  const Trace* find(const Trace& trace, const Trace* likely) const;
+  bool is_full() const { return paths_.size() >= kMost; }
+  void add(std::unique_ptr<const Trace> path) { paths_.push_back(std::move(path)); }
+
+ private:
+  static constexpr size_t kMost = 8;
+
+  std::vector<std::unique_ptr<const Trace>> paths_;
 };
 
 }  // namespace ostinato

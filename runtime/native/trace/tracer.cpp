@@ -62,6 +62,7 @@ void Tracer::renew() {
   grads_.clear();
   most_made_ = kFewMade;
   device_.reset();
+  expect(nullptr);
 }
 
 Tracer* Tracer::active() { return current; }

@@ -84,6 +84,16 @@ class Tracer {
   // Lets go of all that was recorded: what comes now is another capture.
   void renew();
 
+  // What comes now is likely one of `paths`, which live as long as the capture; null for nothing.
+  void expect(const TracePaths* paths);
+  bool expects() const { return paths_ != nullptr; }
+  // Records a call that was expected, and whether it was: what is inferred is known then.
+  bool repeat(const OpCall& call, Tensor* results);
+  // Whether nothing was recorded but what was expected.
+  bool was_expected() const;
+  // What was recorded, without tensors, to be expected; the tracer is left without it.
+  std::unique_ptr<const Trace> take_path();
+
   void record(const OpCall& call, const TensorMeta* metas, Tensor* results);
   void record_inplace(const OpCall& call, const TensorMeta& meta);
   // `tensor.backward()` or, with `inputs`, the functional form.
@@ -137,6 +147,8 @@ class Tracer {
   using Cell = TraceCell;
 
   void place(DType dtype, const Sizes& sizes, Device device);
+  // Whether the values that came since the last node are those of `path`, up to `end`.
+  bool agrees_on_values(const Trace& path, size_t end) const;
   int emit(const OpInfo& op, std::span<const int> operands, std::span<const Attr> attrs,
            TensorMeta meta, bool no_grad = false);
   int input_of(const Tensor& t);
@@ -176,6 +188,8 @@ class Tracer {
   std::optional<Device> device_;
   bool following_;
   Follower* follower_ = nullptr;
+  const TracePaths* paths_ = nullptr;
+  const Trace* path_ = nullptr;  // that of them which came last
   Tracer* outer_ = nullptr;
   bool running_ = false;
 };
