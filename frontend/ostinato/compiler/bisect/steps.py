@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
@@ -45,14 +46,20 @@ class Step:
         """Runs the pass."""
         trail = Trail()
         try:
-            self.after = print_module(self.passed(trail))
+            self.after = print_module(self._through(parse_module(self.before), trail))
         except Exception as error:  # a wrong pass may do anything
             self.error = error
         self.applications = trail.applications
 
     def passed(self, trail: Trail) -> ModuleOp:
-        """What the pass makes as far as `trail` lets it."""
-        module = parse_module(self.before)
+        """What the pass makes as far as `trail` lets it; names of arguments are lost."""
+        return self._through(self._module.clone(), trail)
+
+    @cached_property
+    def _module(self) -> ModuleOp:
+        return parse_module(self.before)
+
+    def _through(self, module: ModuleOp, trail: Trail) -> ModuleOp:
         run_passes(module, [self.name], replace(self.options, trail=trail), verify=False)
         return module
 
