@@ -16,6 +16,26 @@ bool Tracer::is_settled(const Tensor& t) const {
   return !cell || !cell->version;
 }
 
+std::vector<Tensor> Tracer::fixed_layouts() const {
+  std::vector<Tensor> out = layouts_;
+  for (const auto& [storage, place] : trace_->given_cells) {
+    const Cell& cell = trace_->cells[place];
+    if (cell.reshaped && cell.version) out.push_back(Tensor(cell.root));
+  }
+  return out;
+}
+
+std::vector<TraceWrite> Tracer::writes() const {
+  std::vector<TraceWrite> out;
+  for (int i : inputs_) {
+    const Tensor& t = values()[i].tensor;
+    if (!t->storage) continue;
+    const Cell& cell = *cell_of(t->storage.get());
+    if (cell.input == i && cell.version > 0) out.push_back({i, cell.value, cell.recorded});
+  }
+  return out;
+}
+
 TraceCut Tracer::cut() {
   TraceCut found;
   Digest digest;

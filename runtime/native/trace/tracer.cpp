@@ -199,15 +199,6 @@ void Tracer::note_layout(const Tensor& t) {
   if (!source.is_traced() && source->storage) layouts_.push_back(source);
 }
 
-std::vector<Tensor> Tracer::fixed_layouts() const {
-  std::vector<Tensor> out = layouts_;
-  for (const auto& [storage, place] : trace_->given_cells) {
-    const Cell& cell = trace_->cells[place];
-    if (cell.reshaped && cell.version) out.push_back(Tensor(cell.root));
-  }
-  return out;
-}
-
 int Tracer::value_of(const Tensor& t) {
   if (!t) return -1;
   if (!t->storage) return value_of_number(t);
@@ -388,17 +379,6 @@ bool Tracer::is_given(const Tensor& t) const {
   if (!mark_of(t.get())) return true;
   return std::any_of(inputs_.begin(), inputs_.end(),
                      [&](int i) { return values()[i].tensor.same(t); });
-}
-
-std::vector<TraceWrite> Tracer::writes() const {
-  std::vector<TraceWrite> out;
-  for (int i : inputs_) {
-    const Tensor& t = values()[i].tensor;
-    if (!t->storage) continue;
-    const Cell& cell = *cell_of(t->storage.get());
-    if (cell.input == i && cell.version > 0) out.push_back({i, cell.value, cell.recorded});
-  }
-  return out;
 }
 
 bool Tracer::requires_grad(const Tensor& t) {
