@@ -525,6 +525,17 @@ class Tensor:
         """The `k` largest elements along `dim`, or the smallest, the first of them first; and where
         each is, as int64. NaN is larger than all numbers; of equal elements the first comes first."""
 
+class Profiler:
+    """Takes what each step of the Programs of all threads takes."""
+
+    def __init__(self, every: int) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def programs(self) -> list[list[tuple[str, str, bool]]]:
+        """(name, source line, is a kernel) of the steps of each."""
+    def runs(self) -> list[tuple[_int, _int, float, float, list[float]]]:
+        """(Program, thread, start, seconds of the host, seconds of each step) of each run."""
+
 class LoadedObject:
     """Machine code of kernels, in memory."""
 

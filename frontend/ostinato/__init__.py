@@ -70,7 +70,7 @@ def __getattr__(name: str) -> object:
         import importlib
 
         return importlib.import_module(f".{name}", __name__)
-    if name in ("compile", "capture", "fuse", "nofuse", "Bucket"):
+    if name in ("compile", "capture", "fuse", "nofuse", "profile", "Bucket"):
         from . import compiler
 
         return getattr(compiler, name)
@@ -83,4 +83,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     lazy = {"nn", "optim", "data", "checkpoint", "cuda", "compile", "capture", "fuse", "nofuse"}
-    return sorted({*globals(), *_names, *lazy, "Bucket"})
+    return sorted({*globals(), *_names, *lazy, "Bucket", "profile"})

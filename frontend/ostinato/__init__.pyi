@@ -65,6 +65,7 @@ from .compiler.pins import fuse as fuse
 from . import nn as nn
 from .compiler.pins import nofuse as nofuse
 from . import optim as optim
+from .compiler.profiling import profile as profile
 from .ops import functions as _functions
 
 __version__: str

@@ -7,3 +7,4 @@ from .live import live_number as live_number
 from .padding.buckets import Bucket as Bucket
 from .pins import fuse as fuse
 from .pins import nofuse as nofuse
+from .profiling import profile as profile

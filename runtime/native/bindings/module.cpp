@@ -30,6 +30,7 @@ void bind_cuda_memory(nb::module_& m);
 void bind_device(nb::module_& m);
 void bind_interop(nb::module_& m);
 void bind_profile(nb::module_& m);
+void bind_profiler(nb::module_& m);
 void bind_programs(nb::module_& m);
 void bind_random(nb::module_& m);
 void bind_replay(nb::module_& m);
@@ -153,6 +154,7 @@ NB_MODULE(_C, m) {
   bind_device(m);
   bind_interop(m);
   bind_profile(m);
+  bind_profiler(m);
   bind_programs(m);
   bind_random(m);
   bind_replay(m);

@@ -1,6 +1,7 @@
 #include "program/compiled.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <numeric>
@@ -11,6 +12,7 @@
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
 #include "program/cuda_program.hpp"
+#include "program/profiler.hpp"
 
 namespace ostinato {
 namespace {
@@ -37,9 +39,11 @@ void launch(const CompiledStep& step, void* const* pointers) {
                [&](int64_t begin, int64_t end) { step.kernel(pointers, begin, end); });
 }
 
+std::atomic<uint64_t> next_number{0};
+
 }  // namespace
 
-CompiledProgram::CompiledProgram() = default;
+CompiledProgram::CompiledProgram() : number(next_number++) {}
 CompiledProgram::~CompiledProgram() = default;
 
 Given Given::number(int input, const Tensor& value) {
@@ -91,7 +95,10 @@ void CompiledProgram::run(std::span<const Given> given, std::span<const int> wan
   bind(given);
   bind_kept();
   allocate_outputs();
-  run_steps(seconds);
+  if (!seconds && Profiler::active())
+    run_profiled();
+  else
+    run_steps(seconds);
   write_back();
   for (size_t i = 0; i < wanted.size(); ++i) results[i] = result(wanted[i]);
 }
@@ -219,6 +226,17 @@ void CompiledProgram::allocate_outputs() {
     fresh_[o] = empty(outputs[o].sizes, outputs[o].dtype, outputs[o].host ? kCpu : device);
     memory_->move_output(o, fresh_[o].bytes());
   }
+}
+
+void CompiledProgram::run_profiled() {
+  const std::shared_ptr<Profiler> profiler = Profiler::active();
+  if (!profiler) return run_steps(nullptr);
+  ProfiledRun run;
+  if (profiler->measures(*this)) run.seconds.resize(steps.size());
+  run.started = profiler->now();
+  run_steps(run.seconds.empty() ? nullptr : run.seconds.data());
+  run.taken = profiler->now() - run.started;
+  profiler->add(*this, std::move(run));
 }
 
 void CompiledProgram::run_steps(double* seconds) {

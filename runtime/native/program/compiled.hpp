@@ -108,6 +108,7 @@ class CompiledProgram {
   CompiledProgram();
   ~CompiledProgram();
 
+  const uint64_t number;  // that no other Program has
   std::vector<ProgramInput> inputs;
   std::vector<ProgramOutput> outputs;
   std::vector<Tensor> constants;
@@ -154,6 +155,7 @@ class CompiledProgram {
   void bind_tensor(int input, TensorImpl* t);
   void bind_number(const Given& given);
   void allocate_outputs();
+  void run_profiled();
   void run_steps(double* seconds);
   void write_back();
   void check_device(int input, TensorImpl* t) const;
