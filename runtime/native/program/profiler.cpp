@@ -1,7 +1,5 @@
 #include "program/profiler.hpp"
 
-#include <functional>
-#include <thread>
 #include <utility>
 
 #include "core/error.hpp"
@@ -12,6 +10,8 @@ namespace {
 
 std::mutex active_mutex;
 std::shared_ptr<Profiler> active_profiler;
+std::atomic<uint64_t> next_thread{1};
+thread_local const uint64_t thread_number = next_thread++;
 
 }  // namespace
 
@@ -60,7 +60,7 @@ bool Profiler::measures(const CompiledProgram& program) {
 void Profiler::add(const CompiledProgram& program, ProfiledRun run) {
   const std::lock_guard lock(mutex_);
   run.program = known(program).number;
-  run.thread = std::hash<std::thread::id>()(std::this_thread::get_id());
+  run.thread = thread_number;
   runs_.push_back(std::move(run));
 }
 
