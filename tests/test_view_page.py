@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from pathlib import Path
 
@@ -39,15 +40,19 @@ def page(tab: Page) -> Generator[Page]:
     tab.js("document.activeElement.blur()")
     tab.js("document.querySelector('#search').value = ''")
     tab.js("document.querySelector('#search').dispatchEvent(new Event('input'))")
-    tab.js("location.hash = '1/0/ir/-1/0'")
-    settle(tab)
+    go(tab, "1/0/ir/-1/0/0")
     yield tab
     assert tab.trouble == []
 
 
-def settle(page: Page) -> None:
-    """Waits until the event of a new address has been handled."""
-    page.js("new Promise(done => setTimeout(done, 0))")
+def go(page: Page, address: str) -> None:
+    """Sets the page's address, and waits until it has handled that."""
+    page.js(
+        "new Promise(done => { "
+        f"if (location.hash === '#{address}') return done(); "
+        "addEventListener('hashchange', () => done(), {once: true}); "
+        f"location.hash = '{address}'; }})"
+    )
 
 
 def address(page: Page) -> str:
@@ -88,7 +93,7 @@ def test_every_kernel_of_every_region_is_shown(page: Page) -> None:
     for number in range(2):
         page.js(f"document.querySelector('#region').value = {number}")
         page.js("document.querySelector('#region').dispatchEvent(new Event('change'))")
-        page.press("4")
+        page.press("5")
         names = texts(page, "#kernel-list code")
         assert len(names) >= 3
         for kernel, name in enumerate(names):
@@ -107,18 +112,41 @@ def test_keys_step_through_passes_and_ops(page: Page) -> None:
     page.press("ArrowDown")
     page.press("ArrowDown")
     page.press("ArrowUp")
-    assert address(page) == "1/0/ir/1/0"
+    assert address(page) == "1/0/ir/1/0/0"
     assert count(page, '#ir [aria-selected="true"]#op-1') == 1
-    for key, view in (("2", "changes"), ("3", "graph"), ("4", "kernels"), ("1", "ir")):
+    for number, view in enumerate(("changes", "rewrites", "graph", "kernels", "ir"), 2):
+        key = str((number - 1) % 5 + 1)
         page.press(key)
-        assert address(page) == f"1/0/{view}/1/0"
+        assert address(page) == f"1/0/{view}/1/0/0"
         assert texts(page, '#content [role=tab][aria-selected="true"]')[0].lower() == view
     page.press("Escape")
-    assert address(page) == "1/0/ir/-1/0"
+    assert address(page) == "1/0/ir/-1/0/0"
     page.press("?")
     assert page.js("document.querySelector('#help').open")
     page.press("Escape")
     assert not page.js("document.querySelector('#help').open")
+
+
+def test_single_rewrites_are_stepped_through(page: Page, folder: Path) -> None:
+    (file,) = folder.glob("step-*/rewrites.json")
+    recorded = [row for rows in json.loads(file.read_text()).values() for row in rows]
+    page.press("3")
+    page.press("ArrowDown")
+    shown: list[str] = []
+    # The first step was captured, and there is nothing before it.
+    for row in recorded:
+        (title,) = texts(page, "#rewrite h2")
+        shown.append(title.partition(" ")[0])
+        assert title == f"{row['number']} {row['rewrite']} on {row['op']}"
+        changed = [line for line in row["changed"] if not line.startswith("@@")]
+        assert count(page, "#rewrite .row:not(.gap)") == len(changed)
+        assert count(page, "#rewrite .row.new") == sum(line[0] == "+" for line in changed)
+        page.press("ArrowDown")
+    assert shown == [str(n + 1) for n in range(len(recorded))]
+    page.press("ArrowUp")
+    assert texts(page, "#rewrite h2")[0].startswith(f"{len(recorded) - 1} ")
+    go(page, "0/3/rewrites")
+    assert "OSTINATO_DUMP_REWRITES=1" in texts(page, "#rewrite")[0]
 
 
 def selected_op(page: Page) -> str:
@@ -165,12 +193,10 @@ def test_search_finds_text_and_lines(page: Page) -> None:
 
 
 def test_the_graph_folds_ops_and_follows_edges(page: Page) -> None:
-    page.js("location.hash = '1/5/graph/-1/0'")
-    settle(page)
+    go(page, "1/5/graph/-1/0")
     assert texts(page, "#scopes button") == ["@main"]
     folded = page.js("document.querySelector('.node.folded').dataset.op")
-    page.js(f"location.hash = '1/5/graph/{folded}/0'")
-    settle(page)
+    go(page, f"1/5/graph/{folded}/0")
     page.press("Enter")
     assert texts(page, "#scopes button") == ["@main", "fusion"]
     inside = count(page, ".node")

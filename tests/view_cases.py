@@ -13,10 +13,12 @@ from ostinato import nn, optim
 
 
 def dump(folder: Path) -> None:
-    """Leaves what `OSTINATO_DUMP` makes of two functions in `folder`."""
+    """Leaves what `OSTINATO_DUMP` makes of two functions in `folder`, with the single rewrites of
+    the training step."""
     with patch.dict(os.environ, {"OSTINATO_DUMP": str(folder)}):
-        _train()
         _differentiate()
+        os.environ["OSTINATO_DUMP_REWRITES"] = "1"
+        _train()
 
 
 def _train() -> None:

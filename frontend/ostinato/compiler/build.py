@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..codegen import cache
 from ..ir.errors import CompileError
 from ..runtime import _C
 from .bisect.bundle import write_where_asked
-from .dumps import DUMP, Step, try_to_dump
+from .dumps import Dump as Dumped
 from .region import Region, to_module
 
 if TYPE_CHECKING:
     from ..passes.padding.node import Plan
     from ..passes.pipeline import Report
+    from ..passes.trail import Trail
     from .padding.bucketed import Bucketed
     from .padding.replays import Padding
     from .sizes.family import Family
@@ -69,26 +68,20 @@ def build(region: Region, name: str) -> Built:
     started = time.perf_counter()
     key = cache.key_of(describe(region))
     write_where_asked(region, name, key)
-    dumping = os.environ.get(DUMP)
-    if not dumping and (found := _load(key, region, name)) is not None:
+    dumped = Dumped.asked()
+    if dumped is None and (found := _load(key, region, name)) is not None:
         found.seconds["load"] = time.perf_counter() - started
         return found
-    texts: list[tuple[str, str]] = []
-
-    def note(stage: str, text: str) -> None:
-        texts.append((stage, text))
-
     with _naming_what_is_missing():
-        lowered = lower(region, note if dumping else None)
+        dump, trail = (None, None) if dumped is None else (dumped.note, dumped.trail)
+        lowered = lower(region, dump, trail)
     cache.store(key, *_joined(lowered.programs))
-    if dumping:
-        made = enumerate(zip(steps(region), texts, strict=True))
-        passed = [Step(f"{i}-{t[0]}.mlir", *s, *t) for i, (s, t) in made]
-        title = f"{name}-{key[:8]}"
-        try_to_dump(Path(dumping), title, passed, lowered.kernels, region)
+    if dumped is not None:
+        dumped.write(f"{name}-{key[:8]}", steps(region), lowered.kernels, region)
     programs = [_program(spec, code, region.device) for spec, code in lowered.programs]
     built = of_programs(region, name, [spec for spec, _ in lowered.programs], programs)
-    built.seconds, built.dumps = lowered.seconds, dict(texts)
+    built.seconds = lowered.seconds
+    built.dumps = {} if dumped is None else dict(dumped.stages)
     return built
 
 
@@ -168,10 +161,10 @@ def of_programs(
     return Built(forward, specs[0], gradient, region)
 
 
-def lower(region: Region, dump: Dump | None = None) -> Lowered:
+def lower(region: Region, dump: Dump | None = None, trail: Trail | None = None) -> Lowered:
     """The Programs of `region`; `dump` gets the text of each stage of each, and is why the source
     of kernels is kept."""
-    passed = run_all_passes(region, dump)
+    passed = run_all_passes(region, dump, trail=trail)
     seconds = passed.seconds
     programs = [_serialized(module, region.device, seconds) for module in passed.modules]
     for (spec, _), apart in zip(programs, passed.apart, strict=True):
@@ -207,10 +200,12 @@ class Passed:
 
 
 def run_all_passes(
-    region: Region, dump: Dump | None = None, symbols: Symbols = (), reuse: bool = True
-) -> Passed:
-    """The modules that `region` becomes; `dump` gets the text after each of `steps`. `symbols`
-    are sizes that stand for others (see `Target`); without `reuse` all memory is apart."""
+    region: Region, dump: Dump | None = None, symbols: Symbols = (), reuse: bool = True,
+    trail: Trail | None = None,
+) -> Passed:  # fmt: skip
+    """The modules that `region` becomes; `dump` gets the text after each of `steps`, `trail` is
+    told of rewrites. `symbols` are sizes that stand for others (see `Target`); without `reuse` all
+    memory is apart."""
     from ..ir.text import print_module
     from ..passes.pipeline import run_passes
     from ..passes.reasons import as_rows
@@ -219,6 +214,7 @@ def run_all_passes(
     started = time.perf_counter()
     wants_apart = region.padding is not None and region.padding.apart
     options = options_for(region.device, symbols, reuse, wants_apart)
+    options = options if trail is None else replace(options, trail=trail)
     module = to_module(region)
     seconds = {"capture": time.perf_counter() - started}
     if dump is not None:

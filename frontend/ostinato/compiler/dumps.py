@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import linecache
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .frames import user_depth
 from .region import Region
 
-DUMP = "OSTINATO_DUMP"
-"""The environment variable: a directory that every stage of every region is written to."""
+if TYPE_CHECKING:
+    from .rewrites import Recorder
 
-STEPS, KERNELS, SOURCES = "steps.json", "kernels", "sources"
+DUMP, DUMP_REWRITES = "OSTINATO_DUMP", "OSTINATO_DUMP_REWRITES"
+"""The environment variables: a directory that every stage of every region is written to, and `1`
+where it is to have what each rewrite changed as well, which makes compiling ten times slower."""
+
+STEPS, REWRITES, KERNELS, SOURCES = "steps.json", "rewrites.json", "kernels", "sources"
 """What is in a folder beside the stages."""
 
 
@@ -35,23 +41,58 @@ INDEXED = ("file", "part", "made_by", "stage")
 """The fields of a step that `steps.json` has."""
 
 
-def try_to_dump(
-    folder: Path, title: str, steps: Sequence[Step], kernels: Mapping[str, str], region: Region
-) -> None:
-    """`write_dumps`, or a warning where the folder cannot be written."""
-    try:
-        write_dumps(folder / title, steps, kernels, region)
-    except OSError as error:
-        warnings.warn(
-            f"the stages of {title.rpartition('-')[0]} are not written: {error}; set {DUMP} to a "
-            "folder that can be written",
-            stacklevel=user_depth(),
-        )
+@dataclass
+class Dump:
+    """What is to be left of a region in `folder`, in the making."""
+
+    folder: Path
+    trail: Recorder | None
+    stages: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    rewrites: list[list[dict[str, Any]]] = field(default_factory=list[list[dict[str, Any]]])
+
+    @classmethod
+    def asked(cls) -> Dump | None:
+        """A dump, where the environment asks for one."""
+        folder = os.environ.get(DUMP)
+        if not folder:
+            return None
+        if os.environ.get(DUMP_REWRITES) != "1":
+            return cls(Path(folder), None)
+        from .rewrites import Recorder
+
+        return cls(Path(folder), Recorder())
+
+    def note(self, stage: str, text: str) -> None:
+        """The next step's text is this, and what was recorded since the last one led to it."""
+        self.stages.append((stage, text))
+        self.rewrites.append([] if self.trail is None else self.trail.taken())
+
+    def write(
+        self, title: str, made_by: Sequence[tuple[str, str]], kernels: Mapping[str, str],
+        region: Region,
+    ) -> None:  # fmt: skip
+        """Writes all of it to `title` in the folder; a warning where that cannot be done.
+        `made_by` has part and pass of each step."""
+        numbered = enumerate(zip(made_by, self.stages, strict=True))
+        steps = [Step(f"{i}-{stage[0]}.mlir", *made, *stage) for i, (made, stage) in numbered]
+        files = _files(steps, kernels, region)
+        if self.trail is not None:
+            rows = {step.file: rows for step, rows in zip(steps, self.rewrites, strict=True)}
+            files[REWRITES] = json.dumps(rows, indent=1) + "\n"
+        try:
+            for name, text in files.items():
+                file = self.folder / title / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            warnings.warn(
+                f"the stages of {title.rpartition('-')[0]} are not written: {error}; set {DUMP} "
+                "to a folder that can be written",
+                stacklevel=user_depth(),
+            )
 
 
-def write_dumps(
-    folder: Path, steps: Sequence[Step], kernels: Mapping[str, str], region: Region
-) -> None:
+def _files(steps: Sequence[Step], kernels: Mapping[str, str], region: Region) -> dict[str, str]:
     """`0-captured.mlir` and so on, a file a step in order, and in `steps.json` which pass each came
     from; the generated source of each kernel in `kernels`; in `sources` the files of the lines that
     ops name, by the end of their path."""
@@ -62,10 +103,7 @@ def write_dumps(
     paths = {node.line[0] for node in region.nodes if node.line is not None}
     for path, tail in tails(paths).items():
         files[f"{SOURCES}/{tail}"] = "".join(linecache.getlines(path))
-    for name, text in files.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    return files
 
 
 def tails(paths: Iterable[str]) -> dict[str, str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..compiler.dumps import DUMP, INDEXED, KERNELS, SOURCES, STEPS, Step
+from ..compiler.dumps import DUMP, INDEXED, KERNELS, REWRITES, SOURCES, STEPS, Step
 from ..ir.errors import IRError
 
 
 @dataclass(frozen=True)
 class Dumped:
-    """A region: its steps in order, and the text of kernels and of the user's files by name."""
+    """A region: its steps in order, what rewrites led to each, and the text of kernels and of
+    the user's files by name."""
 
     folder: Path
     steps: list[Step]
+    rewrites: dict[str, list[dict[str, Any]]]
     kernels: dict[str, str]
     sources: dict[str, str]
 
@@ -51,7 +54,28 @@ def _read_region(folder: Path) -> Dumped:
     if not rows:
         raise IRError(f"view: {index} names no step; dump the region again")
     steps = [Step(**row, text=_text(folder / Path(row["file"]).name)) for row in rows]
-    return Dumped(folder, steps, _texts(folder / KERNELS), _texts(folder / SOURCES))
+    return Dumped(
+        folder,
+        steps,
+        _rewrites(folder / REWRITES),
+        _texts(folder / KERNELS),
+        _texts(folder / SOURCES),
+    )
+
+
+def _rewrites(file: Path) -> dict[str, list[dict[str, Any]]]:
+    """What was recorded of rewrites, by file of the step that they led to."""
+    if not file.exists():
+        return {}
+    try:
+        found: dict[str, list[dict[str, Any]]] = json.loads(_text(file))
+        return {name: [{key: row[key] for key in _FIELDS} for row in rows]
+                for name, rows in found.items()}  # fmt: skip
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise IRError(f"view: {file} is damaged; dump the region again") from error
+
+
+_FIELDS = ("number", "rewrite", "op", "lines", "changed")
 
 
 def _texts(folder: Path) -> dict[str, str]:

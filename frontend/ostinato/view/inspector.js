@@ -83,7 +83,7 @@ part(["region", "step", "op"], drawInspector);
 
 // Links to ops, lines and kernels stand in the inspector and beside kernels.
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("#inspector button, #kernel .links button");
+  const button = event.target.closest("#inspector button, .list-and-one .links button");
   if (!button) return;
   const { step: number, op, line, kernel } = button.dataset;
   if (kernel !== undefined) showKernel(selected());

@@ -62,6 +62,7 @@ function goOn(by) {
 
 function move(by) {
   if (state.view === "graph") follow(by < 0);
+  else if (state.view === "rewrites") goToRewrite(by);
   else if (state.view === "kernels") {
     const last = region().kernels.length - 1;
     show({ kernel: Math.min(Math.max(state.kernel + by, 0), last) });
@@ -124,7 +125,7 @@ at("symbol").addEventListener("change", (event) => {
   if (state.op >= 0) at(`op-${state.op}`)?.scrollIntoView({ block: "start" });
 });
 at("region").addEventListener("change", (event) => {
-  show({ region: Number(event.target.value), step: 0, op: -1, line: -1, kernel: 0, scope: -1 });
+  show({ region: Number(event.target.value), step: 0, op: -1, line: -1, kernel: 0, scope: -1, rewrite: 0 });
 });
 window.addEventListener("hashchange", () => show(fromAddress()));
 

@@ -38,6 +38,17 @@ class Step {
     this.before = raw.before === null ? null : raw.before;
   }
 
+  /** The single rewrites that led to it, where they were recorded. */
+  get rewrites() {
+    return (this._rewrites ??= this.raw.rewrites.map(([number, name, op, place, changed]) => ({
+      number,
+      name: DATA.strings[name],
+      op: DATA.strings[op],
+      lines: this.region.places[place],
+      changed: changed.map((line) => DATA.strings[line]),
+    })));
+  }
+
   line(number) {
     return DATA.strings[this.raw.lines[number]];
   }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, Generic, TypeVar
 
@@ -100,9 +100,23 @@ class _Region:
             "lines": [self.strings(line) for line in listing.lines],
             "ops": rows,
             "values": [self.strings(name) for name in listing.names.values()],
+            "rewrites": [self._rewrite(row) for row in self.dumped.rewrites.get(step.file, ())],
             "changes": [] if before is None else changes(before[1], listing),
             "graphs": {ops[op]: _graph(b, ops, values) for op, b in _blocks(listing)},
         }
+
+    def _rewrite(self, row: dict[str, Any]) -> list[Any]:
+        """Number, name, op, place, and lines that begin with `+`, `-`, a space or `@@`."""
+        named = [line.rpartition(":") for line in row["lines"]]
+        place = self._place_of((file, int(number)) for file, _, number in named)
+        changed = [self.strings(line) for line in row["changed"]]
+        return [
+            row["number"],
+            self.strings(row["rewrite"]),
+            self.strings(row["op"]),
+            place,
+            changed,
+        ]
 
     def _text(self, text: str) -> list[int]:
         return [self.strings(line) for line in text.splitlines()]
@@ -110,10 +124,13 @@ class _Region:
     def _place(self, location: Attribute) -> int:
         """The number of the lines that a location names."""
         if location not in self.of_location:
-            named = [(x.filename.data, x.line.data) for x in lines_of(location)]
-            numbers = [self.lines((self.files(self._file(f)), n)) for f, n in named]
-            self.of_location[location] = self.places(tuple(numbers))
+            named = ((x.filename.data, x.line.data) for x in lines_of(location))
+            self.of_location[location] = self._place_of(named)
         return self.of_location[location]
+
+    def _place_of(self, named: Iterable[tuple[str, int]]) -> int:
+        """The number of a list of files with a line of each."""
+        return self.places(tuple(self.lines((self.files(self._file(f)), n)) for f, n in named))
 
     def _file(self, path: str) -> str:
         return self.dumped.source_of(path) or PurePosixPath(path).name

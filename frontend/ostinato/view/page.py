@@ -9,7 +9,17 @@ from pathlib import Path
 from .folder import read_folder
 from .packed import Packer
 
-SCRIPTS = ("model", "state", "listing", "source", "graph", "kernels", "inspector", "keys")
+SCRIPTS = (
+    "model",
+    "state",
+    "listing",
+    "source",
+    "rewrites",
+    "graph",
+    "kernels",
+    "inspector",
+    "keys",
+)
 """The parts of the script in the order in which they are joined."""
 
 

@@ -1,8 +1,12 @@
 // What is shown, and how it changes: one object, in the page's address, and one function.
 
-const VIEWS = ["ir", "changes", "graph", "kernels"];
+const VIEWS = ["ir", "changes", "rewrites", "graph", "kernels"];
 
-const state = { region: 0, step: 0, view: "ir", op: -1, line: -1, kernel: 0, scope: -1, query: "" };
+const state = {
+  region: 0, step: 0, view: "ir", op: -1, kernel: 0, rewrite: 0, line: -1, scope: -1, query: "",
+};
+
+const ADDRESSED = ["region", "step", "view", "op", "kernel", "rewrite"];
 
 const region = () => REGIONS[state.region];
 const step = () => region().steps[state.step];
@@ -26,14 +30,15 @@ function draw(changed) {
   for (const each of parts) {
     if ([...changed].some((name) => each.names.has(name))) each.draw(changed);
   }
-  const where = [state.region, state.step, state.view, state.op, state.kernel].join("/");
+  const where = ADDRESSED.map((name) => state[name]).join("/");
   history.replaceState(null, "", `#${where}`);
 }
 
 /** The state that an address names, with what is not there left out. */
 function fromAddress() {
-  const [r, s, view, op, kernel] = location.hash.slice(1).split("/");
-  const within = (text, count) => Math.min(Math.max(Number.parseInt(text, 10) || 0, 0), count - 1);
+  const [r, s, view, op, kernel, rewrite] = location.hash.slice(1).split("/");
+  const within = (text, count) =>
+    Math.min(Math.max(Number.parseInt(text, 10) || 0, 0), Math.max(count - 1, 0));
   const number = within(r, REGIONS.length);
   const at = within(s, REGIONS[number].steps.length);
   return {
@@ -41,14 +46,15 @@ function fromAddress() {
     step: at,
     view: VIEWS.includes(view) ? view : "ir",
     op: op === undefined || Number(op) < 0 ? -1 : within(op, REGIONS[number].steps[at].ops.length),
-    kernel: within(kernel, Math.max(REGIONS[number].kernels.length, 1)),
+    kernel: within(kernel, REGIONS[number].kernels.length),
+    rewrite: within(rewrite, REGIONS[number].steps[at].rewrites.length),
   };
 }
 
 function goToStep(number, op = null) {
   if (number < 0 || number >= region().steps.length) return;
   const next = region().steps[number];
-  show({ step: number, op: op ?? counterpart(next), scope: -1 });
+  show({ step: number, op: op ?? counterpart(next), scope: -1, rewrite: 0 });
 }
 
 /** The op of another step that the selected one is, or is nearest to: of the same text's line where
