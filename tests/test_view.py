@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
@@ -17,7 +18,7 @@ from xdsl.ir import Operation
 import view_cases
 from ostinato.cli import main
 from ostinato.compiler.dumps import tails
-from ostinato.compiler.rewrites import LONGEST
+from ostinato.ir.errors import IRError
 from ostinato.ir.graph import main_of
 from ostinato.ir.listing import list_module
 from ostinato.ir.text import parse_module, print_module
@@ -25,6 +26,7 @@ from ostinato.view.changes import changes
 from ostinato.view.folder import read_folder
 from ostinato.view.graph import graph_of
 from ostinato.view.page import page_of
+from ostinato.view.statistics import summary
 
 
 @pytest.fixture(scope="module")
@@ -90,56 +92,6 @@ def test_a_listing_is_the_text_without_locations(folder: Path) -> None:
         assert [place.op for place in listing.places] == list(module.walk())
         for place in listing.places:
             assert f"{place.op.name}" in listing.lines[place.first]
-
-
-def test_rewrites_lead_from_what_was_captured_to_the_plan(folder: Path) -> None:
-    """What each changed, applied in turn to the lines of the first step, gives the last one."""
-    step = region_of(folder, "step")
-    steps = [file.name for file in sorted(step.glob("*.mlir"))]
-    recorded: dict[str, list[dict[str, Any]]] = json.loads((step / "rewrites.json").read_text())
-    assert list(recorded) == steps
-    lines = op_lines(step / steps[0])
-    for file in steps:
-        for row in recorded[file]:
-            lines = patched(lines, row["changed"])
-        wanted = op_lines(step / file)
-        assert len(lines) == len(wanted) and all(map(is_alike, lines, wanted)), file
-    rewrites = {row["rewrite"] for rows in recorded.values() for row in rows}
-    assert {"linear.vjp", "body", "same", "form", "place"} <= rewrites
-    numbers = [row["number"] for rows in recorded.values() for row in rows]
-    assert numbers == list(range(1, len(numbers) + 1))
-
-
-def op_lines(file: Path) -> list[str]:
-    """The first line of each op but the module, as rewrites are recorded."""
-    listing = list_module(parse_module(file.read_text()))
-    return [listing.lines[place.first][2:] for place in listing.places[1:]]
-
-
-def patched(lines: list[str], diff: list[str]) -> list[str]:
-    """`lines` with a unified diff applied, which has to fit."""
-    made: list[str] = []
-    at = 0
-    for line in diff:
-        if line.startswith("@@"):
-            start, _, size = line.split(" ")[1][1:].partition(",")
-            begin = int(start) - (size != "0")
-            made, at = made + lines[at:begin], begin
-        elif line[0] == "+":
-            made.append(line[1:])
-        else:
-            assert is_alike(lines[at], line[1:])
-            made += [lines[at]] if line[0] == " " else []
-            at += 1
-    return made + lines[at:]
-
-
-def is_alike(a: str, b: str) -> bool:
-    """Whether lines are the same but for numbers of values, as far as long ones were kept."""
-    short, long = sorted(masked([a, b]), key=lambda line: not line.endswith(" …"))
-    # Numbers of other lengths have other ends.
-    kept = LONGEST * 3 // 4
-    return short[:kept] == long[:kept] if short.endswith(" …") else short == long
 
 
 BEFORE = """builtin.module {
@@ -326,6 +278,47 @@ def test_a_damaged_region_is_refused(
     out, err = capsys.readouterr()
     assert (out, err.replace(str(region), "R")) == ("", f"ostinato: {text}\n")
     assert not (tmp_path / "view.html").exists()
+
+
+@pytest.mark.parametrize("stage", ["0-captured", "5-fused", "8-planned"])
+def test_statistics_of_a_run_are_those_of_its_values(
+    stage: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    region = tmp_path / "step"
+    shutil.copytree(region_of(folder, "step"), region)
+    file = region / f"{stage}.mlir"
+    monkeypatch.setattr(
+        sys, "argv", ["ostinato", "run", str(file), "--stats", "--save", str(tmp_path)]
+    )
+    assert main() == 0
+    assert f"statistics: {region / stage}.stats.json\n" in capsys.readouterr().out
+    (step,) = [s for s in page_data(tmp_path)["regions"][0]["steps"] if s["statistics"]]
+    recorded = step["statistics"]
+    loss = np.load(tmp_path / "0.npy")
+    wanted = {"min": f"{loss:.6g}", "max": f"{loss:.6g}", "mean": f"{loss:.6g}", "nan": "0"}
+    assert wanted in recorded.values()
+    assert len(recorded) > 10
+    file.with_suffix(".stats.json").write_text(json.dumps([{"value": 1, "name": "none"}]))
+    with pytest.raises(IRError) as said:
+        page_of(tmp_path)
+    assert str(said.value) == (
+        f"view: {region / stage}.stats.json does not fit; make it with "
+        f"`ostinato run --stats {stage}.mlir`"
+    )
+
+
+SUMMARIES: dict[tuple[float, ...], tuple[str, ...]] = {
+    (1.0, -2.0, 4.0): ("-2", "4", "1", "0"),
+    (float("nan"), float("inf"), 1.0): ("1", "inf", "inf", "1"),
+    (float("nan"),): ("nan", "nan", "nan", "1"),
+    (): ("nan", "nan", "nan", "0"),
+    (True, False): ("0", "1", "0.5", "0"),
+}
+
+
+@pytest.mark.parametrize("numbers", SUMMARIES)
+def test_summaries(numbers: tuple[float, ...]) -> None:
+    assert tuple(summary(np.array(numbers)).values()) == SUMMARIES[numbers]
 
 
 def test_a_folder_without_a_dump_is_refused(

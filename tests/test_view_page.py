@@ -7,9 +7,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import view_cases
 from browser import Page, browser, find_browser
+from ostinato.cli import cli
 from ostinato.view.page import page_of
 
 PROGRAM = find_browser()
@@ -27,6 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tab(folder: Path) -> Generator[Page]:
+    (region,) = folder.glob("step-*")
+    file = region / "0-captured.mlir"
+    assert CliRunner().invoke(cli, ["run", str(file), "--stats"]).exit_code == 0
     (folder / "view.html").write_text(page_of(folder))
     assert PROGRAM is not None
     with browser(PROGRAM) as page:
@@ -48,15 +53,15 @@ def page(tab: Page) -> Generator[Page]:
 def go(page: Page, address: str) -> None:
     """Sets the page's address, and waits until it has handled that."""
     page.js(
-        "new Promise(done => { "
-        f"if (location.hash === '#{address}') return done(); "
+        f"new Promise(done => {{ const same = location.hash === '#{address}'; "
         "addEventListener('hashchange', () => done(), {once: true}); "
-        f"location.hash = '{address}'; }})"
+        f"location.hash = '{address}'; "
+        "if (same) dispatchEvent(new Event('hashchange')); })"
     )
 
 
 def address(page: Page) -> str:
-    return page.js("location.hash.slice(1)")
+    return page.js("document.body.dataset.shown")
 
 
 def texts(page: Page, selector: str) -> list[str]:
@@ -132,19 +137,17 @@ def test_single_rewrites_are_stepped_through(page: Page, folder: Path) -> None:
     recorded = [row for rows in json.loads(file.read_text()).values() for row in rows]
     page.press("3")
     page.press("ArrowDown")
-    shown: list[str] = []
     # The first step was captured, and there is nothing before it.
     for row in recorded:
         (title,) = texts(page, "#rewrite h2")
-        shown.append(title.partition(" ")[0])
-        assert title == f"{row['number']} {row['rewrite']} on {row['op']}"
+        on = f" on {row['op']}" if row["op"] else ""
+        assert title == f"{row['number']} {row['rewrite']}{on}"
         changed = [line for line in row["changed"] if not line.startswith("@@")]
         assert count(page, "#rewrite .row:not(.gap)") == len(changed)
         assert count(page, "#rewrite .row.new") == sum(line[0] == "+" for line in changed)
         page.press("ArrowDown")
-    assert shown == [str(n + 1) for n in range(len(recorded))]
     page.press("ArrowUp")
-    assert texts(page, "#rewrite h2")[0].startswith(f"{len(recorded) - 1} ")
+    assert texts(page, "#rewrite h2")[0].startswith(f"{recorded[-2]['number']} ")
     go(page, "0/3/rewrites")
     assert "OSTINATO_DUMP_REWRITES=1" in texts(page, "#rewrite")[0]
 
@@ -224,6 +227,21 @@ def test_a_value_is_lit_where_it_is_made_and_read(page: Page) -> None:
     (value,) = set(texts(page, "#ir .lit"))
     rows = page.js("[...document.querySelectorAll('#ir .row:has(.lit)')].map(r => r.textContent)")
     assert len(rows) >= 2 and any(f"{value} = " in row for row in rows)
+
+
+def test_statistics_are_shown_where_a_run_recorded_them(page: Page, folder: Path) -> None:
+    (region,) = folder.glob("step-*")
+    rows = json.loads((region / "0-captured.stats.json").read_text())
+    recorded = next(row for row in rows if row["name"] == texts(page, "#ir .value")[-1][1:])
+    page.js(
+        "[...document.querySelectorAll('#ir .value')].at(-1)"
+        ".dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))"
+    )
+    title = page.js("[...document.querySelectorAll('#ir .value')].at(-1).title")
+    figures = ", ".join(f"{key} {recorded[key]}" for key in ("min", "max", "mean", "nan"))
+    assert title == f"%{recorded['name']}: {figures}"
+    page.js("[...document.querySelectorAll('#ir .row[id]')].at(-1).click()")
+    assert title in texts(page, "#inspector code")
 
 
 def test_everything_is_reached_by_tab_and_has_a_name(page: Page) -> None:

@@ -86,9 +86,11 @@ def opt(
               help="Arguments as N.npy files, as `ostinato bisect` writes them.")  # fmt: skip
 @click.option("--seed", default=0, help="Of the random arguments.")
 @click.option("--save", type=click.Path(file_okay=False), help="Write results there as .npy files.")
+@click.option("--stats", is_flag=True, help="Write least, largest and mean of values beside FILE.")
 def run(
-    file: str, inputs: tuple[str, ...], folder: Path | None, seed: int, save: str | None
-) -> None:
+    file: str, inputs: tuple[str, ...], folder: Path | None, seed: int, save: str | None,
+    stats: bool,
+) -> None:  # fmt: skip
     """Run the module in FILE (`-`: stdin) with the reference interpreter and print its results.
 
     Random arguments are normal numbers, integers and bools from {0, 1}, and 0.5, 1 and true for
@@ -98,7 +100,11 @@ def run(
 
     module = _read(file)
     given = _given_in(folder) | dict(map(_given, inputs))
-    results = interpret(module, random_arguments(module, given, seed))
+    arguments = random_arguments(module, given, seed)
+    if stats:
+        results = _interpret_noting(module, arguments, file)
+    else:
+        results = interpret(module, arguments)
     for index, (result, name) in enumerate(zip(results, _result_types(module), strict=True)):
         click.echo(f"result {index}: {name}\n{result}")
         if save is not None:
@@ -215,6 +221,19 @@ def random_arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list
     if unknown:
         raise click.BadParameter(f"there is no argument {unknown[0]}; the module has {len(made)}")
     return made
+
+
+def _interpret_noting(module: ModuleOp, arguments: list[Any], file: str) -> list[Any]:
+    """The results, with statistics of the values on the way written beside `file`."""
+    from .ir.interpret import run as interpret
+    from .view.statistics import Recorder
+
+    if file == "-":
+        raise click.BadParameter("--stats writes beside FILE; give a file, not stdin")
+    recorder = Recorder(module)
+    results = interpret(module, arguments, recorder.seen)
+    click.echo(f"statistics: {recorder.write(Path(file))}")
+    return results
 
 
 def _result_types(module: ModuleOp) -> list[str]:

@@ -18,6 +18,9 @@ AROUND, MOST, LONGEST = 2, 200, 400
 """Lines kept beside a change, and of one change, since a plan of memory replaces all at once; and
 characters of a line."""
 
+END = "end of the pass"
+"""In place of a rewrite: what changed after the last application."""
+
 
 class Recorder(Trail):
     """A trail that keeps the lines which each application changed. A value has one name as long as
@@ -29,15 +32,21 @@ class Recorder(Trail):
         self._printer = _Names(StringIO())
         self._known: dict[Operation, tuple[Any, str]] = {}
         self._lines: list[str] = []
+        self._within = False
 
     def enter(self, pass_name: str, module: ModuleOp) -> None:
         super().enter(pass_name, module)
-        self._lines = self._lines_of(module)
+        self._lines, self._within = self._lines_of(module), True
 
     def taken(self) -> list[dict[str, Any]]:
         """The applications since this was called last: number, rewrite, op, the user's lines, and
         what changed, as `difflib.unified_diff` writes it."""
-        rows, self._rows = self._rows, []
+        if self._within:
+            # What a pass does when all is applied, such as erasing what nothing reads any more.
+            self._compare(Application(len(self.applications), "", END, "", ()), self._module)
+            if not self._rows[-1]["changed"]:
+                del self._rows[-1]
+        rows, self._rows, self._within = self._rows, [], False
         return rows
 
     def _compare(self, made: Application, module: ModuleOp) -> None:

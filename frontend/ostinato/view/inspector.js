@@ -69,14 +69,17 @@ function sameLine(op) {
 
 /** What was recorded of the values of an op, where a run recorded any. */
 function statistics(op) {
-  const recorded = step().raw.statistics ?? {};
-  return op.defines
-    .filter((value) => recorded[value])
-    .map((value) => {
-      const numbers = Object.entries(recorded[value]).map(([name, number]) => `${name} ${number}`);
-      return `<span>%${escaped(step().valueName(value))}: ${numbers.join(", ")}</span>`;
-    })
+  return [...new Set([...op.defines, ...op.operands])]
+    .filter((value) => step().raw.statistics[value])
+    .map((value) => `<div><code>${escaped(figures(value))}</code></div>`)
     .join("");
+}
+
+/** `%12: min -1, max 1, mean 0, nan 0`; the name alone where nothing was recorded. */
+function figures(value) {
+  const recorded = Object.entries(step().raw.statistics[value] ?? {});
+  const told = recorded.map(([name, number]) => `${name} ${number}`).join(", ");
+  return `%${step().valueName(value)}${told ? `: ${told}` : ""}`;
 }
 
 part(["region", "step", "op"], drawInspector);

@@ -127,7 +127,10 @@ at("symbol").addEventListener("change", (event) => {
 at("region").addEventListener("change", (event) => {
   show({ region: Number(event.target.value), step: 0, op: -1, line: -1, kernel: 0, scope: -1, rewrite: 0 });
 });
-window.addEventListener("hashchange", () => show(fromAddress()));
+window.addEventListener("hashchange", () => {
+  clearTimeout(writing);
+  show(fromAddress());
+});
 
 part(["region", "step"], drawSteps);
 part(["region", "step", "view"], drawBar);

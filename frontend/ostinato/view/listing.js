@@ -127,6 +127,7 @@ function light(token) {
   if (!token || token.closest(".row").classList.contains("old")) return;
   const value = valueOf(token);
   if (value < 0) return;
+  token.title = figures(value);
   for (const number of [step().makers[value], ...step().readers[value]]) {
     // An argument stands on the first line of its block, which may be another row.
     for (const row of at("ir").querySelectorAll(`.row[data-op="${number}"]`)) {

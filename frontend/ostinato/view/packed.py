@@ -16,6 +16,7 @@ from ..passes.pipeline import uncollected
 from .changes import changes
 from .folder import Dumped
 from .graph import graph_of
+from .statistics import read_statistics, statistics_file
 
 T = TypeVar("T", bound=Hashable)
 
@@ -100,6 +101,7 @@ class _Region:
             "lines": [self.strings(line) for line in listing.lines],
             "ops": rows,
             "values": [self.strings(name) for name in listing.names.values()],
+            "statistics": read_statistics(statistics_file(self.dumped.folder / step.file), listing),
             "rewrites": [self._rewrite(row) for row in self.dumped.rewrites.get(step.file, ())],
             "changes": [] if before is None else changes(before[1], listing),
             "graphs": {ops[op]: _graph(b, ops, values) for op, b in _blocks(listing)},

@@ -42,7 +42,8 @@ function rewriteHtml({ number, name, op, lines, changed }) {
     ? `<div class="text" tabindex="0" aria-label="Changed lines">${chunks(rows)}</div>`
     : `<p class="none">It changed no line: what was decided is carried out by a later one.</p>`;
   return (
-    `<h2>${number} <code>${escaped(name)}</code> <small>on ${escaped(op)}</small></h2>` +
+    `<h2>${number} <code>${escaped(name)}</code>` +
+    `${op ? ` <small>on ${escaped(op)}</small>` : ""}</h2>` +
     `<p class="links">${lines.map(lineButton).join("")}</p>${text}`
   );
 }

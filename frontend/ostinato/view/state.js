@@ -13,6 +13,8 @@ const step = () => region().steps[state.step];
 const selected = () => (state.op < 0 ? null : step().ops[state.op]);
 
 const parts = [];
+const WAIT = 250;
+let writing = 0;
 
 /** A part of the page: `draw(changed)` is called where one of `names` has changed. */
 function part(names, draw) {
@@ -31,7 +33,10 @@ function draw(changed) {
     if ([...changed].some((name) => each.names.has(name))) each.draw(changed);
   }
   const where = ADDRESSED.map((name) => state[name]).join("/");
-  history.replaceState(null, "", `#${where}`);
+  document.body.dataset.shown = where;
+  // Browsers stop pages that write their address too often, as a key held down would.
+  clearTimeout(writing);
+  writing = setTimeout(() => history.replaceState(null, "", `#${where}`), WAIT);
 }
 
 /** The state that an address names, with what is not there left out. */
