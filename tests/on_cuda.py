@@ -48,6 +48,17 @@ COMPILED: dict[str, dict[str, str]] = {
             "counts the entries of the CPU's backend",
     },
     "test_optim.py": {},
+    "test_awkward.py": {
+        **dict.fromkeys(
+            (f"test_eager_calls_are_those_of_torch[{name}]" for name in (
+                "numpy_of_a_result", "array_changed_after_the_tensor_was_made",
+                "memory_seen_by_numpy", "caller_changes_the_array", "closure_over_an_array",
+            )),
+            "an array shares memory with tensors of the CPU only",
+        ),
+        "test_eager_calls_are_those_of_torch[autocast_inside]": "asks for autocast of the CPU",
+    },
+    "test_programs.py": {},
     "test_check.py": {
         "test_a_wrong_rewrite_is_reported_on_the_first_call[codegen": "in the CPU's backend",
     },
