@@ -49,7 +49,7 @@ def on_the_stand_in(*command: str) -> subprocess.CompletedProcess[str]:
 
 FILES = {p.name for p in (ROOT / "tests/gpu").glob("test_*.py")}
 # Generated kernels are machine code of a GPU; Triton's interpreter checks them (test_triton.py).
-FOR_A_GPU = {"test_compiled.py", "test_graphs.py"}
+FOR_A_GPU = {"test_buckets.py", "test_compiled.py", "test_graphs.py", "test_planted.py"}
 # One after the other, they take long.
 PARTS = [f"test_spine.py::test_eager[{file}]" for file in EAGER]
 
