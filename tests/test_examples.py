@@ -6,6 +6,7 @@ import io
 import pickle
 import signal
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from corpus import Corpus, standard_library
 from PIL import Image
 
 import ostinato as ot
-from ostinato import Generator
+from ostinato import Generator, optim
+from ostinato.compiler.attempt import Attempt, Policy, Unrepeatable
+from ostinato.compiler.variant import flattened
 
 TEXT = "def add(x, y):\n    return x + y\n\n" * 200
 SMALL = models.Config(dim=16, heads=2, layers=1, classes=0, length=32, batch=2)
@@ -238,3 +241,35 @@ def test_a_text_that_is_too_short_is_refused() -> None:
         "excerpts of 128 characters come from 95 here (the last 5% of a text are held out); "
         "give a longer text"
     )
+
+
+def captured(step: Any, *args: Any) -> Any:
+    """The region of a call, none of which runs; CaptureError where it would have to break."""
+    leaves, structure = flattened((args, {}))
+    policy = Policy(follows=False, breaks=False, dry=True)
+    compiled = ot.compile(step)
+    found = Attempt(compiled.fn, compiled.name, leaves, structure, policy).capture()
+    assert not isinstance(found, Unrepeatable)
+    return found[0]
+
+
+def test_the_whole_step_of_gpt2_small_is_one_region_without_a_break() -> None:
+    config = replace(models.GPT2, batch=1)
+    model = models.LanguageModel(config)
+    parameters = list(model.parameters())
+    opt = optim.AdamW(parameters, lr=3e-4)
+
+    def step(x: Any, y: Any) -> Any:
+        loss = model(x, y)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        return loss
+
+    x, y = (ot.randint(0, config.classes, (1, config.length)) for _ in range(2))
+    region = captured(step, x, y)
+    names = [node.name for node in region.nodes]
+    assert (names.count("attention"), names.count("adamw_step")) == (12, len(parameters))
+    assert len(region.changed) >= 3 * len(parameters)
+    with pytest.raises(ot.CaptureError, match=r"`\.item\(\)` needs a value now; .*test_examples"):
+        captured(lambda x, y: step(x, y).item(), x, y)
