@@ -850,6 +850,10 @@ def device_of(given: Any) -> device:
 def on_device(device: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Calls a function, in which ops without operands make tensors on `device`."""
 
+def at_once(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls a function whose ops run now, whatever captures are going on: what it makes comes to
+    them from outside."""
+
 def beside(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The same on the device of the first tensor that comes."""
 

@@ -79,8 +79,11 @@ def tensor(
         source = data.detach()
         made = source.to(device, dtype)
     else:
-        source = _shared(data, dtype)
-        made = source.to(_C.device_of(device), dtype)
+        source, there = _shared(data, dtype), _C.device_of(device)
+        if _C.is_capturing() and there.type != "cpu":
+            # Memory of the CPU would end the region; this is an input on its device.
+            source = _C.at_once(source.to, there, dtype)
+        made = source.to(there, dtype)
     if made is source:
         made = functions.clone(source)
     if requires_grad:

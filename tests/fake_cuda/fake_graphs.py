@@ -346,3 +346,12 @@ def test_a_region_runs_where_its_tensors_lie(fake: Fake) -> None:
     assert launched == copied[-len(launched) :]
     with pytest.raises(ot.CaptureError, match="tensors of one region lie on"):
         ot.compile(lambda x: (x * 2).to("cuda:0"), verify="trust")(x)
+
+
+def test_a_tensor_made_from_numbers_is_an_input_on_the_device() -> None:
+    made = ot.compile(lambda x: x + ot.tensor([1.0, 2.0, 3.0], device="cuda"), fullgraph=True)
+    kept = [made(values(3, seed=i)) for i in range(3)]
+    region = built(made).region
+    assert len(kept) == 3 and not made.breaks
+    assert {str(region.values[v][4].device) for v in region.inputs} == {"cuda:0"}
+    assert "to_device" not in [node.name for node in region.nodes]

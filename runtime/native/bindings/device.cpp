@@ -6,6 +6,7 @@
 
 #include "bindings/casters.hpp"
 #include "cuda/context.hpp"
+#include "trace/leave.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -91,6 +92,15 @@ void bind_device(nb::module_& m) {
         return call_on(beside(args, kwargs), fn, args, kwargs);
       },
       "function"_a, "args"_a, "kwargs"_a, "The same on the device of the first tensor that comes.");
+  m.def(
+      "at_once",
+      [](nb::handle fn, nb::args args) {
+        const Pause outside;
+        return nb::object(fn(*args));
+      },
+      "function"_a, "args"_a,
+      "Calls a function whose ops run now, whatever captures are going on: what it makes comes to "
+      "them from outside.");
   m.def(
       "copy_non_blocking",
       [](const Tensor& t, const Tensor& source) {
