@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -67,8 +68,14 @@ class Attempt:
 
     def run(self) -> Variant | Unrepeatable:
         """A variant that replays the call, or what it returned where there can be none."""
+        started = time.perf_counter()
         found = self.capture()
-        return found if isinstance(found, Unrepeatable) else self._variant(*found)
+        took = time.perf_counter() - started
+        if isinstance(found, Unrepeatable):
+            return found
+        variant = self._variant(*found)
+        build.add_seconds(variant.built.seconds, {"capture": took})
+        return variant
 
     def forget(self) -> None:
         """Lets go of arguments and of what the function read, which nothing but a variant keeps."""

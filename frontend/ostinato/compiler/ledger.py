@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
+from .build import add_seconds
 from .follow import Followed
 from .lookup import NOTHING, shared_of
 from .region import Region, Source
@@ -78,13 +79,11 @@ class Record:
     @property
     def seconds(self) -> dict[str, float]:
         """What capturing, each pass and code generation took."""
-        if self.variant is not None:
-            shared = {} if self.family is None else self.family.seconds
-            return shared | self.variant.built.seconds
+        made = list(self.followed.regions.values()) if self.followed is not None else []
+        parts = [v.built.seconds for v in (self.variant, *made) if v is not None]
         total: dict[str, float] = {}
-        for region in self.followed.regions.values() if self.followed is not None else ():
-            for name, seconds in region.built.seconds.items():
-                total[name] = total.get(name, 0.0) + seconds
+        for part in (*parts, {} if self.family is None else self.family.seconds):
+            add_seconds(total, part)
         return total
 
     @property

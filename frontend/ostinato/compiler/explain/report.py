@@ -108,7 +108,8 @@ def _region(name: str, variant: Variant) -> Region:
 
 def _followed(followed: FollowedFunction) -> Followed:
     breaks = [
-        Break(b.line, b.why, b.count, b.seconds / b.count * 1e3) for b in followed.breaks.values()
+        Break(b.line, b.why, b.count, b.seconds / max(b.count, 1) * 1e3)
+        for b in followed.breaks.values()
     ]
     regions = [_region(f"region {i}", r) for i, r in enumerate(followed.regions.values())]
     limit = followed.limit if followed.gave_up else None
