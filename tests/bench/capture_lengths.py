@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from measure import by_turns  # isort: skip  # the examples are found from here on
+from measure import in_pairs  # isort: skip  # the examples are found from here on
 from models import Config, LanguageModel
 from training import training_step
 
@@ -28,12 +28,9 @@ class Lengths:
 
     any_size: dict[int, float]
     static: dict[int, float]
+    ratios: dict[int, float]
+    """How much longer a call of the one function takes than one of the other beside it."""
     variants: int
-
-    @property
-    def ratios(self) -> dict[int, float]:
-        """How much longer a call of the one function takes."""
-        return {n: self.any_size[n] / self.static[n] for n in self.static}
 
 
 def lengths(rounds: int) -> Iterator[tuple[str, Lengths]]:
@@ -44,15 +41,11 @@ def lengths(rounds: int) -> Iterator[tuple[str, Lengths]]:
         shared = ot.compile(fn)
         for n in order:
             shared(*tokens(n))
-        found = Lengths({}, {}, len(shared.ledger))
+        found = Lengths({}, {}, {}, len(shared.ledger))
         for n in sorted(order):
             given = tokens(n)
-            sides = {
-                side: functools.partial(compiled, *given)
-                for side, compiled in (("any", shared), ("own", ot.compile(fn)))
-            }
-            taken = by_turns(sides, rounds, CALLS)
-            found.any_size[n], found.static[n] = taken["any"], taken["own"]
+            one, own = (functools.partial(f, *given) for f in (shared, ot.compile(fn)))
+            found.any_size[n], found.static[n], found.ratios[n] = in_pairs(one, own, rounds * CALLS)
         yield name, found
 
 

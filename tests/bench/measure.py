@@ -79,6 +79,23 @@ def by_turns(
     return {name: median(taken) for name, taken in times.items()}
 
 
+def in_pairs(
+    one: Callable[[], object], other: Callable[[], object], pairs: int, warm_up: int = 3
+) -> tuple[float, float, float]:
+    """The median seconds of a call of each, and the median of how much longer `one` takes than the
+    `other` beside it, which a machine that changes its speed leaves as it is."""
+    for fn in (one, other) * warm_up:
+        fn()
+    times: tuple[list[float], list[float]] = ([], [])
+    for i in range(pairs):
+        for side in (0, 1) if i % 2 else (1, 0):
+            started = time.perf_counter()
+            (one, other)[side]()
+            times[side].append(time.perf_counter() - started)
+    ratios = [a / b for a, b in zip(*times, strict=True)]
+    return median(times[0]), median(times[1]), median(ratios)
+
+
 def report(
     title: str,
     columns: list[str],
