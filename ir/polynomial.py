@@ -18,6 +18,9 @@ MOST_DEGREE = 3
 Sizes = Sequence[int]
 """A value for each symbol, in order."""
 
+Ranges = Sequence[tuple[int, int]]
+"""The least and the greatest value of each symbol, in order; none is negative."""
+
 
 @dataclass(frozen=True)
 class Polynomial:
@@ -28,6 +31,30 @@ class Polynomial:
     def at(self, sizes: Sizes) -> int:
         """The value for these sizes."""
         return sum(c * _monomial(factor, sizes) for c, factor in self.terms)
+
+    def __mul__(self, other: int | Polynomial) -> Polynomial:
+        """The product."""
+        by = ((other, ()),) if isinstance(other, int) else other.terms
+        made: dict[tuple[int, ...], int] = {}
+        for c, factor in self.terms:
+            for d, more in by:
+                both = tuple(sorted((*factor, *more)))
+                made[both] = made.get(both, 0) + c * d
+        order = sorted(made, key=lambda f: (len(f), f))
+        return Polynomial(tuple((made[f], f) for f in order if made[f]))
+
+    __rmul__ = __mul__
+
+    @property
+    def divisor(self) -> int:
+        """What divides it whatever the sizes are."""
+        return math.gcd(*(c for c, _ in self.terms))
+
+    def bounds(self, ranges: Ranges) -> tuple[int, int]:
+        """Numbers that it is between for sizes in `ranges`, which has a pair for each symbol."""
+        ends = [sorted(c * _monomial(f, [r[end] for r in ranges]) for end in (0, 1))
+                for c, f in self.terms]  # fmt: skip
+        return sum(low for low, _ in ends), sum(high for _, high in ends)
 
     def text(self, names: Sequence[str]) -> str:
         """`4*N*N + 2`."""
@@ -76,7 +103,71 @@ class Choice:
         return " or ".join(str(v) for _, v in self.known)
 
 
-Depends = Polynomial | Real | Choice
+@dataclass(frozen=True)
+class Pieces:
+    """`times` as often as many pieces of `each` as `of` is cut into, the last of them smaller."""
+
+    of: Number
+    each: int
+    times: Number = 1
+
+    def at(self, sizes: Sizes) -> int:
+        """The value for these sizes."""
+        return -(-number_at(self.of, sizes) // self.each) * number_at(self.times, sizes)
+
+    def text(self, names: Sequence[str]) -> str:
+        """`3 * ceil(4*N / 256)`."""
+        of, times = (n.text(names) if isinstance(n, Depends) else str(n)
+                     for n in (self.of, self.times))  # fmt: skip
+        return f"{times} * ceil({of} / {self.each})"
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum of numbers, some of which depend on sizes."""
+
+    parts: tuple[Number, ...]
+
+    def at(self, sizes: Sizes) -> int:
+        """The value for these sizes."""
+        return sum(number_at(p, sizes) for p in self.parts)
+
+    def text(self, names: Sequence[str]) -> str:
+        """`ceil(N / 256) + 3`."""
+        return " + ".join(p.text(names) if isinstance(p, Depends) else str(p) for p in self.parts)
+
+
+@dataclass(frozen=True)
+class BySize:
+    """What is made for ranges of one symbol: `cases` are the greatest size of each, rising, with
+    that."""
+
+    symbol: int
+    cases: tuple[tuple[int, Any], ...]
+
+    def at(self, sizes: Sizes) -> Any:
+        """What is made for these sizes, with numbers for them."""
+        of = next((what for most, what in self.cases if sizes[self.symbol] <= most), None)
+        assert of is not None, "a size is beyond all ranges"
+        return evaluated(of, sizes)
+
+    def text(self, names: Sequence[str]) -> str:
+        """`3 cases of N`."""
+        return f"{len(self.cases)} cases of {names[self.symbol]}"
+
+
+Number = int | Polynomial | Pieces | Total
+Depends = Polynomial | Real | Choice | Pieces | Total | BySize
+
+
+def divisor_of(number: int | Polynomial) -> int:
+    """What divides a number whatever the sizes are."""
+    return number if isinstance(number, int) else number.divisor
+
+
+def number_at(number: Number, sizes: Sizes) -> int:
+    """The value of a number for these sizes."""
+    return number if isinstance(number, int) else number.at(sizes)
 
 
 class DiffersError(Exception):

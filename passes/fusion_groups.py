@@ -155,7 +155,7 @@ class Grouping:
             return Reason.PINNED
         if not self._spaces_agree(a, b, fit):
             return Reason.DOMAIN
-        if not pinned and (costs := self._costs(a, b)):
+        if not pinned and (costs := self._costs(a, b, fit)):
             return costs
         if self._misread(a, b, fit) or self._misread(b, a, fit):
             return Reason.ACCESS
@@ -166,8 +166,10 @@ class Grouping:
         self.trail.note(MERGE, joining)
         return None
 
-    def _costs(self, a: Group, b: Group) -> Reason | None:
+    def _costs(self, a: Group, b: Group, fit: Fit) -> Reason | None:
         """Why one kernel would be slower than two."""
+        if self._starves(a, b, fit):
+            return Reason.FEW
         if self.target.most_batched and not (a.is_plain and b.is_plain):
             if any(n.family for g in (a, b) for n in g.members):
                 return Reason.BATCH
@@ -191,6 +193,16 @@ class Grouping:
         if big.has_epilogue or length != (fit.length or length):
             return False
         return small.count * length == big.count and (big.has_rows or self._is_long(length))
+
+    def _starves(self, a: Group, b: Group, fit: Fit) -> bool:
+        """Whether rows, which run side by side, would follow each other for the sake of sums of
+        columns, in runs that are long and few."""
+        summing = [g for g in (a, b) if g.has_columns]
+        by_row = a.has_rows or b.has_rows or fit.as_class == ROW
+        if not (self.target.tiles and summing and by_row):
+            return False
+        runs, rows = map(self.target.typical, (summing[0].outer, _folded(summing[0])))
+        return 8 * runs < self.target.programs and rows >= 4 * self.target.chunk_rows
 
     def _is_long(self, length: int) -> bool:
         return self.target.typical(length) >= self.target.lanes

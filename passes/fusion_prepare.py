@@ -8,6 +8,7 @@ are views, or go to two places, become copies.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from xdsl.dialects.builtin import ModuleOp
@@ -126,18 +127,23 @@ def _steps(shape: Shape, run: tuple[int, int], target: Target) -> int | None:
     if inner == 1:
         if many >= target.pieces or long < 4 * target.chunk_elements:
             return None
-        return _divisor(target.fixed(reduced), long // target.chunk_elements)
+        return _pieces(target, reduced, long // target.chunk_elements)
     if long < 4 * target.chunk_rows or many * target.typical(inner) >= target.wide_columns:
         return None
     if many >= target.pieces:
         return None
-    return _divisor(target.fixed(reduced), min(target.pieces, 4 * long // target.chunk_rows))
+    return _pieces(target, reduced, min(target.pieces, 4 * long // target.chunk_rows))
 
 
-def _divisor(total: int, wanted: int) -> int | None:
-    """A divisor of `total` near `wanted`, within a factor of four; None where there is none."""
-    near = [k for k in range(max(2, wanted // 4), wanted * 4 + 1) if total % k == 0]
-    return min(near, key=lambda k: abs(k - wanted), default=None)
+def _pieces(target: Target, total: int, wanted: int) -> int | None:
+    """A divisor of `total` near `wanted`, within a factor of four; None where there is none. Of a
+    size to come only what divides it for certain is left in a piece, or is the number of them."""
+    sure = target.fixed(total)
+    known = [k for k in range(1, math.isqrt(sure) + 1) if sure % k == 0]
+    known += [sure // k for k in known]
+    may = {k for d in known for k in (d, total // d)}
+    near = [k for k in sorted(may) if max(2, wanted // 4) <= target.typical(k) <= wanted * 4]
+    return min(near, key=lambda k: abs(target.typical(k) - wanted), default=None)
 
 
 def _reduced(name: str, x: GraphTensor, parts: tuple[int, int, int],

@@ -85,7 +85,8 @@ class _Columns:
         if target.tiles:
             wanted *= 4
             while (
-                wanted > target.column_block and self.runs * self.length < wanted * target.programs
+                wanted > target.column_block
+                and target.typical(self.runs * self.length) < wanted * target.programs
             ):
                 wanted //= 2
         if target.typical(self.length) <= wanted:

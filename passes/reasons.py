@@ -34,6 +34,7 @@ class Reason(StrEnum):
     LIMIT = "limit", "the kernel would take too many buffers"
     BATCH = "batch", "an elementwise composite, which is batched with others of its kind"
     PINNED = "pinned", "`with ot.nofuse()` keeps them apart"
+    FEW = "few", "rows would wait for each other in a kernel that a small part of the machine runs"
     STORED = "stored", "the value is read from memory: cheaper than computing it again"
     STOPPED = "stopped", "the passes were told to end before"
 

@@ -61,6 +61,7 @@ COMPILED: dict[str, dict[str, str]] = {
          "test_beam_search_runs_on_what_minigpt_learnt"),
         "the corpus that it reads is an array, which the plugin moves",
     ),
+    "test_sizes.py": {},
     "test_check.py": {
         "test_a_wrong_rewrite_is_reported_on_the_first_call[codegen": "in the CPU's backend",
     },

@@ -154,7 +154,7 @@ def cubin(monkeypatch: pytest.MonkeyPatch) -> Make:
 
     def make() -> tuple[bool, Any]:
         asked.clear()
-        launch = Launch(parameters=(), grid=(1, 1, 1), num_warps=4, num_stages=1)
+        launch = Launch(parameters=(), programs=1, num_warps=4, num_stages=1)
         (built,) = triton_build.build([TritonKernel("k", "source", launch)], 90)
         return bool(asked), (built.cubin, built.warps)
 

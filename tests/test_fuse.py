@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,9 @@ from ostinato.passes.fusion_index import (
     strides_for,
     weighted,
 )
+from ostinato.passes.fusion_prepare import _pieces
 from ostinato.passes.pipeline import run_passes
+from ostinato.passes.target import CUDA
 
 # Index maps.
 
@@ -284,6 +287,21 @@ def test_pairs_that_stay_apart_have_a_reason(name: str) -> None:
     g = prepared(graph(build, *inputs))
     pairs = fuse(g.module, CPU)
     assert {p.reason for p in pairs} == expected
+
+
+@pytest.mark.parametrize(("rows", "apart"), [(257, True), (256, False), (61, False)])
+def test_rows_do_not_wait_for_sums_of_few_columns(rows: int, apart: bool) -> None:
+    """257 rows are no whole number of pieces that could be summed side by side."""
+    g = prepared(graph(lambda x: op("sum", softmax(x), dim=(0,)), floats(rows, 128)), CUDA)
+    fuse(g.module, CUDA)
+    assert ("outer" not in fusions(g)[0].attributes) == apart
+
+
+def test_a_size_to_come_is_cut_into_as_many_pieces_as_it_says() -> None:
+    target = replace(CUDA, symbols=((97, 200),))
+    found = {n: _pieces(target, n * 97, 100) for n in (1, 4, 8, 32)}
+    assert found == {1: None, 4: 97, 8: 97, 32: 97}
+    assert _pieces(CUDA, 2008, 251) == 251 and _pieces(CUDA, 97, 12) is None
 
 
 # Order.

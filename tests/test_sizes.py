@@ -11,7 +11,7 @@ import pytest
 import ostinato as ot
 import ostinato.nn.functional as F
 from ostinato import nn, optim
-from size_cases import ANY, DIM, FIXED, SIZES, Case
+from size_cases import ANY, DIM, FIXED, SIZES, Case, place_tables
 
 
 def flat(result: Any) -> list[Any]:
@@ -26,6 +26,7 @@ def assert_close(given: Any, expected: Any) -> None:
 
 def run(case: Case, sizes: tuple[int, ...]) -> Any:
     """The compiled function, after calls that are compared with eager ones."""
+    place_tables()
     compiled = ot.compile(case.fn)
     for n in sizes:
         given = case.given(n)

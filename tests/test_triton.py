@@ -63,8 +63,9 @@ def run(
     made = emit(kernel, tuning)
     assert change[0] in made.source
     job = Job(
-        made.name, made.source.replace(*change, 1) if change[0] else made.source, made.launch.grid,
-        dict(made.launch.constants), [p.type.lstrip("*") for p in made.launch.parameters],
+        made.name, made.source.replace(*change, 1) if change[0] else made.source,
+        made.launch.programs, dict(made.launch.constants),
+        [p.type.lstrip("*") for p in made.launch.parameters],
         places_of(buffers), list(buffers),
     )  # fmt: skip
     return triton.run(job)
@@ -233,7 +234,7 @@ def run_batch(
     """The buffers after a batch."""
     made = emit_batch(batch, kernels)
     types = [p.type.lstrip("*") for p in made.launch.parameters]
-    job = Job(made.name, made.source, made.launch.grid, {}, types, places_of(buffers),
+    job = Job(made.name, made.source, made.launch.programs, {}, types, places_of(buffers),
               list(buffers))  # fmt: skip
     return triton.run(job)
 

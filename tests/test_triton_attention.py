@@ -212,7 +212,7 @@ def run_kernel(
     head, mark, rest = source.partition("\n\n\n")
     source = head + EXACT_DOT + mark + (rest.replace(*change) if change else rest)
     job = Job(
-        kernel.name, source, launch.grid, dict(launch.constants),
+        kernel.name, source, launch.programs, dict(launch.constants),
         [p.type.lstrip("*") for p in launch.parameters],
         [given.index(t) for t in given],
         [t.memory.reshape(-1) for t in given if t is not None],

@@ -33,7 +33,7 @@ def {name}(x, y, SIZE: tl.constexpr):
     tl.store(y + i, tl.load(x + i) * {factor})
 """
 LAUNCH = Launch(
-    grid=(4, 1, 1),
+    programs=4,
     num_warps=2,
     num_stages=1,
     parameters=(Parameter("x", "*fp32", 0), Parameter("y", "*fp32", 1)),
@@ -135,7 +135,7 @@ def test_all_that_a_cubin_depends_on_is_in_the_job(launch: Launch) -> None:
 
 
 def test_a_grid_is_no_reason_to_compile_again() -> None:
-    changed = replace(kernel(), launch=replace(LAUNCH, grid=(9, 1, 1)))
+    changed = replace(kernel(), launch=replace(LAUNCH, programs=9))
     assert job_of(changed, 90) == job_of(kernel(), 90)
 
 
@@ -277,7 +277,7 @@ def test_a_container_gives_back_what_was_packed(container: tuple[bytes, list[byt
         assert found == cubin
         assert record["registers"] == resources(found).registers
     assert (one["name"], two["name"]) == ("one", "two")
-    assert (one["grid"], one["warps"], one["shared"], one["alignment"]) == ([4, 1, 1], 2, 0, 16)
+    assert (one["warps"], one["shared"], one["alignment"]) == (2, 0, 16)
     assert one["parameters"] == 2 * [{"type": "*fp32", "aligned": True}]
 
 

@@ -67,7 +67,7 @@ KERNELS: dict[str, Callable[[], TritonKernel]] = {
 def test_the_text_is_what_it_was(name: str, request: pytest.FixtureRequest) -> None:
     made = KERNELS[name]()
     launch = made.launch
-    text = f"# grid {launch.grid[0]}, {launch.num_warps} warps, {dict(launch.constants)}\n"
+    text = f"# grid {launch.programs}, {launch.num_warps} warps, {dict(launch.constants)}\n"
     path = GOLDEN / f"{name}.txt"
     if request.config.getoption("--update-golden"):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,15 @@ class GpuProgram:
 
     def run(self, triton: Interpreter, inputs: Sequence[Any]) -> list[Array]:
         """The results, in order."""
-        return _Run(self.spec, self.kernels, inputs).run(triton)
+        return run_spec(self.spec, self.kernels, triton, inputs)
+
+
+def run_spec(
+    spec: dict[str, Any], kernels: Mapping[str, TritonKernel], triton: Interpreter,
+    inputs: Sequence[Any],
+) -> list[Array]:  # fmt: skip
+    """The results of a serialised Program."""
+    return _Run(spec, kernels, inputs).run(triton)
 
 
 class _Run:
@@ -105,9 +113,9 @@ class _Run:
         given = [self._memory(n) for n in step["tensors"]]
         starts = [a.ctypes.data for a in given]
         job = Job(
-            kernel.name, kernel.source, kernel.launch.grid, dict(kernel.launch.constants),
+            kernel.name, kernel.source, step["programs"], dict(kernel.launch.constants),
             [p.type.lstrip("*") for p in kernel.launch.parameters],
-            [starts.index(s) for s in starts], given,
+            [starts.index(s) for s in starts], given, step["sizes"],
         )  # fmt: skip
         for parameter, address in zip(kernel.launch.parameters, starts, strict=True):
             assert not parameter.aligned or (address - self._base(address)) % 16 == 0

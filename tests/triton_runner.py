@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,15 +28,17 @@ GUARD = 4096
 @dataclass(frozen=True)
 class Job:
     """A kernel and what it is launched with; `types` are elements' as Triton's signatures spell
-    them, by parameter. Parameters with the same number in `places` share an array."""
+    them, by parameter. Parameters with the same number in `places` share an array; after them come
+    `sizes`."""
 
     name: str
     source: str
-    grid: tuple[int, int, int]
+    programs: Any  # an integer
     constants: dict[str, Any]
     types: list[str]
     places: list[int]
     arrays: list[Array]
+    sizes: list[int] = field(default_factory=list[int])
 
 
 class Interpreter:
@@ -152,7 +154,7 @@ def _run(job: Job) -> Any:
     used = [made[place] for place in job.places]
     given = [Pointer(g.array, t) for g, t in zip(used, job.types, strict=True)]
     with np.errstate(all="ignore"):
-        function[job.grid](*given, **job.constants)
+        function[(job.programs,)](*given, *job.sizes, **job.constants)
     wrong = [i for i, g in enumerate(used) if not g.is_intact]
     return f"stores outside of buffers {wrong}" if wrong else [g.array.copy() for g in used]
 

@@ -24,8 +24,9 @@ _SHARED_BYTES = {80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 103: 227, 
 class BuiltKernel:
     """A kernel and its cubin.
 
-    A launch passes the pointers of `kernel.launch.parameters` and then two more, of scratch memory,
-    which are null since no kernel takes any. `shared` bytes above 48 KiB must be asked for.
+    A launch passes the pointers of `kernel.launch.parameters`, its `sizes`, and then two more
+    pointers, of scratch memory, which are null since no kernel takes any. `shared` bytes above
+    48 KiB must be asked for.
     """
 
     kernel: TritonKernel
@@ -41,8 +42,9 @@ class BuiltKernel:
         launch = self.kernel.launch
         return {
             "name": self.kernel.name, "symbol": self.symbol,
-            "grid": list(launch.grid), "warps": self.warps, "shared": self.shared,
+            "warps": self.warps, "shared": self.shared,
             "parameters": [{"type": p.type, "aligned": p.aligned} for p in launch.parameters],
+            "sizes": [p.type for p in launch.sizes],
             "alignment": ALIGNMENT, "registers": self.resources.registers,
             "local_bytes": self.resources.local_bytes,
         }  # fmt: skip
@@ -80,7 +82,8 @@ def job_of(kernel: TritonKernel, cc: int) -> client.Job:
         source=kernel.source,
         signature=launch.signature,
         constants=dict(launch.constants),
-        divisible={p.name: ALIGNMENT for p in launch.parameters if p.aligned},
+        divisible={p.name: ALIGNMENT for p in launch.parameters if p.aligned}
+        | {p.name: p.divisor for p in launch.sizes if p.divisor > 1},
         options={
             "num_warps": launch.num_warps,
             "num_stages": launch.num_stages,
@@ -117,7 +120,7 @@ def _checked(kernel: TritonKernel, made: client.Made, cc: int) -> BuiltKernel:
                 "our launches pass none"
             )
     found = resources(made.cubin)
-    expected = len(kernel.launch.parameters) + 2
+    expected = len(kernel.launch.parameters) + len(kernel.launch.sizes) + 2
     if found.parameters != expected:
         raise CompileError(
             f"triton: the cubin of {kernel.name} takes {found.parameters} parameters, "

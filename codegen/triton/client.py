@@ -28,8 +28,8 @@ class Job:
     """One kernel to compile for compute capability `cc` (90 is 9.0).
 
     `signature` has the types of the parameters of the function `name` of `source`, in order, and
-    `constexpr` for those with a value in `constants`; `divisible` says what pointers are multiples
-    of; `options` are Triton's.
+    `constexpr` for those with a value in `constants`; `divisible` says what pointers and integers
+    are multiples of; `options` are Triton's.
     """
 
     name: str

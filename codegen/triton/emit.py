@@ -5,18 +5,21 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from xdsl.ir import Operation, SSAValue
 
 from ...ir.dialects.kernel import FuncOp
 from ...ir.errors import CompileError
+from ...ir.polynomial import Number, Pieces
 from .emit_access import POINTERS, dtype_of, source_lines
 from .emit_functions import definitions
 from .emit_nest import Nest, Part
 from .emit_nodes import Node
+from .emit_sizes import Lengths, Size
 from .emit_text import function_text
 from .emit_tiles import Tile, Tuning, tile_of
-from .kernel import Launch, Parameter, TritonKernel
+from .kernel import ALIGNMENT, Launch, Parameter, SizeParameter, TritonKernel
 
 STAGES = 2
 WIDTH = 96
@@ -31,18 +34,37 @@ class Function:
     calls: list[str]
 
 
-def emit(func: FuncOp, tuning: Tuning | None = None) -> TritonKernel:
+def emit(func: FuncOp, tuning: Tuning | None = None, sizes: Sequence[Size] = ()) -> TritonKernel:
     """The Triton kernel for `func`, in the tile that `emit_tiles` chooses unless `tuning` says
-    otherwise. Raises CompileError for an op without a meaning on the GPU."""
-    tile = tile_of(func, tuning)
-    function = function_of(func, tile)
+    otherwise; of its `sizes` ranges are known. Raises CompileError for an op without a meaning on
+    the GPU."""
+    lengths = Lengths(func, sizes)
+    tile = tile_of(func, lengths, tuning)
+    function = function_of(func, tile, lengths)
     parameters = tuple(
         Parameter(name, pointer_type(b), i)
         for i, (b, name) in enumerate(zip(func.buffers, pointer_names(func), strict=True))
     )
-    launch = Launch((tile.grid, 1, 1), tile.num_warps, STAGES, parameters,
-                    tuple(function.constants.items()), func.aliased_numbers)  # fmt: skip
+    launch = Launch(programs_of(func, tile, lengths), tile.num_warps, STAGES, parameters,
+                    tuple(function.constants.items()), func.aliased_numbers,
+                    sizes=size_parameters(lengths.names, sizes))  # fmt: skip
     return TritonKernel(func.sym_name.data, source_of([function]), launch)
+
+
+def programs_of(func: FuncOp, tile: Tile, lengths: Lengths) -> Number:
+    """How many programs run a kernel."""
+    length = func.length
+    if isinstance(length, int):
+        return -(-length // tile.each)
+    return Pieces(lengths.sizes[length].of, tile.each)
+
+
+def size_parameters(names: Sequence[str], sizes: Sequence[Size]) -> tuple[SizeParameter, ...]:
+    """The parameters `names` for `sizes`, of which is promised what their polynomials say."""
+    return tuple(
+        SizeParameter(name, size.held.replace("int", "i"), size.of, gcd(size.of.divisor, ALIGNMENT))
+        for name, size in zip(names, sizes, strict=True)
+    )
 
 
 def source_of(functions: Sequence[Function]) -> str:
@@ -56,7 +78,7 @@ import triton.language as tl
 """
 
 
-def function_of(func: FuncOp, tile: Tile, part: Part | None = None) -> Function:
+def function_of(func: FuncOp, tile: Tile, lengths: Lengths, part: Part | None = None) -> Function:
     """The function of a kernel; as a part of a launch it takes the program, and the extent where
     that differs, before its pointers."""
     name = name_of(func)
@@ -65,8 +87,9 @@ def function_of(func: FuncOp, tile: Tile, part: Part | None = None) -> Function:
         b: Node(n, (), "pointer", hint=n.removesuffix("_ptr"), named=True)
         for b, n in zip(func.buffers, names, strict=True)
     }
-    nest = Nest(func, tile, pointers, part)
+    nest = Nest(func, tile, pointers, lengths, part)
     nest.write()
+    names += lengths.names
     if part is not None:
         names = [n.template for n in (part.program, part.extent) if n is not None] + names
     calls = list(nest.w.functions)

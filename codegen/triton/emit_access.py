@@ -26,7 +26,7 @@ from ...ir.dtypes import DType
 from ...ir.errors import CompileError
 from ...ir.locations import lines_of
 from .emit_convert import held_type
-from .emit_integers import is_natural
+from .emit_integers import alike, is_natural
 from .emit_nodes import AND, ATOM, LOOSE, NO_AXES, SUM, Axes, Node, Store, Writer, literal
 from .emit_scalar import compare, natural_quotient, signless
 from .emit_streams import Access, aliases, place_of, written_in
@@ -191,25 +191,22 @@ class Memory:
         return total
 
     def _scaled(self, kind: AffineBinaryOpKind, a: Node, b: Node) -> Node:
-        if a.is_literal and not b.is_literal:
-            a, b = b, a
-        by = int(b.number or 0)
         if kind is AffineBinaryOpKind.Mul:
-            if a.is_literal:
-                return literal(int(a.number or 0) * by, "int64")
-            return a if by == 1 else signless(self.w, "*", a, b, "int64")
+            a, b = (b, a) if a.is_literal else (a, b)
+            return a if b.number == 1 else signless(self.w, "*", a, b, "int64")
         if kind is AffineBinaryOpKind.CeilDiv:
-            a = signless(self.w, "+", a, literal(by - 1, "int64"), "int64")
+            less = signless(self.w, "-", b, literal(1, "int64"), "int64")
+            a = signless(self.w, "+", a, less, "int64")
         symbol = "%" if kind is AffineBinaryOpKind.Mod else "//"
-        if a.is_literal:
-            number = int(a.number or 0)
+        if a.is_literal and b.is_literal:
+            number, by = int(a.number or 0), int(b.number or 0)
             return literal(number % by if symbol == "%" else number // by, "int64")
-        if is_natural(a):
-            return natural_quotient(self.w, symbol, a, by)
-        return self._floored(symbol, a, b)
+        if is_natural(a) and b.low is not None and b.low > 0:
+            return natural_quotient(self.w, symbol, a, b)
+        return self._floored(symbol, *alike(self.w, a, b))
 
     def _floored(self, symbol: str, a: Node, b: Node) -> Node:
-        down = self.w.function("floor_divide", [a, literal(int(b.number or 0), a.held)], a.held)
+        down = self.w.function("floor_divide", [a, b], a.held)
         if symbol == "//":
             return down
         back = signless(self.w, "*", down, b, "int64")

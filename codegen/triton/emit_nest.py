@@ -12,11 +12,12 @@ from xdsl.ir import Block, Operation, SSAValue
 from ...ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
 from .emit_access import LANES, ROWS, Memory, Shape
 from .emit_convert import held_type
-from .emit_integers import as_held
+from .emit_integers import alike, as_held
 from .emit_nodes import ATOM, PRODUCT, Carried, Frame, Loop, Node, Writer, literal
 from .emit_online import Online, online_of
 from .emit_reduce import across, combined, identity, summand
 from .emit_scalar import compare, scalar, signless
+from .emit_sizes import Length, Lengths
 from .emit_streams import Accumulation, accumulations_of
 from .emit_tiles import Tile
 
@@ -61,13 +62,13 @@ class Nest:
     """Writes one kernel; `values` holds what each IR value is in the part being written."""
 
     def __init__(self, func: FuncOp, tile: Tile, pointers: dict[SSAValue, Node],
-                 part: Part | None = None) -> None:  # fmt: skip
-        self.func, self.tile, self.part = func, tile, part
+                 lengths: Lengths, part: Part | None = None) -> None:  # fmt: skip
+        self.func, self.tile, self.part, self.lengths = func, tile, part, lengths
         self.w = Writer()
         self.constants: dict[str, int] = {}
         self.shape = Shape(is_matrix=tile.rows > 1)
         self.memory = Memory(self.w, func, self.shape, pointers)
-        self.values: dict[SSAValue, Node] = {}
+        self.values: dict[SSAValue, Node] = dict(lengths.nodes)
         self.sums = {op: accumulations_of(op) for op in tile.streamed if isinstance(op, ForOp)}
         self.added: dict[StoreOp, tuple[Accumulation, Given]] = {}
         self.skipped: set[LoadOp | StoreOp] = set()
@@ -75,23 +76,25 @@ class Nest:
             self.skipped |= {a.load} if a.cleared is None else {a.load, a.cleared}
         self.unloaded = {a.load.value for sums in self.sums.values() for a in sums}
         online = online_of(func).items()
-        self.online = {op: p for op, p in online if tile.blocks[op.trip_count] < op.trip_count}
+        self.online = {
+            op: p for op, p in online if tile.blocks[op.length] < lengths.most(op.length)
+        }
         self.merged = {p.maximum for p in self.online.values()}
 
     def write(self) -> None:
         """Writes the whole kernel."""
         func, rows = self.func, self.tile.rows
-        extent = func.fixed_length
+        extent = func.length
         if func.vector is not None:
             self._flat(extent)
         elif rows > 1 and not self.tile.streamed:
             arange = self._arange(ROWS, "ROWS", rows)
             self._parallel(self._first("ROWS", rows, extent), arange, extent, rows, ROWS)
         else:
-            self.values[func.index] = self._program(extent)
+            self.values[func.index] = self._program(self.lengths.most(extent))
             self.ops(func.body.block)
 
-    def _flat(self, extent: int) -> None:
+    def _flat(self, extent: Length) -> None:
         """The parallel axis as lanes: one block of them a program, or a loop over some."""
         block, steps, name = self.tile.blocks[extent], self.tile.steps, self.lane_size(extent)
         with self.lanes(extent) as arange:
@@ -110,23 +113,23 @@ class Nest:
             self.loop(self.func, f"range(0, {whole}, {name})", steps * block, step, "")
 
     def _program(self, count: int) -> Node:
-        """Which of `count` programs this is."""
+        """Which of at most `count` programs this is."""
         if self.part is not None:
             return self.part.program
-        if count == 1:
+        if count <= 1:
             return literal(0, "int64")
         return self.w.pure("tl.program_id(0)", (), "int32", hint="program", named=True,
                            low=0, high=count - 1)  # fmt: skip
 
-    def _first(self, name: str, size: int, extent: int) -> Node:
+    def _first(self, name: str, size: int, extent: Length) -> Node:
         """The first index of the parallel axis that this program does, `size` of `extent`."""
-        program = self._program(-(-extent // size))
+        program = self._program(-(-self.lengths.most(extent) // size))
         if program.is_literal:
             return program
         step = Node(name, (), "int32", rank=PRODUCT if "*" in name else ATOM, low=size, high=size)
         return signless(self.w, "*", program, step, "int64")
 
-    def _parallel(self, first: Node, arange: Node, extent: int, size: int, axis: str) -> None:
+    def _parallel(self, first: Node, arange: Node, extent: Length, size: int, axis: str) -> None:
         """The kernel's body for the part of the parallel axis from `first` on; a program does
         `size` of `extent` iterations."""
         index = arange
@@ -148,24 +151,25 @@ class Nest:
         return self.w.pure(f"tl.arange(0, {name}){slot}", (), "int32", axes=frozenset({axis}),
                            hint="j" if axis == LANES else "i", low=0, high=size - 1)  # fmt: skip
 
-    def bound(self, axis: str, index: Node, count: int, size: int,
+    def bound(self, axis: str, index: Node, count: Length, size: int,
                limit: Node | None = None) -> None:  # fmt: skip
         """Notes which elements along an axis exist, where not all do: those below `limit`, or
         below `count`."""
         self.shape.bounds.pop(axis, None)
-        if size > 1 and (count % size or limit is not None):
-            limit = limit or as_held(self.w, literal(count, "int64"), index.held)
+        if size > 1 and (self.lengths.divisor(count) % size or limit is not None):
+            if limit is None:
+                index, limit = alike(self.w, index, self.lengths.node(count))
             mask = compare(self.w, "<", index, limit)
             mask.hint, mask.named = ("exists" if axis == LANES else "is_row"), True
             self.shape.bounds[axis] = mask
 
-    def lane_size(self, count: int) -> str:
+    def lane_size(self, count: Length) -> str:
         """The name of the number of lanes for a vector axis of `count`."""
-        order = sorted(self.tile.blocks, reverse=True)
+        order = sorted(self.tile.blocks, key=self.lengths.most, reverse=True)
         return f"BLOCK_{order.index(count)}" if order.index(count) else "BLOCK"
 
     @contextmanager
-    def lanes(self, count: int) -> Generator[Node]:
+    def lanes(self, count: Length) -> Generator[Node]:
         """The part in which the tile has lanes for a vector axis of `count`."""
         yield self._arange(LANES, self.lane_size(count), self.tile.blocks[count])
         self.shape.bounds.pop(LANES, None)
@@ -224,7 +228,7 @@ class Nest:
 
     def _reduce(self, op: ReduceOp) -> None:
         streams = op in self.tile.streamed and self.tile.rows > 1
-        lanes = op.vector is not None and self.tile.blocks[op.trip_count] > 1
+        lanes = op.vector is not None and self.tile.blocks[op.length] > 1
         reduced = LANES if lanes else ROWS if streams else ""
 
         def body() -> Given:
@@ -236,7 +240,7 @@ class Nest:
                 for kind, v in zip(op.kinds, end.operands, strict=True)
             ]
 
-        if op.trip_count == 0:
+        if op.length == 0:
             results = [
                 identity(kind, held_type(r.type))
                 for kind, r in zip(op.kinds, op.results, strict=True)
@@ -262,8 +266,8 @@ class Nest:
     def _along_lanes(self, op: ForOp | ReduceOp, body: Callable[[], Given],
                      reduced: str = "") -> list[Node]:  # fmt: skip
         """A vector loop: one block of lanes, or a loop over blocks."""
-        count = op.trip_count
-        if not count:
+        count = op.length
+        if count == 0:
             return []
         with self.lanes(count) as arange:
             return self._blocks(op, body, arange, self.lane_size(count), self.tile.blocks[count],
@@ -280,8 +284,8 @@ class Nest:
     def _blocks(self, op: ForOp | ReduceOp, body: Callable[[], Given], arange: Node, name: str,
                 size: int, axis: str, reduced: str) -> list[Node]:  # fmt: skip
         """A loop of which `size` iterations are one axis of the tile, the part that `arange` is."""
-        count = op.trip_count
-        if count <= size:
+        count = op.length
+        if self.lengths.most(count) <= size:
             self.values[op.index] = arange
             self.bound(axis, arange, count, size)
             return [self._folded(x, reduced) for x in body()]
@@ -293,20 +297,23 @@ class Nest:
             self.bound(axis, index, count, size)
             return body()
 
-        ranges = f"range(0, {count}, {name})" if size > 1 else f"range({count})"
-        return self.loop(op, ranges, count, step, reduced)
+        text, most = self.lengths.text(count), self.lengths.most(count)
+        ranges = f"range(0, {text}, {name})" if size > 1 else f"range({text})"
+        return self.loop(op, ranges, most, step, reduced)
 
     def _serial(self, op: ForOp | ReduceOp, body: Callable[[], Given]) -> list[Node]:
         """A loop that stays one."""
-        if op.trip_count < 2:
+        count = op.length
+        if isinstance(count, int) and count < 2:
             self.values[op.index] = literal(0, "int64")
-            return [x.value for x in body()] if op.trip_count else []
+            return [x.value for x in body()] if count else []
 
         def step(index: Node) -> Given:
             self.values[op.index] = index
             return body()
 
-        return self.loop(op, f"range({op.trip_count})", op.trip_count, step, "")
+        ranges, most = f"range({self.lengths.text(count)})", self.lengths.most(count)
+        return self.loop(op, ranges, most, step, "")
 
     def loop(self, op: FuncOp | ForOp | ReduceOp, ranges: str, count: int,
               step: Callable[[Node], Given], reduced: str) -> list[Node]:  # fmt: skip
@@ -317,7 +324,8 @@ class Nest:
         self.memory.enter(op)
         w.frames.append(Frame())
         hint = "k" if not reduced else "first"
-        index = Node("", (), "int32", hint=hint, depth=w.depth, low=0, high=count - 1)
+        held = "int32" if count <= 1 << 31 else "int64"
+        index = Node("", (), held, hint=hint, depth=w.depth, low=0, high=count - 1)
         given = step(index)
         loop = Loop(index, ranges, w.frames[-1])
         results = [self._carried(loop, x) for x in given]
@@ -372,8 +380,8 @@ class Nest:
         """Stores a column sum, which adds to what was there unless that was cleared."""
         loop = a.store.parent_op()
         assert isinstance(loop, (ForOp, ReduceOp))
-        with self.lanes(loop.trip_count) as arange:
-            self.bound(LANES, arange, loop.trip_count, self.tile.blocks[loop.trip_count])
+        with self.lanes(loop.length) as arange:
+            self.bound(LANES, arange, loop.length, self.tile.blocks[loop.length])
             self.values[loop.index] = arange
             indices = [self.values[v] for v in a.store.indices]
             if a.cleared is None:

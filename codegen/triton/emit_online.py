@@ -51,7 +51,7 @@ def _pair(maximum: ReduceOp) -> Online | None:
         following = following.next_op
     if following is None or following.vector is None or result.type != f32:
         return None
-    alike = following.trip_count == maximum.trip_count and set(following.kinds) == {"sum"}
+    alike = following.length == maximum.length and set(following.kinds) == {"sum"}
     plain = not any(o.regions or isinstance(o, StoreOp)
                     for r in (maximum, following) for o in r.body.block.ops)  # fmt: skip
     pair = Online(maximum, following)

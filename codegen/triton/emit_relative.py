@@ -26,27 +26,28 @@ def write_online(nest: Nest, pair: Online) -> None:
         index = signless(w, "+", first, arange, "int64")
         index.hint, index.named = "j", True
         nest.values[op.index] = nest.values[pair.maximum.index] = index
-        nest.bound(LANES, index, op.trip_count, nest.tile.blocks[op.trip_count])
+        nest.bound(LANES, index, op.length, nest.tile.blocks[op.length])
         return _relative(nest, pair, yielded)
 
-    name, count = nest.lane_size(op.trip_count), op.trip_count
+    name, count = nest.lane_size(op.length), op.length
     with nest.lanes(count) as arange:
-        ranges = f"range(0, {count}, {name})"
-        highest, *sums = nest.loop(op, ranges, count, lambda k: step(k, arange), "")
-    most = across(w, nest.shape, "max", "float32", highest, LANES)
-    weight = w.function("exp", [_minus(w, highest, most)], "float32")
+        ranges = f"range(0, {nest.lengths.text(count)}, {name})"
+        most = nest.lengths.most(count)
+        highest, *sums = nest.loop(op, ranges, most, lambda k: step(k, arange), "")
+    top = across(w, nest.shape, "max", "float32", highest, LANES)
+    weight = w.function("exp", [_minus(w, highest, top)], "float32")
     totals = dict(zip(yielded, sums[: len(yielded)], strict=True))
     counts = dict(zip(pair.picked, sums[len(yielded) :], strict=False))
     end = op.body.block.last_op
     assert end is not None
-    nest.values[pair.maximum.res[0]] = most
+    nest.values[pair.maximum.res[0]] = top
     for result, v in zip(op.results, end.operands, strict=True):
         tile = totals[v]
         if v in pair.exponentials:
             tile = w.infix("*", tile, weight, "float32", PRODUCT, hint="weighted")
         total = across(w, nest.shape, "sum", tile.held, tile, LANES)
         if v in pair.picked:
-            total = _less(nest, total, counts[v], most)
+            total = _less(nest, total, counts[v], top)
         nest.values[result] = total
 
 

@@ -178,7 +178,7 @@ def _quotient(symbol: str, is_signed: bool, function: str) -> Row:
         a, b = x
         if b.is_literal and int(b.number or 0) > 0:
             if is_natural(a):
-                return natural_quotient(w, symbol, a, int(b.number or 0))
+                return natural_quotient(w, symbol, a, b)
             if not is_signed:
                 a = unsigned(w, a)
                 return w.infix(symbol, a, as_held(w, b, a.held), a.held, PRODUCT, hint="div")
@@ -189,15 +189,17 @@ def _quotient(symbol: str, is_signed: bool, function: str) -> Row:
     return row
 
 
-def natural_quotient(w: Writer, symbol: str, a: Node, by: int) -> Node:
-    """`a // by` or `a % by` of an `a` that is not negative."""
+def natural_quotient(w: Writer, symbol: str, a: Node, by: Node) -> Node:
+    """`a // by` or `a % by` of an `a` that is not negative, and a positive `by` whose range is
+    known."""
+    assert by.low is not None and by.high is not None
     if symbol == "%":
-        high, hint = by - 1 if a.high is None else min(a.high, by - 1), "rest"
+        high, hint = by.high - 1 if a.high is None else min(a.high, by.high - 1), "rest"
     else:
-        high, hint = None if a.high is None else a.high // by, "div"
-    if not fits(0, by, bits_of(a.held)):
+        high, hint = None if a.high is None else a.high // by.low, "div"
+    if not fits(0, by.high, bits_of(a.held)):
         a = as_held(w, a, "int64")
-    divisor = literal(by, a.held)
+    divisor = as_held(w, by, a.held)
     return w.infix(symbol, a, divisor, a.held, PRODUCT, hint=hint, low=0, high=high)
 
 

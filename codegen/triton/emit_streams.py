@@ -7,7 +7,7 @@ in rows of a tile where nothing but such accumulations passes from one iteration
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr
@@ -22,6 +22,7 @@ from xdsl.ir.affine import (
 
 from ...ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
 from ...ir.interpret_kernel import identity
+from .emit_sizes import Lengths, at_setting, loaded_symbols, offset_at
 
 Access = LoadOp | StoreOp
 
@@ -46,12 +47,13 @@ class Accumulation:
     cleared: StoreOp | None
 
 
-def streams_of(func: FuncOp, longest: int) -> frozenset[ForOp | ReduceOp]:
+def streams_of(func: FuncOp, longest: int, lengths: Lengths) -> frozenset[ForOp | ReduceOp]:
     """The serial loops of `func` that may be done several iterations at once, if vector loops of
     at most `longest` are held in registers."""
     return frozenset(
         op for op in func.walk()
-        if isinstance(op, (ForOp, ReduceOp)) and op.vector is None and _may_stream(op, longest)
+        if isinstance(op, (ForOp, ReduceOp)) and op.vector is None
+        and _may_stream(op, longest, lengths)
     )  # fmt: skip
 
 
@@ -75,7 +77,7 @@ def place_of(op: Access) -> tuple[Hashable, ...]:
 def _index_key(value: SSAValue) -> Hashable:
     owner = value.owner.parent_op() if isinstance(value, BlockArgument) else None
     if isinstance(owner, (ForOp, ReduceOp)) and owner.vector is not None:
-        return "lanes", owner.trip_count
+        return "lanes", owner.length
     return value
 
 
@@ -99,7 +101,7 @@ def _accumulation(loop: ForOp, store: StoreOp, accesses: Sequence[Access]) -> Ac
         and load.parent is store.parent
         and load.value.has_one_use()
         and combine.results[0].has_one_use()
-        and not store.map.data.num_symbols
+        and not loaded_symbols(store)
         and not isinstance(store.buffer.owner, LocalOp)
     )
     if not alone:
@@ -128,14 +130,14 @@ def _is_start(value: SSAValue, kind: str) -> bool:
     return bool(start == start.dtype.type(attribute.value.data))
 
 
-def _may_stream(loop: ForOp | ReduceOp, longest: int) -> bool:
+def _may_stream(loop: ForOp | ReduceOp, longest: int, lengths: Lengths) -> bool:
     inner = [op for op in loop.body.block.walk() if isinstance(op, (ForOp, ReduceOp))]
     if isinstance(loop, ReduceOp):
         fits = not inner and _in_lanes(loop)
     else:
-        held = all(_is_lanes_alone(op) and op.trip_count <= longest for op in inner)
+        held = all(_is_lanes_alone(op) and lengths.most(op.length) <= longest for op in inner)
         fits = bool(inner) and held and not _in_lanes(loop)
-    return fits and loop.trip_count > 1 and not _passes_on(loop)
+    return fits and lengths.typical(loop.length) > 1 and not _passes_on(loop, lengths)
 
 
 def _in_lanes(op: Operation) -> bool:
@@ -152,7 +154,7 @@ def _is_lanes_alone(op: ForOp | ReduceOp) -> bool:
     return op.vector is not None and not nested
 
 
-def _passes_on(loop: ForOp | ReduceOp) -> bool:
+def _passes_on(loop: ForOp | ReduceOp, lengths: Lengths) -> bool:
     """True where an iteration may see what another one stored."""
     accesses = list(_accesses(loop.body.block))
     added = {x for a in accumulations_of(loop) for x in (a.load, a.store)} if isinstance(
@@ -166,7 +168,7 @@ def _passes_on(loop: ForOp | ReduceOp) -> bool:
             inside = all(_is_inside(use.operation, loop) for use in buffer.uses)
             if not inside or isinstance(touches[0], LoadOp):
                 return True
-        elif not _is_apart(touches[0], loop.index):
+        elif not all(_is_apart(touches[0], loop.index, s) for s in lengths.settings):
             return True
     return False
 
@@ -178,11 +180,11 @@ def _is_inside(op: Operation, loop: Operation) -> bool:
     return outer is loop
 
 
-def _is_apart(access: Access, index: SSAValue) -> bool:
-    """True where other values of `index` always lead to other elements."""
-    if access.map.data.num_symbols or index not in access.indices:
+def _is_apart(access: Access, index: SSAValue, setting: Mapping[SSAValue, int]) -> bool:
+    """True where other values of `index` always lead to other elements, for one sample."""
+    if loaded_symbols(access) or index not in access.indices:
         return False
-    steps = _steps(access.map.data.results[0])
+    steps = _steps(offset_at(access, setting))
     if steps is None:
         return False
     indices = list(access.indices)
@@ -192,21 +194,19 @@ def _is_apart(access: Access, index: SSAValue) -> bool:
         other = indices[position]
         if other is index:
             continue
-        reach = abs(step) * (_length(other) - 1)
+        reach = abs(step) * (_length(other, setting) - 1)
         if abs(step) < own:
             below += reach
         else:
             above = min(above or abs(step), abs(step))
-    owner_reach = own * (_length(index) - 1)
+    owner_reach = own * (_length(index, setting) - 1)
     return own > below and (not above or above > owner_reach + below)
 
 
-def _length(index: SSAValue) -> int:
+def _length(index: SSAValue, setting: Mapping[SSAValue, int]) -> int:
     owner = index.owner.parent_op() if isinstance(index, BlockArgument) else None
-    if isinstance(owner, FuncOp):
-        return owner.fixed_length
-    assert isinstance(owner, (ForOp, ReduceOp))
-    return owner.trip_count
+    assert isinstance(owner, (FuncOp, ForOp, ReduceOp))
+    return at_setting(owner.length, setting)
 
 
 def _steps(expr: AffineExpr) -> dict[int, int] | None:

@@ -8,7 +8,7 @@ pass to the next; a longer one is a loop over blocks.
 The rule: a thread has about eight elements of a tile, sixteen where it holds a long row, for
 16-byte accesses and several of them in flight; a program has as few warps as that needs, so that
 rows are summed within a warp; and there are at least two programs for each multiprocessor, if need
-be smaller ones.
+be smaller ones. Where lengths are sizes that a kernel takes, the rule is for typical ones.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from xdsl.ir import SSAValue
 
 from ...ir.dialects.kernel import ForOp, FuncOp, LoadOp, ReduceOp
+from .emit_sizes import Length, Lengths
 from .emit_streams import streams_of
 
 Loop = ForOp | ReduceOp
@@ -52,55 +53,57 @@ class Tuning:
 class Tile:
     """The tile of a kernel. `blocks` gives the lanes of a tile for each length of a vector axis;
     a longer axis is a loop. `rows` are iterations of the parallel axis or, where `streamed` has
-    any, of those serial loops. `steps` is how many blocks of a flat kernel a program does."""
+    any, of those serial loops. A program does `each` iterations of the parallel axis. `steps` is
+    how many blocks of a flat kernel a program does."""
 
     rows: int
-    blocks: dict[int, int]
+    blocks: dict[Length, int]
     num_warps: int
-    grid: int
+    each: int
     streamed: frozenset[Loop] = field(default_factory=frozenset[Loop])
     steps: int = 1
 
 
-def tile_of(func: FuncOp, tuning: Tuning | None = None, total: int | None = None) -> Tile:
+def tile_of(func: FuncOp, lengths: Lengths, tuning: Tuning | None = None,
+            total: int | None = None) -> Tile:  # fmt: skip
     """The tile for a kernel; `total` is the length of all flat axes that are done by it at once,
     where there are several."""
     given = tuning or Tuning()
-    extent = func.fixed_length
-    streamed = streams_of(func, LONGEST)
+    extent = lengths.typical(func.length)
+    streamed = streams_of(func, LONGEST, lengths)
     if func.vector is not None:
-        return _flat(func, extent, streamed, given, total or extent)
-    counts = {op.trip_count for op in loops_of(func) if op.vector is not None}
+        return _flat(func, lengths, streamed, given, total or extent)
     passes = [op for op in loops_of(func) if op.vector is not None]
     longest = LONGEST if len(passes) > 1 or isinstance(passes[0], ReduceOp) else _ONE_PASS
-    blocks = {n: _fitting(n, longest, given) for n in counts}
+    blocks = {op.length: _fitting(lengths.typical(op.length), longest, given) for op in passes}
     widest = max(blocks.values(), default=1)
     if streamed:
-        longest = max(op.trip_count for op in streamed)
+        longest = max(lengths.typical(op.length) for op in streamed)
         rows = given.rows or max(1, min(power_above(longest), _STREAM // widest))
         warps = given.num_warps or _warps(rows * widest, 16)
-        return Tile(rows, blocks, warps, extent, streamed)
+        return Tile(rows, blocks, warps, 1, streamed)
     rows = 1
     while 2 * rows * widest <= 32 * _PER_THREAD and extent >= 2 * rows * PROGRAMS:
         rows *= 2
     rows = given.rows or rows
-    held = widest >= 2048 and all(n <= block for n, block in blocks.items())
+    held = widest >= 2048 and all(lengths.most(n) <= block for n, block in blocks.items())
     warps = given.num_warps or _warps(rows * widest, 16 if held else _PER_THREAD)
-    return Tile(rows, blocks, warps, -(-extent // rows))
+    return Tile(rows, blocks, warps, rows)
 
 
-def _flat(func: FuncOp, extent: int, streamed: frozenset[Loop], given: Tuning,
+def _flat(func: FuncOp, lengths: Lengths, streamed: frozenset[Loop], given: Tuning,
           total: int) -> Tile:  # fmt: skip
     """The parallel axis is the vector axis: programs take blocks of it."""
+    extent = lengths.typical(func.length)
     if streamed:
-        longest = max(op.trip_count for op in streamed)
+        longest = max(lengths.typical(op.length) for op in streamed)
         block = 16
         while block < 128 and extent >= 2 * block * PROGRAMS:
             block *= 2
         block = given.block or min(block, power_above(extent))
         rows = given.rows or max(1, min(power_above(longest), _STREAM // block))
         warps = given.num_warps or _warps(rows * block, _PER_THREAD)
-        return Tile(rows, {extent: block}, warps, -(-extent // block), streamed)
+        return Tile(rows, {func.length: block}, warps, block, streamed)
     steps = _STEPS if not given.block and uniform_ops(func) > _WORTH_STEPS else 1
     per_thread = _PER_THREAD if len(func.buffers) <= 8 or steps > 1 else 4
     block = 32 * per_thread
@@ -109,7 +112,7 @@ def _flat(func: FuncOp, extent: int, streamed: frozenset[Loop], given: Tuning,
     block = given.block or min(block, power_above(extent))
     steps = 1 if extent <= block else steps
     warps = given.num_warps or _warps(block, per_thread)
-    return Tile(1, {extent: block}, warps, -(-extent // (block * steps)), steps=steps)
+    return Tile(1, {func.length: block}, warps, block * steps, steps=steps)
 
 
 def uniform_ops(func: FuncOp) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...ir.polynomial import Number
+
 Constant = bool | int | float | str | tuple["Constant", ...] | None
 """A value of a `tl.constexpr` argument."""
 
@@ -27,27 +29,39 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class SizeParameter:
+    """An integer that a kernel takes: what it is `of` the sizes that vary, its type (`i32`), and
+    what the cubin may assume that it is a multiple of, since it is whatever the sizes are."""
+
+    name: str
+    type: str
+    of: Number
+    divisor: int = 1
+
+
+@dataclass(frozen=True)
 class Launch:
     """How a kernel is launched.
 
-    The Triton function takes `parameters` in this order, then `constants`, its `tl.constexpr`
-    arguments with their values. `grid` counts programs along x, y and z. Buffers numbered in
-    `aliased` may be the same storage; no others overlap. With `fp_fusion` products and sums may
-    be contracted, which changes last bits.
+    The Triton function takes `parameters` in this order, then `sizes`, then `constants`, its
+    `tl.constexpr` arguments with their values. `programs` are along the one axis of the grid.
+    Buffers numbered in `aliased` may be the same storage; no others overlap. With `fp_fusion`
+    products and sums may be contracted, which changes last bits.
     """
 
-    grid: tuple[int, int, int]
+    programs: Number
     num_warps: int
     num_stages: int
     parameters: tuple[Parameter, ...]
     constants: tuple[tuple[str, Constant], ...] = ()
     aliased: tuple[int, ...] = ()
     fp_fusion: bool = False
+    sizes: tuple[SizeParameter, ...] = ()
 
     @property
     def signature(self) -> dict[str, str]:
         """Parameters and constants by name, as `triton.compiler.ASTSource` takes them."""
-        types = {p.name: p.type for p in self.parameters}
+        types = {p.name: p.type for p in (*self.parameters, *self.sizes)}
         return types | {name: "constexpr" for name, _ in self.constants}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
@@ -12,6 +13,7 @@ from .backend import TritonBackend
 from .kernel import TritonKernel
 from .launches import launch_kernels
 from .templates.call import Settings
+from .variants import KernelFamily
 
 
 def gpu_program(
@@ -25,5 +27,20 @@ def gpu_program(
     spec = serialize(module)
     fused = {k.sym_name.data: k for k in module.ops if isinstance(k, FuncOp | BatchOp)}
     kernels = launch_kernels(spec, fused, settings)
-    code = TritonBackend(settings.cc).build_sources(kernels).data if kernels else b""
-    return spec, code, kernels
+    return spec, cubins(kernels, settings.cc), kernels
+
+
+def sized_program(
+    spec: dict[str, Any],
+    kernels: Mapping[str, FuncOp | BatchOp],
+    settings: Settings,
+    family: KernelFamily,
+) -> bytes:
+    """The container with the cubins of a Program for many sizes, whose launches are put into
+    `spec`; a size that comes needs no others."""
+    return cubins(launch_kernels(spec, kernels, settings, family), settings.cc)
+
+
+def cubins(kernels: Sequence[TritonKernel], cc: int) -> bytes:
+    """The container of `kernels`; empty where there are none."""
+    return TritonBackend(cc).build_sources(kernels).data if kernels else b""

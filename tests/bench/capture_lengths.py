@@ -44,9 +44,17 @@ def lengths(rounds: int) -> Iterator[tuple[str, Lengths]]:
         found = Lengths({}, {}, {}, len(shared.ledger))
         for n in sorted(order):
             given = tokens(n)
-            one, own = (functools.partial(f, *given) for f in (shared, ot.compile(fn)))
-            found.any_size[n], found.static[n], found.ratios[n] = in_pairs(one, own, rounds * CALLS)
+            sides = (functools.partial(ended, f, given) for f in (shared, ot.compile(fn)))
+            one, own, ratio = in_pairs(*sides, rounds * CALLS)
+            found.any_size[n], found.static[n], found.ratios[n] = one, own, ratio
         yield name, found
+
+
+def ended(compiled: Callable[..., Any], given: tuple[Any, Any]) -> None:
+    """A call, until it has ended."""
+    compiled(*given)
+    if given[0].device.type == "cuda":
+        ot.cuda.synchronize()
 
 
 def tokens(length: int) -> tuple[Any, Any]:

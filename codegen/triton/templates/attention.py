@@ -7,9 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..kernel import Constant, Launch, Parameter, TritonKernel
-from .call import Call, Operand, Shape, Step, Template
-from .specialize import specialized
+from ....ir.errors import CompileError
+from ....ir.polynomial import Number, Pieces, Polynomial, divisor_of
+from ..emit import size_parameters
+from ..emit_sizes import Size, Spread
+from ..kernel import Launch, Parameter, TritonKernel
+from .call import Call, Dim, Operand, Shape, Step, Template
+from .specialize import Value, Varying, specialized
 
 _KERNELS = Path(__file__).with_name("attention_kernels.py")
 _TYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float64": "fp64", "bool": "i8"}
@@ -102,7 +106,7 @@ def _forward(call: Call) -> list[Step]:
     if not problem.heads * problem.rows:
         return []
     blocks = forward_blocks(*problem.extents)
-    count = _blocks(problem.rows, blocks.m)
+    count = problem.programs(problem.rows, blocks.m)
     return [Step(problem.kernel("attention_forward", names, blocks, count), writes=2)]
 
 
@@ -125,12 +129,13 @@ def _backward_stacked(call: Call) -> list[Step]:
 def _gradients(problem: _Problem) -> list[Step]:
     if not problem.heads:
         return []
-    if _is_whole(problem.columns, problem.width):
+    if _is_whole(problem.most(problem.columns), problem.width):
         blocks = whole_blocks(*problem.extents)
-        whole = problem.kernel("attention_backward_whole", _BACKWARD[:-1], blocks, 1)
+        whole = problem.kernel("attention_backward_whole", _BACKWARD[:-1], blocks, problem.heads)
         return [Step(whole, writes=3)]
     query, key = query_blocks(*problem.extents), key_blocks(*problem.extents)
-    by_query, by_key = _blocks(problem.rows, query.m), _blocks(problem.columns, key.n)
+    by_query = problem.programs(problem.rows, query.m)
+    by_key = problem.programs(problem.columns, key.n)
     return [
         Step(problem.kernel("attention_backward_query", _BY_QUERY, query, by_query), writes=2),
         Step(problem.kernel("attention_backward_key", _BY_KEY, key, by_key), writes=2),
@@ -145,7 +150,21 @@ def _backward_scratch(shapes: Sequence[Shape | None]) -> tuple[Shape, ...]:
     query, value = shapes[1], shapes[3]
     assert query is not None and value is not None
     width = max(_padded(query[1][-1]), _padded(value[1][-1]))
-    return () if _is_whole(value[1][-2], width) else (("float32", query[1][:-1]),)
+    return () if _is_whole(value[1][-2], width) else _along(shapes)
+
+
+def _along(shapes: Sequence[Shape | None]) -> tuple[Shape, ...]:
+    """What the kernel for queries leaves for that for keys, a number a query."""
+    query = shapes[1]
+    assert query is not None
+    return (("float32", query[1][:-1]),)
+
+
+def _lengths(call: Call, first: int) -> list[Dim]:
+    """How many queries and keys there are, query being operand `first`."""
+    query, value = call.operands[first], call.operands[first + 2]
+    assert query is not None and value is not None
+    return [query.sizes[-2], value.sizes[-2]]
 
 
 def _blocks(size: int, block: int) -> int:
@@ -163,12 +182,13 @@ class _Problem:
         named = list(zip(names, call.tensors, strict=False))
         self.numbers = {n: i for i, (n, t) in enumerate(named) if t is not None}
         self.tensors = {n: t for n, t in named if t is not None}
-        self.starts = dict.fromkeys(_GRADS, 0)
+        self.starts: dict[str, Dim] = dict.fromkeys(_GRADS, 0)
         if "grads" in self.tensors:
             self._unstack()
         query, value = self.tensors["query"], self.tensors["value"]
+        self.sized = _Sized(call.spread)
         self.rows, self.columns = query.sizes[-2], value.sizes[-2]
-        self.e, self.ev = query.sizes[-1], value.sizes[-1]
+        self.e, self.ev = _fixed(query.sizes[-1]), _fixed(value.sizes[-1])
         self.width = max(_padded(self.e), _padded(self.ev))
         self.heads = math.prod(query.sizes[:-2])
         self.causal, self.scale = bool(call.attrs["is_causal"]), float(call.attrs["scale"])
@@ -181,7 +201,7 @@ class _Problem:
         """Takes the one tensor of three gradients for three of them."""
         stacked, number = self.tensors.pop("grads"), self.numbers.pop("grads")
         for i, name in enumerate(_GRADS):
-            self.starts[name] = i * stacked.strides[0]
+            self.starts[name] = i * stacked.strides[0] if i else 0
             self.numbers[name] = number
             self.tensors[name] = replace(
                 stacked, sizes=stacked.sizes[1:], strides=stacked.strides[1:]
@@ -190,12 +210,23 @@ class _Problem:
     @property
     def extents(self) -> tuple[int, int, int, int, bool]:
         """What blocks are chosen by."""
-        return self.rows, self.columns, self.width, self.itemsize, self.exact
+        rows, columns = map(self.sized.typical, (self.rows, self.columns))
+        return rows, columns, self.width, self.itemsize, self.exact
 
-    def _strides(self) -> dict[str, tuple[int, ...]]:
+    def most(self, dim: Dim) -> int:
+        """The greatest value of a size."""
+        return self.sized.bounds(dim)[1]
+
+    def programs(self, length: Dim, block: int) -> Number:
+        """One for each block of `length` of each head."""
+        if isinstance(length, int) and isinstance(self.heads, int):
+            return self.heads * _blocks(length, block)
+        return Pieces(length, block, self.heads)
+
+    def _strides(self) -> dict[str, tuple[Dim, ...]]:
         """Strides of the leading axes, as few as there can be, and of rows."""
         leading = self.tensors["query"].sizes[:-2]
-        given: dict[str, tuple[int, ...]] = {}
+        given: dict[str, tuple[Dim, ...]] = {}
         for name, t in self.tensors.items():
             if name == "mask":
                 given[name] = _expanded(t, (*leading, self.rows, self.columns))
@@ -208,17 +239,23 @@ class _Problem:
         rank = len(leading)
         return {n: (*(s[:rank][i] for i in kept), *s[rank:]) for n, s in given.items()}
 
-    def kernel(self, entry: str, order: Sequence[str], blocks: Blocks, count: int) -> TritonKernel:
-        """The kernel `entry` with the parameters `order`, in `count` blocks of each head."""
-        name = f"{entry}_{self.rows}x{self.columns}x{self.e}"
+    def kernel(
+        self, entry: str, order: Sequence[str], blocks: Blocks, programs: Number
+    ) -> TritonKernel:
+        """The kernel `entry` with the parameters `order`, run by `programs`."""
+        rows, columns = (n if isinstance(n, int) else "n" for n in (self.rows, self.columns))
+        name = f"{entry}_{rows}x{columns}x{self.e}"
+        self.sized = _Sized(self.sized.spread)
+        values = self._values(order, blocks)
+        names, sizes = list(self.sized.names.values()), self.sized.sizes
         parameters = tuple(self._parameter(n) for n in order)
         return TritonKernel(
             name,
-            specialized(_KERNELS, entry, name, self._values(order, blocks)),
+            specialized(_KERNELS, entry, name, values, names),
             Launch(
-                (self.heads * count, 1, 1), blocks.warps, blocks.stages, parameters,
+                programs, blocks.warps, blocks.stages, parameters,
                 # Sums of products have no order that anyone relies on.
-                fp_fusion=True,
+                fp_fusion=True, sizes=size_parameters(names, sizes),
             ),
         )  # fmt: skip
 
@@ -228,15 +265,18 @@ class _Problem:
         tensor = self.tensors[given]
         return Parameter(name, f"*{_TYPES[tensor.dtype]}", self.numbers[given], tensor.aligned)
 
-    def _values(self, order: Sequence[str], blocks: Blocks) -> dict[str, Constant]:
+    def _values(self, order: Sequence[str], blocks: Blocks) -> dict[str, Value]:
         mask = self.tensors.get("mask")
-        strides = {f"{n.upper()}_STRIDES": self.strides[n] for n in order if n in self.strides}
-        reach = max((s[-1] * max(self.rows, self.columns) for s in strides.values()), default=0)
-        starts = {f"{n.upper()}_START": at for n, at in self.starts.items() if n in order}
+        value = self.sized.value
+        strides = {n: self.strides[n] for n in order if n in self.strides}
+        farthest = max(self.most(self.rows), self.most(self.columns))
+        reach = max((self.most(s[-1]) * farthest for s in strides.values()), default=0)
+        starts = {f"{n.upper()}_START": value(at) for n, at in self.starts.items() if n in order}
         return {
-            **strides, **starts,
-            "SIZES": self.sizes, "RANK": len(self.sizes), "HEADS": self.heads,
-            "L": self.rows, "S": self.columns, "E": self.e, "EV": self.ev,
+            **{f"{n.upper()}_STRIDES": tuple(map(value, s)) for n, s in strides.items()},
+            **starts, **self._of_lengths(blocks),
+            "SIZES": tuple(map(value, self.sizes)), "RANK": len(self.sizes),
+            "HEADS": value(self.heads), "E": self.e, "EV": self.ev,
             # A scale of 0 goes into the sign, so that masked scores stay -inf.
             "SCALE": abs(self.scale) or 1.0,
             "SIGN": (self.scale > 0) - (self.scale < 0),
@@ -249,20 +289,77 @@ class _Problem:
             "BLOCK_E": _padded(self.e), "BLOCK_EV": _padded(self.ev),
         }  # fmt: skip
 
+    def _of_lengths(self, blocks: Blocks) -> dict[str, Value]:
+        """What follows from how many queries and keys there are: for any that there may be."""
+        rows, columns = self.sized.value(self.rows), self.sized.value(self.columns)
+        found: dict[str, Value] = {"L": rows, "S": columns}
+        if isinstance(rows, Varying):
+            first = blocks.n // blocks.m * blocks.m if self.causal else 0
+            found["BLOCKS_M"] = Varying(f"({rows} + {blocks.m - 1}) // {blocks.m}")
+            found["CHECK_M"] = divisor_of(self.rows) % blocks.m != 0
+            found["ALONE"] = Varying(f"tl.minimum({first}, {rows})") if blocks.rest_n else rows
+        if isinstance(columns, Varying):
+            found["CHECK_N"] = bool(blocks.rest_n) or divisor_of(self.columns) % blocks.n != 0
+        if found.keys() > {"L", "S"}:
+            one_block = self.causal and blocks.m >= self.most(self.rows)
+            found["SEES_BLOCKS"] = self.most(self.columns) >= blocks.n and not one_block
+        return found
 
-def _expanded(t: Operand, shape: Sequence[int]) -> tuple[int, ...]:
+
+class _Sized:
+    """The numbers of a kernel that depend on sizes which vary, and their names in it."""
+
+    def __init__(self, spread: Spread | None) -> None:
+        self.spread = spread
+        self.names: dict[Polynomial, str] = {}
+
+    @property
+    def sizes(self) -> list[Size]:
+        """What the kernel takes, in the order of `names`."""
+        return [self._size(of) for of in self.names]
+
+    def _size(self, of: Polynomial) -> Size:
+        assert self.spread is not None, "a number depends on sizes that nothing is known of"
+        return Size.over(of, self.spread)
+
+    def value(self, number: Dim) -> int | Varying:
+        """A number as the kernel's text has it."""
+        if isinstance(number, int):
+            return number
+        return Varying(self.names.setdefault(number, f"n{len(self.names)}"))
+
+    def typical(self, number: Dim) -> int:
+        """The value that choices are made for."""
+        return number if isinstance(number, int) else self._size(number).typical
+
+    def bounds(self, number: Dim) -> tuple[int, int]:
+        """The least and the greatest value."""
+        if isinstance(number, int):
+            return number, number
+        size = self._size(number)
+        return size.low, size.high
+
+
+def _fixed(width: Dim) -> int:
+    """The width of queries or values."""
+    if isinstance(width, int):
+        return width
+    raise CompileError("triton: attention's width varies; its kernels take other lengths alone")
+
+
+def _expanded(t: Operand, shape: Sequence[Dim]) -> tuple[Dim, ...]:
     """The strides of `t` broadcast to `shape`."""
     missing = len(shape) - len(t.sizes)
-    own = [s if n > 1 else 0 for s, n in zip(t.strides, t.sizes, strict=True)]
+    own = [0 if n == 1 else s for s, n in zip(t.strides, t.sizes, strict=True)]
     return (*[0] * missing, *own)
 
 
 def _merged(
-    sizes: Sequence[int], strides: Iterable[Sequence[int]]
-) -> tuple[tuple[int, ...], list[int]]:
+    sizes: Sequence[Dim], strides: Iterable[Sequence[Dim]]
+) -> tuple[tuple[Dim, ...], list[int]]:
     """Sizes of as few axes as there can be, and for each the axis with its stride."""
     every = list(strides)
-    merged: list[int] = []
+    merged: list[Dim] = []
     kept: list[int] = []
     for i, n in enumerate(sizes):
         if n == 1:
@@ -276,6 +373,9 @@ def _merged(
     return tuple(merged), kept
 
 
-ATTENTION = Template(lambda shapes: _takes(shapes, 0), _forward)
-ATTENTION_BACKWARD = Template(lambda shapes: _takes(shapes, 1), _backward, _backward_scratch)
+ATTENTION = Template(lambda shapes: _takes(shapes, 0), _forward, lambda call: _lengths(call, 0))
+ATTENTION_BACKWARD = Template(
+    lambda shapes: _takes(shapes, 1), _backward, lambda call: _lengths(call, 1),
+    _backward_scratch, _along,
+)  # fmt: skip
 ATTENTION_BACKWARD_STACKED = replace(ATTENTION_BACKWARD, launches=_backward_stacked)

@@ -59,6 +59,10 @@ CHECK_EV = tl.constexpr(EV.value != BLOCK_EV.value)
 # Queries before this one see nothing of a second part of the keys.
 FIRST = tl.constexpr(BLOCK_N.value // BLOCK_M.value * BLOCK_M.value if CAUSAL.value else 0)
 ALONE = tl.constexpr(min(FIRST.value, L.value) if REST_N.value else L.value)
+# Whether some queries see whole blocks of keys, of which nothing need be checked.
+SEES_BLOCKS = tl.constexpr(
+    S.value >= BLOCK_N.value and not (CAUSAL.value and BLOCK_M.value >= L.value)
+)
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
 # Exponentials are powers of two. A mask is added to scores that have been scaled for that; others
@@ -68,7 +72,7 @@ UNIT = tl.constexpr(1.0 if MASK_ADDS.value else FACTOR.value)
 
 
 @triton.jit
-def head_offset(head, STRIDES: tl.constexpr):
+def head_offset(head, STRIDES):
     """Elements from head 0 to `head`."""
     rest = head.to(tl.int64)
     offset = rest * 0
@@ -194,7 +198,7 @@ def attention_forward(query, key, value, mask, out, logsumexp):
     acc = tl.zeros([BLOCK_M, BLOCK_EV], tl.float32)
     start = 0
     end = tl.minimum((block + 1) * BLOCK_M, S) if CAUSAL else S
-    if S >= BLOCK_N and not (CAUSAL and BLOCK_M >= L):
+    if SEES_BLOCKS:
         start = first_unchecked(block)
         total, acc, top = attend(total, acc, top, q, key, value, mask, rows, 0, start, False)
     if CAUSAL or CHECK_N:
@@ -357,7 +361,7 @@ def attention_backward_query(grad, query, key, value, out, logsumexp, mask, quer
     q_grad = tl.zeros([BLOCK_M, BLOCK_E], tl.float32)
     start = 0
     end = tl.minimum((block + 1) * BLOCK_M, S) if CAUSAL else S
-    if S >= BLOCK_N and not (CAUSAL and BLOCK_M >= L):
+    if SEES_BLOCKS:
         start = first_unchecked(block)
         q_grad = query_gradient(
             q_grad, q, g, summed, shift, key, value, mask, rows, 0, start, False

@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ....ir.polynomial import Polynomial
+from ..emit_sizes import Spread
 from ..kernel import TritonKernel
+
+Dim = int | Polynomial
+"""A size or stride, which may depend on sizes that vary."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +19,8 @@ class Operand:
     """A tensor in memory: strides count elements; `aligned` is its first element's address."""
 
     dtype: str
-    sizes: tuple[int, ...]
-    strides: tuple[int, ...]
+    sizes: tuple[Dim, ...]
+    strides: tuple[Dim, ...]
     aligned: bool = True
 
 
@@ -30,13 +35,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an op: operands (None for an absent one), then results, then scratch memory."""
+    """A call of an op: operands (None for an absent one), then results, then scratch memory. Where
+    sizes vary they are in `spread`."""
 
     operands: tuple[Operand | None, ...]
     results: tuple[Operand, ...]
     scratch: tuple[Operand, ...]
     attrs: Mapping[str, Any]
     settings: Settings
+    spread: Spread | None = None
 
     @property
     def tensors(self) -> tuple[Operand | None, ...]:
@@ -62,10 +69,13 @@ class Template:
     """Kernels that stand for an op.
 
     `take` says whether operands of these shapes are supported: others become the op's body.
-    `scratch` is the memory that the kernels pass among themselves. `launches` are to be run one
-    after the other.
+    `scratch` is the memory that the kernels pass among themselves, `any_scratch` what they may do
+    for shapes whose sizes vary. `launches` are to be run one after the other; which they are is
+    chosen by the dims that `widths` gives.
     """
 
     take: Callable[[Sequence[Shape | None]], bool]
     launches: Callable[[Call], list[Step]]
+    widths: Callable[[Call], list[Dim]]
     scratch: Callable[[Sequence[Shape | None]], tuple[Shape, ...]] = field(default=lambda _: ())
+    any_scratch: Callable[[Sequence[Shape | None]], tuple[Shape, ...]] = field(default=lambda _: ())

@@ -78,7 +78,7 @@ def build(region: Region, name: str) -> Built:
     cache.store(key, *_joined(lowered.programs))
     if dumped is not None:
         dumped.write(f"{name}-{key[:8]}", steps(region), lowered.kernels, region)
-    programs = [_program(spec, code, region.device) for spec, code in lowered.programs]
+    programs = [program(spec, code, region.device) for spec, code in lowered.programs]
     built = of_programs(region, name, [spec for spec, _ in lowered.programs], programs)
     built.seconds = lowered.seconds
     built.dumps = {} if dumped is None else dict(dumped.stages)
@@ -123,7 +123,7 @@ def _load(key: str, region: Region, name: str) -> Built | None:
         return None
     try:
         parts = _apart(*found)
-        programs = [_program(spec, code, region.device) for spec, code in parts]
+        programs = [program(spec, code, region.device) for spec, code in parts]
     except Exception as error:
         cache.discard(key, str(error))
         return None
@@ -132,15 +132,17 @@ def _load(key: str, region: Region, name: str) -> Built | None:
     return built
 
 
-def _program(spec: dict[str, Any], code: bytes, device: str) -> Any:
+def program(spec: dict[str, Any], code: bytes, device: str, owner: Any = None) -> Any:
+    """What runs a serialised Program; kernels and memory are those of `owner`, a Program that
+    differs in sizes, where it is given."""
     if device == "cpu":
-        return _C.CompiledProgram(spec, code, device)
+        return _C.CompiledProgram(spec, code, device, [], owner)
     from ..codegen.products import choose_products
     from ..codegen.triton.container import records
 
-    program = _C.CompiledProgram(spec, code, device, records(code) if code else [])
-    choose_products(program, device)
-    return program
+    made = _C.CompiledProgram(spec, code, device, records(code) if code else [], owner)
+    choose_products(made, device)
+    return made
 
 
 def of_programs(
@@ -185,7 +187,7 @@ _PREFIXES = ("", "backward-")
 def _sources(module: Any, device: str) -> dict[str, str]:
     from ..codegen.sources import llvm_sources, triton_sources
 
-    return llvm_sources(module) if device == "cpu" else triton_sources(module, _settings(device))
+    return llvm_sources(module) if device == "cpu" else triton_sources(module, settings_for(device))
 
 
 @dataclass(frozen=True)
@@ -316,11 +318,12 @@ def _cpu_program(module: Any) -> tuple[dict[str, Any], bytes]:
 def _gpu_program(module: Any, device: str) -> tuple[dict[str, Any], bytes]:
     from ..codegen.triton.program import gpu_program
 
-    spec, code, _ = gpu_program(module, _settings(device))
+    spec, code, _ = gpu_program(module, settings_for(device))
     return spec, code
 
 
-def _settings(device: str) -> Any:
+def settings_for(device: str) -> Any:
+    """What kernels for a GPU may depend on besides their operands."""
     from ..codegen.triton.templates.call import Settings
 
     precision = "tf32" if _C.float32_matmul_precision() else "ieee"
@@ -333,7 +336,7 @@ def options_for(device: str, symbols: Symbols = (), reuse: bool = True, apart: b
     from ..passes.pipeline import Options
     from ..passes.target import ATTENTION
 
-    target = replace(_target(device), symbols=symbols)
+    target = replace(_target(device, bool(symbols)), symbols=symbols)
     if apart:
         target = replace(target, claims=target.claims - ATTENTION)
     return Options(target, reuse=reuse and not _is_direct(device))
@@ -341,7 +344,7 @@ def options_for(device: str, symbols: Symbols = (), reuse: bool = True, apart: b
 
 def program_of(module: Any, device: str) -> Any:
     """A module at stage `planned`, ready to run; the cache is left out."""
-    return _program(*_serialized(module, device, {}), device)
+    return program(*_serialized(module, device, {}), device)
 
 
 def _is_direct(device: str) -> bool:
@@ -349,14 +352,17 @@ def _is_direct(device: str) -> bool:
     return device != "cpu" and _C.cuda_allocates_directly()
 
 
-def _target(device: str) -> Any:
+def _target(device: str, varies: bool) -> Any:
     from ..passes.target import CPU, CUDA, Kernels
 
     if device == "cpu":
         return CPU
     from ..codegen.triton.templates import TEMPLATES
 
-    known = {name: Kernels(t.take, t.scratch) for name, t in TEMPLATES.items()}
+    known = {
+        name: Kernels(t.take, t.any_scratch if varies else t.scratch)
+        for name, t in TEMPLATES.items()
+    }
     return replace(CUDA, kernels=known)
 
 

@@ -43,20 +43,21 @@ Placed placed_from(nb::handle row) {
 }
 
 // Kernels of the CPU are found in the Program's object, those of a GPU among its cubins.
-void find_kernel(CompiledProgram* p, CompiledStep& step, nb::handle row, nb::dict numbers) {
+void find_kernel(CompiledProgram* p, CompiledStep& step, nb::handle row) {
+  if (nb::borrow<nb::dict>(row).contains("sizes"))
+    step.sizes = nb::cast<std::vector<int64_t>>(row["sizes"]);
   if (p->device.is_cuda()) {
-    step.cubin = nb::cast<int>(numbers[step.name.c_str()]);
+    step.cubin = p->cubins->number_of(step.name);
+    step.programs = nb::cast<uint32_t>(row["programs"]);
     return;
   }
   if (!p->object) throw Error(ErrorKind::compile, "a Program launches kernels and has no object");
   step.kernel = reinterpret_cast<CompiledKernel>(p->object->function(step.name));
   step.extent = nb::cast<int64_t>(row["extent"]);
   step.grain = nb::cast<int64_t>(row["grain"]);
-  if (nb::borrow<nb::dict>(row).contains("sizes"))
-    step.sizes = nb::cast<std::vector<int64_t>>(row["sizes"]);
 }
 
-CompiledStep step_from(CompiledProgram* p, nb::handle row, nb::dict numbers) {
+CompiledStep step_from(CompiledProgram* p, nb::handle row) {
   CompiledStep step;
   const auto lines = nb::cast<std::vector<std::string>>(row["lines"]);
   if (!lines.empty()) step.location = lines.front();
@@ -65,7 +66,7 @@ CompiledStep step_from(CompiledProgram* p, nb::handle row, nb::dict numbers) {
     step.name = nb::cast<std::string>(row["kernel"]);
     step.tensors = nb::cast<std::vector<int>>(row["tensors"]);
     step.writes = nb::cast<int>(row["writes"]);
-    find_kernel(p, step, row, numbers);
+    find_kernel(p, step, row);
     return step;
   }
   step.tensors = nb::cast<std::vector<int>>(row["operands"]);
@@ -83,8 +84,8 @@ CompiledStep step_from(CompiledProgram* p, nb::handle row, nb::dict numbers) {
 
 CubinKernel cubin_from(nb::handle row) {
   CubinKernel k;
+  k.name = nb::cast<std::string>(row["name"]);
   k.symbol = nb::cast<std::string>(row["symbol"]);
-  for (int i = 0; i < 3; ++i) k.grid[i] = nb::cast<uint32_t>(row["grid"][i]);
   k.threads = 32 * nb::cast<uint32_t>(row["warps"]);
   k.shared = nb::cast<uint32_t>(row["shared"]);
   k.offset = nb::cast<size_t>(row["offset"]);
@@ -101,14 +102,12 @@ void fill(CompiledProgram* p, nb::dict spec, nb::bytes object, nb::object device
   p->arena_bytes = nb::cast<size_t>(spec["arena"]);
   p->host_bytes = nb::cast<size_t>(spec["host"]);
   const std::string_view code(object.c_str(), object.size());
-  if (p->device.is_cuda())
-    p->code = code;
-  else if (!code.empty())
+  if (p->device.is_cuda() && !like) {
+    std::vector<CubinKernel> kernels;
+    for (nb::handle row : cubins) kernels.push_back(cubin_from(row));
+    p->cubins = std::make_shared<Cubins>(std::string(code), std::move(kernels));
+  } else if (!code.empty()) {
     p->object = std::make_shared<LoadedObject>(code);
-  nb::dict numbers;
-  for (nb::handle row : cubins) {
-    numbers[row["name"]] = p->cubins.size();
-    p->cubins.push_back(cubin_from(row));
   }
   for (nb::handle row : spec["inputs"]) {
     p->inputs.push_back({named_dtype(row["dtype"]), sizes_at(row, "sizes"),
@@ -123,7 +122,7 @@ void fill(CompiledProgram* p, nb::dict spec, nb::bytes object, nb::object device
     p->constants.push_back(operand_from(nb::object(row["value"]).ptr(), "program", "constant"));
   }
   for (nb::handle row : spec["tensors"]) p->tensors.push_back(placed_from(row));
-  for (nb::handle row : spec["instructions"]) p->steps.push_back(step_from(p, row, numbers));
+  for (nb::handle row : spec["instructions"]) p->steps.push_back(step_from(p, row));
 }
 
 using Shared = std::shared_ptr<CompiledProgram>;

@@ -70,6 +70,7 @@ Tensor Workspace::arena_of(size_t bytes, Device device) {
 
 void CompiledProgram::share(const CompiledProgram& other) {
   object = other.object;
+  cubins = other.cubins;
   workspace_ = other.workspace_;
 }
 
@@ -136,7 +137,8 @@ const std::string* CompiledProgram::lasting_line() {
 void CompiledProgram::prepare() {
   memory_.emplace(*this, *workspace_);
   try {
-    if (device.is_cuda()) cuda_ = std::make_unique<CudaProgram>(*this, *memory_, counters_);
+    if (device.is_cuda())
+      cuda_ = std::make_unique<CudaProgram>(*this, *memory_, *workspace_, counters_);
   } catch (...) {
     memory_.reset();
     throw;

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "cuda/stream.hpp"
 #include "dispatch/op_call.hpp"
+#include "program/cubins.hpp"
 #include "program/memory.hpp"
 #include "program/object_loader.hpp"
 
@@ -49,11 +51,12 @@ struct CompiledStep {
   StepKind kind = StepKind::launch;
   std::vector<int> tensors;    // of a launch: buffers; of others: operands (-1: absent)
   int writes = 0;              // of a launch: how many of the last buffers are results
-  std::vector<int64_t> sizes;  // of a launch on the CPU: what its kernel takes after the buffers
+  std::vector<int64_t> sizes;  // of a launch: what its kernel takes after the buffers
   CompiledKernel kernel = nullptr;
   int64_t extent = 0;
   int64_t grain = 1;
-  int cubin = -1;  // of a launch on a CUDA device, which has no `kernel`
+  int cubin = -1;         // of a launch on a CUDA device, which has no `kernel`
+  uint32_t programs = 0;  // that run it there
   const OpInfo* op = nullptr;
   std::vector<Attr> attrs;
   std::vector<int> results;
@@ -62,19 +65,12 @@ struct CompiledStep {
   std::string location;
 };
 
-// A kernel of a Program for a CUDA device; its cubin is a part of `CompiledProgram::code`.
-struct CubinKernel {
-  std::string symbol;
-  uint32_t grid[3];
-  uint32_t threads;
-  uint32_t shared;
-  size_t offset;
-};
-
-// Memory of intermediates, for Programs that differ only in sizes: one of them runs at a time.
+// Memory of intermediates, for Programs that differ only in sizes: one of them runs at a time, on a
+// device after the `last` one.
 struct Workspace {
   std::mutex mutex;
   Tensor arena;
+  Ref<cuda::Stream> last;
 
   // At least `bytes`; what was given before stays as it is.
   Tensor arena_of(size_t bytes, Device device);
@@ -118,8 +114,7 @@ class CompiledProgram {
   size_t host_bytes = 0;
   Device device;
   std::shared_ptr<LoadedObject> object;  // of kernels for the CPU
-  std::string code;                      // of kernels for a CUDA device
-  std::vector<CubinKernel> cubins;
+  std::shared_ptr<Cubins> cubins;        // of kernels for a CUDA device
 
   // Takes kernels and memory of a Program that differs in sizes.
   void share(const CompiledProgram& other);

@@ -19,8 +19,13 @@ bool is_stepwise() {
 
 }  // namespace
 
-CudaProgram::CudaProgram(const CompiledProgram& program, Memory& memory, ProgramCounters& counters)
-    : program_(program), memory_(memory), counters_(counters), steps_(program, memory) {}
+CudaProgram::CudaProgram(const CompiledProgram& program, Memory& memory, Workspace& workspace,
+                         ProgramCounters& counters)
+    : program_(program),
+      memory_(memory),
+      workspace_(workspace),
+      counters_(counters),
+      steps_(program, memory) {}
 
 // The last run may not be over, and comes after all others.
 CudaProgram::~CudaProgram() {
@@ -36,18 +41,23 @@ void CudaProgram::run(double* seconds) {
   graph_->replay();
 }
 
-// Runs share an arena, so that one on another stream waits for the last.
+// Runs of all Programs of a workspace share an arena, so that one on another stream waits for the
+// last.
 void CudaProgram::follow_last_run() {
   const int device = program_.device.index;
-  if (last_ && last_->handle() == cuda::current_handle(device)) return;
-  Ref<cuda::Stream> now = cuda::current_stream(device);
-  if (last_) {
-    cuda::Event ended(device, false);
-    ended.record(*last_);
-    ended.wait(*now);
-    memory_.record_stream(*now);
+  const CUstream now = cuda::current_handle(device);
+  const auto is_now = [&](const Ref<cuda::Stream>& s) { return s && s->handle() == now; };
+  if (!is_now(workspace_.last)) {
+    if (workspace_.last) {
+      cuda::Event ended(device, false);
+      ended.record(*workspace_.last);
+      ended.wait(*cuda::current_stream(device));
+    }
+    workspace_.last = cuda::current_stream(device);
   }
-  last_ = std::move(now);
+  if (is_now(last_)) return;
+  last_ = workspace_.last;
+  memory_.record_stream(*last_);
 }
 
 void CudaProgram::run_steps(double* seconds) {

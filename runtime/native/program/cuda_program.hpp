@@ -8,7 +8,8 @@ namespace ostinato {
 
 class CudaProgram {
  public:
-  CudaProgram(const CompiledProgram& program, Memory& memory, ProgramCounters& counters);
+  CudaProgram(const CompiledProgram& program, Memory& memory, Workspace& workspace,
+              ProgramCounters& counters);
   ~CudaProgram();
 
   // Queues one run on the current stream of the device. With `seconds` the steps run one by one,
@@ -22,10 +23,11 @@ class CudaProgram {
 
   const CompiledProgram& program_;
   Memory& memory_;
+  Workspace& workspace_;
   ProgramCounters& counters_;
   CudaSteps steps_;
   std::optional<CudaGraph> graph_;
-  Ref<cuda::Stream> last_;
+  Ref<cuda::Stream> last_;  // that this Program ran on
 };
 
 }  // namespace ostinato

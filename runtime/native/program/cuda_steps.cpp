@@ -13,7 +13,6 @@
 namespace ostinato {
 namespace {
 
-constexpr uint32_t kSharedByDefault = 48 << 10;
 constexpr uint32_t kSlotThreads = 256;
 
 cuda::KernelName store_slots{"slots", "store_slots"};
@@ -40,50 +39,27 @@ CudaSteps::CudaSteps(const CompiledProgram& program, Memory& memory)
       slots_(program.steps.size()),
       seen_(program.steps.size()) {
   cuda::use_device(program.device.index);
-  load();
   for (size_t s = 0; s < program.steps.size(); ++s) {
     if (program.steps[s].kind == StepKind::launch) prepare_launch(s);
     if (program.steps[s].kind == StepKind::upload) prepare_upload(s);
   }
 }
 
-void CudaSteps::Unload::operator()(CUmodule module) const noexcept {
-  if (cuda::becomes_current(device)) cuda::driver().cuModuleUnload_(module);
-}
-
-void CudaSteps::load() {
-  const cuda::Driver& driver = cuda::driver();
-  for (const CubinKernel& k : program_.cubins) {
-    const auto check = [&](CUresult result) {
-      if (result != CUDA_SUCCESS)
-        cuda::fail(result, "loading " + described_kernel(functions_.size()));
-    };
-    CUmodule module = nullptr;
-    check(driver.cuModuleLoadData_(&module, program_.code.data() + k.offset));
-    modules_.emplace_back(module, Unload{program_.device.index});
-    CUfunction found = nullptr;
-    check(driver.cuModuleGetFunction_(&found, module, k.symbol.c_str()));
-    if (k.shared > kSharedByDefault) {
-      check(driver.cuFuncSetAttribute_(found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                       static_cast<int>(k.shared)));
-    }
-    functions_.push_back(found);
-  }
-}
-
-// After its pointers a Triton kernel takes two more, of scratch memory, which is none.
+// After its pointers and sizes a Triton kernel takes two more pointers, of scratch memory, which is
+// none. A size of 32 bits is the lower half of one in `pointers`.
 void CudaSteps::prepare_launch(size_t s) {
   const CompiledStep& step = program_.steps[s];
-  const CubinKernel& k = program_.cubins[step.cubin];
+  const CubinKernel& k = program_.cubins->kernel(step.cubin);
   Kernel made;
   void** pointers = memory_.pointers(s);
-  for (size_t i = 0; i < step.tensors.size(); ++i) made.arguments.push_back(pointers + i);
+  const size_t count = step.tensors.size() + step.sizes.size();
+  for (size_t i = 0; i < count; ++i) made.arguments.push_back(pointers + i);
   made.arguments.push_back(&null_);
   made.arguments.push_back(&null_);
-  made.node.func = functions_[step.cubin];
-  made.node.gridDimX = k.grid[0];
-  made.node.gridDimY = k.grid[1];
-  made.node.gridDimZ = k.grid[2];
+  made.node.func =
+      program_.cubins->function(step.cubin, program_.device.index, [&] { return described(s); });
+  made.node.gridDimX = step.programs;
+  made.node.gridDimY = made.node.gridDimZ = 1;
   made.node.blockDimX = k.threads;
   made.node.blockDimY = made.node.blockDimZ = 1;
   made.node.sharedMemBytes = k.shared;
@@ -180,14 +156,6 @@ std::vector<std::byte> CudaSteps::host_operands(size_t s) const {
     now.insert(now.end(), t.bytes(), t.bytes() + bytes);
   }
   return now;
-}
-
-std::string CudaSteps::described_kernel(size_t cubin) const {
-  const auto is_launch = [&](const CompiledStep& s) {
-    return s.kind == StepKind::launch && static_cast<size_t>(s.cubin) == cubin;
-  };
-  const auto found = std::ranges::find_if(program_.steps, is_launch);
-  return described(static_cast<size_t>(found - program_.steps.begin()));
 }
 
 std::string CudaSteps::described(size_t s) const {

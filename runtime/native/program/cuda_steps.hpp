@@ -39,26 +39,18 @@ class CudaSteps {
   std::string described(size_t s) const;
 
  private:
-  struct Unload {
-    int device;
-    void operator()(CUmodule module) const noexcept;
-  };
   struct Slots {
     std::vector<cuda::SlotParams> parts;
     bool changed = false;
   };
 
-  void load();
   void prepare_launch(size_t s);
   void prepare_upload(size_t s);
   void fill_slots(size_t s);
   std::vector<std::byte> host_operands(size_t s) const;
-  std::string described_kernel(size_t cubin) const;
 
   const CompiledProgram& program_;
   Memory& memory_;
-  std::vector<std::unique_ptr<std::remove_pointer_t<CUmodule>, Unload>> modules_;
-  std::vector<CUfunction> functions_;  // by cubin
   std::vector<std::vector<Kernel>> kernels_;
   std::vector<Slots> slots_;
   std::vector<std::vector<std::byte>> seen_;  // bytes of host operands of calls

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...ir.polynomial import Sizes, evaluated
-from ...runtime import _C
 from .. import build
 from ..build import Built, Passed
 from ..region import Region
@@ -66,7 +65,7 @@ class Family:
         specs = [part.at(sizes) for part in self.parts]
         owners = self.owners or [None] * len(specs)
         programs = [
-            _C.CompiledProgram(spec, code, region.device, [], owner)
+            build.program(spec, code, region.device, owner)
             for spec, code, owner in zip(specs, self.codes, owners, strict=True)
         ]
         if not self.owners:
@@ -103,15 +102,26 @@ def family_of(domain: Domain, regions: list[Region], described: Any) -> Family:
     kept = [(bool(is_input), int(index)) for is_input, index in kept]
     seconds["sizes"] = time.perf_counter() - started
     started = time.perf_counter()
-    codes = [_code(part) for part in parts]
+    codes = [_code(part, regions[0].device, domain) for part in parts]
     seconds["codegen"] = time.perf_counter() - started
     return Family(domain, regions, described, parts, kept, codes, seconds)
 
 
-def _code(part: Template) -> bytes:
-    from ...codegen.llvm.backend import LLVMBackend
+def _code(part: Template, device: str, domain: Domain) -> bytes:
+    """The machine code of the kernels of a family's Program, whose launches `part` then has."""
+    if device == "cpu":
+        from ...codegen.llvm.backend import LLVMBackend
 
-    return LLVMBackend().build(part.kernels).data if part.kernels else b""
+        kernels = [g.kernel for g in part.kernels.values()]
+        return LLVMBackend().build(kernels).data if kernels else b""
+    from ...codegen.triton.emit_sizes import Spread
+    from ...codegen.triton.program import sized_program
+    from ...codegen.triton.variants import KernelFamily
+
+    spread = Spread(domain.ranges, domain.typical, domain.samples.sizes)
+    family = KernelFamily({name: g.sizes for name, g in part.kernels.items()}, spread)
+    kernels = {name: g.kernel for name, g in part.kernels.items()} | part.batches
+    return sized_program(part.spec, kernels, build.settings_for(device), family)
 
 
 def _seconds(passed: Sequence[Passed]) -> dict[str, float]:

@@ -106,8 +106,6 @@ class _Trial:
 
     def run(self) -> Family | str:
         """The family, or why there is none."""
-        if self.region.device != "cpu":
-            return "kernels for a GPU are made for one size"
         if len(self.symbols.places) > MOST:
             return f"{len(self.symbols.places)} sizes vary; {MOST} can"
         found = [self.symbols.sizes_in(shapes) for shapes in self.calls]
