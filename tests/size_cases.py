@@ -48,16 +48,16 @@ def two(n: int) -> Arguments:
     return ot.randn(3, n, DIM), ot.randn(3, n, DIM)
 
 
-WEIGHTS = ot.randn(DIM, 2 * DIM)
-TABLE = ot.randn(512, DIM)
-NORM = nn.LayerNorm(DIM)
+weights = ot.randn(DIM, 2 * DIM)
+table = ot.randn(512, DIM)
+norm = nn.LayerNorm(DIM)
 
 
 def place_tables() -> None:
     """Puts what functions look up where new tensors lie."""
-    global WEIGHTS, TABLE, NORM
+    global weights, table, norm
     home = ot.empty(0).device
-    WEIGHTS, TABLE, NORM = WEIGHTS.to(home), TABLE.to(home), NORM.to(home)
+    weights, table, norm = weights.to(home), table.to(home), norm.to(home)
 
 
 def pointwise(x: Any) -> Any:
@@ -65,7 +65,7 @@ def pointwise(x: Any) -> Any:
 
 
 def projected(x: Any) -> Any:
-    return F.gelu(x @ WEIGHTS).sum(1), (x * x).mean()
+    return F.gelu(x @ weights).sum(1), (x * x).mean()
 
 
 def scores(x: Any, y: Any) -> Any:
@@ -73,7 +73,7 @@ def scores(x: Any, y: Any) -> Any:
 
 
 def normed(x: Any) -> Any:
-    return NORM(x).mean(1)
+    return norm(x).mean(1)
 
 
 def attended(x: Any, y: Any) -> Any:
@@ -82,7 +82,7 @@ def attended(x: Any, y: Any) -> Any:
 
 
 def positions(x: Any) -> Any:
-    return x + TABLE[: x.shape[1]]
+    return x + table[: x.shape[1]]
 
 
 def reshaped(x: Any) -> Any:
@@ -150,7 +150,7 @@ def parity(x: Any) -> Any:
 
 
 def of_a_parameter(x: Any) -> Any:
-    return x * TABLE[0][: x.shape[0]] if x.shape[0] < DIM else x * 1
+    return x * table[0][: x.shape[0]] if x.shape[0] < DIM else x * 1
 
 
 FIXED = [

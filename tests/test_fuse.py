@@ -299,7 +299,7 @@ def test_rows_do_not_wait_for_sums_of_few_columns(rows: int, apart: bool) -> Non
 
 def test_a_size_to_come_is_cut_into_as_many_pieces_as_it_says() -> None:
     target = replace(CUDA, symbols=((97, 200),))
-    found = {n: _pieces(target, n * 97, 100) for n in (1, 4, 8, 32)}
+    found = {n: _pieces(target, n * 97, min(25 * n, 256)) for n in (1, 4, 8, 32)}
     assert found == {1: None, 4: 97, 8: 97, 32: 97}
     assert _pieces(CUDA, 2008, 251) == 251 and _pieces(CUDA, 97, 12) is None
 

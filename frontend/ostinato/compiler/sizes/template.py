@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -103,7 +103,11 @@ class _Joining:
         else:
             found = self._general(names, alike[0]["lines"][0])
             name, sizes = found.kernel.sym_name.data, list(found.sizes)
-        made = {"kernel": name, "grain": self.samples.choice(grains), "sizes": sizes}
+        made: dict[str, Any] = {
+            "kernel": name,
+            "grain": self.samples.choice(grains),
+            "sizes": sizes,
+        }
         with suppress(DiffersError):  # nothing is told of them then
             made["operations"] = self.samples.integer(done)
         return made
@@ -166,7 +170,7 @@ class _Joining:
 def _launched(steps: Sequence[Any]) -> Iterator[dict[str, Any]]:
     """Steps of a Program of some sizes; launches of no programs are none."""
     for step in steps:
-        alike: list[dict[str, Any]] = step if isinstance(step, list) else [step]
+        alike = cast("list[dict[str, Any]]", step) if isinstance(step, list) else [step]
         yield from (each for each in alike if each.get("programs") != 0)
 
 
