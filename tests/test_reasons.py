@@ -33,7 +33,7 @@ from ostinato.passes.pipeline import run_passes
 from ostinato.passes.reasons import Reason, name_of
 from ostinato.passes.target import CPU
 
-LEGAL = {Reason.STORED, Reason.LIMIT, Reason.BATCH}
+LEGAL = {Reason.STORED, Reason.LIMIT, Reason.BATCH, Reason.FEW}
 """One kernel would be right, and is not expected to be faster."""
 ILLEGAL = {Reason.CALL, Reason.ACCESS, Reason.DOMAIN, Reason.UNFINISHED, Reason.CYCLE}
 """One kernel cannot compute both."""
