@@ -92,11 +92,16 @@ class Tensor:
 
     def __init__(self, values: Array, dtype: str, order: Sequence[int] | None = None) -> None:
         order = tuple(range(values.ndim)) if order is None else order
-        self.dtype, self.back = dtype, np.argsort(order)
+        self.dtype, self.back, self.sizes = dtype, np.argsort(order), values.shape
         self.memory = np.ascontiguousarray(encoded(values, dtype).transpose(order))
         shown = self.memory.transpose(self.back)
         strides = tuple(s // shown.itemsize for s in shown.strides)
         self.operand = Operand("bool" if dtype == "int8" else dtype, values.shape, strides)
+
+    @property
+    def shape(self) -> tuple[str, tuple[int, ...]]:
+        """What a template is asked by."""
+        return self.operand.dtype, self.sizes
 
     @property
     def values(self) -> Array:
@@ -178,7 +183,7 @@ class Problem:
         results: Sequence[Tensor], change: Change | None,
     ) -> None:  # fmt: skip
         template = TEMPLATES[op]
-        shapes = [None if t is None else (t.operand.dtype, t.operand.sizes) for t in given]
+        shapes = [None if t is None else t.shape for t in given]
         assert template.take(shapes)
         scratch = [Tensor(np.full(s, 9.0), d) for d, s in template.scratch(shapes)]
         tensors = [*given, *results, *scratch]
