@@ -317,7 +317,8 @@ def step_kernels(case: Case, cc: int, precision: str) -> list[TritonKernel]:
     ]
     found: list[TritonKernel] = []
     for op, given, results in calls:
-        shapes = [None if t is None else (t.dtype, t.sizes) for t in given]
+        fixed = [None if t is None else [n for n in t.sizes if isinstance(n, int)] for t in given]
+        shapes = [t and (t.dtype, tuple(n or ())) for t, n in zip(given, fixed, strict=True)]
         scratch = tuple(Operand(d, s, (1,)) for d, s in TEMPLATES[op].scratch(shapes))
         steps = TEMPLATES[op].launches(Call(given, results, scratch, attrs, settings))
         found += [step.kernel for step in steps]
