@@ -44,9 +44,8 @@ def lengths(rounds: int) -> Iterator[tuple[str, Lengths]]:
         found = Lengths({}, {}, {}, len(shared.ledger))
         for n in sorted(order):
             given = tokens(n)
-            sides = (functools.partial(ended, f, given) for f in (shared, ot.compile(fn)))
-            one, own, ratio = in_pairs(*sides, rounds * CALLS)
-            found.any_size[n], found.static[n], found.ratios[n] = one, own, ratio
+            one, own = (functools.partial(ended, f, given) for f in (shared, ot.compile(fn)))
+            found.any_size[n], found.static[n], found.ratios[n] = in_pairs(one, own, rounds * CALLS)
         yield name, found
 
 
