@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime import _C
-from .explain.show import Block, Table, as_html, as_rich, as_text
+from .explain.show import Block, Shown, Table
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LineTime:
     names: tuple[str, ...]
 
 
-class profile:
+class profile(Shown):
     """`with ot.profile() as p:` measures each kernel and call of the compiled functions inside.
 
     `print(p)` shows the time by line and by kernel, `p.save("trace.json")` is for Perfetto. On a
@@ -98,15 +98,6 @@ class profile:
                 kind = "kernel" if is_kernel else "call"
                 yield _slice(step, track, at, each, {"line": line, "kind": kind})
                 at += each
-
-    def __str__(self) -> str:
-        return as_text(self._blocks())
-
-    def __rich__(self) -> Any:
-        return as_rich(self._blocks())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._blocks())
 
     def _blocks(self) -> list[Block]:
         steps, lines = self.steps, self.lines

@@ -6,10 +6,10 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .facts import Program, program_facts
-from .show import Block, as_html, as_rich, as_text
+from .show import Block, Shown
 from .tables import blocks
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Shown):
     """What became of a function: `variants` replay, `followed` are the ways in which it is
     followed.
 
@@ -66,15 +66,6 @@ class Explanation:
     function: str
     variants: tuple[Region, ...]
     followed: tuple[Followed, ...]
-
-    def __str__(self) -> str:
-        return as_text(self._blocks())
-
-    def __rich__(self) -> Any:
-        return as_rich(self._blocks())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._blocks())
 
     def to_json(self) -> str:
         """All of it: the fields of these classes by name."""

@@ -29,6 +29,22 @@ class Line:
 Block = Table | Line
 
 
+class Shown:
+    """What is shown as blocks: `str` gives text, rich a coloured table, a notebook HTML."""
+
+    def _blocks(self) -> list[Block]:
+        raise AssertionError("_blocks is for subclasses")
+
+    def __str__(self) -> str:
+        return as_text(self._blocks())
+
+    def __rich__(self) -> Any:
+        return as_rich(self._blocks())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._blocks())
+
+
 def as_text(blocks: Iterable[Block]) -> str:
     """Plain text: no colours, no frames."""
     lines: list[str] = []
