@@ -11,7 +11,7 @@ import capture_calls
 import capture_lengths
 import click
 import torch
-from capture_programs import programs
+from capture_programs import SIDES, programs
 from measure import Bar, options, report, use_threads
 
 import ostinato as ot
@@ -35,36 +35,41 @@ def of_programs(rounds: int) -> Table:
         ["program", "compiled", "eager", "torch", "breaks", "to eager", "to torch"],
     )
     for name, found in programs(rounds):
-        ours, eager, theirs = (found.seconds[s] for s in ("compiled", "eager", "torch"))
-        times = [f"{t * 1e3:.2f}" for t in (ours, eager, theirs)]
-        ratios = [f"{ours / t:.2f}" for t in (eager, theirs)]
+        times = [f"{found.rounds.medians[side] * 1e3:.2f}" for side in SIDES]
+        eager, theirs = (found.rounds.ratio("compiled", side) for side in SIDES[1:])
+        ratios = [f"{eager:.2f}", f"{theirs:.2f}"]
         table.rows.append([name, *times, str(found.breaks), *ratios])
         table.bars += [
-            Bar(f"{name}, compiled / eager", ours / eager, 1.0),
-            Bar(f"{name}, compiled / torch", ours / theirs, 1.0),
+            Bar(f"{name}, compiled / eager", eager, 1.0),
+            Bar(f"{name}, compiled / torch", theirs, 1.0),
         ]
-        table.figures[name] = found.seconds | {"breaks": found.breaks}
+        table.figures[name] = found.rounds.medians | {"breaks": found.breaks}
     return table
 
 
 def of_calls(rounds: int) -> Table:
     """Guards and dispatch, following, and a break, by what they take besides the work."""
-    table = Table("what a call takes, µs", ["call", "µs", "at most"])
+    table = Table("what a call takes, µs", ["call", "µs", "at most", "rounds"])
     guarded, followed, broken = (
-        capture_calls.microseconds(make(), rounds)
+        capture_calls.measured(make(), rounds)
         for make in (capture_calls.guarded, capture_calls.followed, capture_calls.broken)
     )
-    beside = followed["its Program"] + followed["Python alone"]
-    for name, found, limit in (
-        ("guards and dispatch, 100 parameters", guarded["a call"] - guarded["its Program"], 15.0),
-        ("following an op", (followed["followed"] - beside) / capture_calls.OPS, 0.5),
+    calm, followed_calm = guarded.undisturbed(), followed.undisturbed()
+    dispatch = calm.beyond("a call", "its Program")
+    following = followed_calm.beyond("followed", "its Program", "Python alone")
+    for name, seconds, limit, counted in (
+        ("guards and dispatch, 100 parameters", dispatch, 15.0, (calm, guarded)),
+        ("following an op", following / capture_calls.OPS, 0.5, (followed_calm, followed)),
     ):
-        table.rows.append([name, f"{found:.2f}", f"{limit}"])
-        table.bars.append(Bar(f"{name}, µs / {limit}", found / limit, 1.0))
-    ratio = broken["one break"] / broken["two halves"]
-    table.rows.append(["one break / its halves", f"{ratio:.2f}", f"{1 / 0.8}"])
+        kept, every = (r.count for r in counted)
+        table.rows.append([name, f"{seconds * 1e6:.2f}", f"{limit}", f"{kept} of {every}"])
+        table.bars.append(Bar(f"{name}, µs / {limit}", seconds * 1e6 / limit, 1.0))
+    ratio = broken.ratio("one break", "two halves")
+    table.rows.append(["one break / its halves", f"{ratio:.2f}", f"{1 / 0.8}", str(broken.count)])
     table.bars.append(Bar("one break, speed of its halves / 0.8", ratio * 0.8, 1.0))
-    table.figures = {"guarded": guarded, "followed": followed, "broken": broken}
+    table.figures = {
+        "guarded": guarded.seconds, "followed": followed.seconds, "broken": broken.seconds
+    }  # fmt: skip
     return table
 
 

@@ -1,15 +1,17 @@
-"""Times of five of the examples: a step compiled, eager, and of the twin in PyTorch."""
+"""Times of five of the examples: a step compiled, eager, and of the twin in PyTorch, one after the
+other on the same data in each of many rounds; ratios are medians of those within a round."""
 
 # pyright: reportUnknownMemberType=false
 # (PyTorch leaves much unannotated.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from measure import by_turns  # isort: skip  # the examples are found from here on
+from measure import Rounds, in_rounds  # isort: skip  # the examples are found from here on
 import beam
 import experts
 import gan
@@ -27,7 +29,9 @@ import ostinato as ot
 from ostinato import optim
 
 CLASSES = 128  # as many characters as a corpus has
-CALLS = 4
+SIDES = ("compiled", "eager", "torch")
+LEAST, MOST = 4, 40  # rounds for one that is asked for
+SPENT = 0.2  # seconds of that
 WARM_UP = 24  # the ODE's regions are found by and by
 Step = Callable[[], object]
 Made = tuple[Any, Step]  # the function that may be compiled, and a call of it
@@ -35,21 +39,29 @@ Made = tuple[Any, Step]  # the function that may be compiled, and a call of it
 
 @dataclass(frozen=True)
 class Found:
-    """Median seconds of a step of each side, and how many breaks the compiled one has."""
+    """Seconds of a step of each side, and how many breaks the compiled one has."""
 
-    seconds: dict[str, float]
+    rounds: Rounds
     breaks: int
 
 
 def programs(rounds: int) -> Iterator[tuple[str, Found]]:
     """Measures one program after the other."""
     for name, make in PROGRAMS.items():
-        made: dict[str, Made] = {
-            "compiled": make(ot, True), "eager": make(ot, False), "torch": make(torch, False)
-        }  # fmt: skip
-        sides = {side: finished(side, step) for side, (_, step) in made.items()}
-        seconds = by_turns(sides, rounds, CALLS, WARM_UP)
-        yield name, Found(seconds, len(made["compiled"][0].breaks))
+        made: list[Made] = [make(ot, True), make(ot, False), make(torch, False)]
+        sides = {s: finished(s, step) for s, (_, step) in zip(SIDES, made, strict=True)}
+        for _ in range(WARM_UP):
+            of_all(sides)
+        count = rounds * max(LEAST, min(MOST, int(SPENT / of_all(sides))))
+        yield name, Found(in_rounds(sides, count, 1), len(made[0][0].breaks))
+
+
+def of_all(sides: Mapping[str, Step]) -> float:
+    """The seconds of a step of every side; short ones scatter more, so they get more rounds."""
+    started = time.perf_counter()
+    for step in sides.values():
+        step()
+    return time.perf_counter() - started
 
 
 def finished(side: str, step: Step) -> Step:

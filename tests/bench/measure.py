@@ -21,6 +21,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 THREADS = 2
+FULL_SPEED = 1.15
 Measured = dict[str, list[float]]
 
 
@@ -65,18 +66,75 @@ def by_turns(
 
     A first, uncounted call in each turn wakes the side's threads and fills its caches.
     """
+    return in_rounds(sides, rounds, calls, warm_up).medians
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Seconds of a call of each side, one for each round: those of a round stand side by side, so
+    what is computed of two of them leaves out how fast the machine was just then."""
+
+    seconds: Measured
+    slowness: list[float]
+    """Of each round: what a fixed piece of Python took beside its turns, to the least it took."""
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """The median seconds of a call of each side."""
+        return {name: median(taken) for name, taken in self.seconds.items()}
+
+    @property
+    def count(self) -> int:
+        """How many rounds there are."""
+        return len(self.slowness)
+
+    def ratio(self, one: str, other: str) -> float:
+        """The median of how much longer `one` takes than the `other` beside it."""
+        pairs = zip(self.seconds[one], self.seconds[other], strict=True)
+        return median(a / b for a, b in pairs)
+
+    def beyond(self, whole: str, *parts: str) -> float:
+        """The median seconds by which `whole` takes longer than the `parts` beside it."""
+        rows = zip(*(self.seconds[name] for name in (whole, *parts)), strict=True)
+        return median(taken - sum(others) for taken, *others in rows)
+
+    def undisturbed(self) -> Rounds:
+        """The rounds in which the machine ran at its full speed, by a clock that knows nothing of
+        the sides: a core that is shared with someone takes nearly twice as long for everything."""
+        kept = [i for i, slow in enumerate(self.slowness) if slow <= FULL_SPEED]
+        seconds = {name: [taken[i] for i in kept] for name, taken in self.seconds.items()}
+        return Rounds(seconds, [self.slowness[i] for i in kept])
+
+
+def in_rounds(
+    sides: Mapping[str, Callable[[], object]], rounds: int, calls: int, warm_up: int = 1
+) -> Rounds:
+    """The same, round by round."""
     for fn in sides.values():
         for _ in range(warm_up):
             fn()
     times: Measured = {name: [] for name in sides}
+    pulses: list[float] = []
     for _ in range(rounds):
+        slowest = pulse()
         for name, fn in sides.items():
             fn()
             started = time.perf_counter()
             for _ in range(calls):
                 fn()
             times[name].append((time.perf_counter() - started) / calls)
-    return {name: median(taken) for name, taken in times.items()}
+            slowest = max(slowest, pulse())
+        pulses.append(slowest)
+    least = min(pulses)
+    return Rounds(times, [p / least for p in pulses])
+
+
+def pulse() -> float:
+    """Seconds that a fixed piece of Python takes now."""
+    started = time.perf_counter()
+    for _ in range(500):
+        pass
+    return time.perf_counter() - started
 
 
 def in_pairs(
