@@ -66,11 +66,11 @@ def cells(rows: Rows) -> list[list[str]]:
     """The table of one workload."""
     return [
         [r["workload"], r["precision"], peer, f"{r['ms']:.3f}", f"{r['host_us']:.0f}",
-         f"{r['first_s']:.1f}", f"{r['peak_gib']:.2f}"]
+         f"{r['alone_us']:.0f}", f"{r['first_s']:.1f}", f"{r['peak_gib']:.2f}"]
         for peer, r in rows.items()
     ]  # fmt: skip
 
 
-COLUMNS = ["model", "precision", "peer", "ms", "host, µs", "first, s", "peak, GiB"]
+COLUMNS = ["model", "precision", "peer", "ms", "host, µs", "alone, µs", "first, s", "peak, GiB"]
 EVERY_PEER = (*OURS, *PEERS)
 EVERY_WORKLOAD = tuple(WORKLOADS)
