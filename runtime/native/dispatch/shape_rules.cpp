@@ -1,11 +1,17 @@
 #include "dispatch/shape_rules.hpp"
 
+#include "dispatch/shape_checks.hpp"
+
 namespace ostinato {
 namespace {
 
-[[noreturn]] void fail(const OpCall& call, const std::string& text) {
-  throw Error(ErrorKind::shape, std::string(call.op->name) + ": " + text);
+void require_axes(const OpCall& call, const Sizes& shape, size_t least) {
+  if (shape.size() >= least) return;
+  fail(call, "shape " + show(shape) + " has too few axes; give a tensor with at least " +
+                 std::to_string(least));
 }
+
+}  // namespace
 
 Sizes broadcast(const char* op, std::span<const Sizes> shapes) {
   size_t ndim = 0;
@@ -28,27 +34,6 @@ Sizes broadcast(const char* op, std::span<const Sizes> shapes) {
   }
   return out;
 }
-
-Sizes head(const Sizes& s, size_t drop) {
-  return {s.begin(), s.begin() + (s.size() > drop ? s.size() - drop : 0)};
-}
-
-void require_axes(const OpCall& call, const Sizes& shape, size_t least) {
-  if (shape.size() >= least) return;
-  fail(call, "shape " + show(shape) + " has too few axes; give a tensor with at least " +
-                 std::to_string(least));
-}
-
-void check_index(const OpCall& call, const char* what, const Sizes& shape, const Sizes& index,
-                 int free_axis) {
-  bool ok = index.size() == shape.size();
-  for (int i = 0; ok && i < shape.ssize(); ++i) ok = i == free_axis || index[i] <= shape[i];
-  if (ok) return;
-  fail(call, "index " + show(index) + " does not fit " + what + " " + show(shape) +
-                 "; give an index of the same rank, no longer along any other axis");
-}
-
-}  // namespace
 
 int axis_of(const char* op, int64_t dim, int ndim, std::span<const int64_t> shape) {
   int64_t n = std::max(ndim, 1);
@@ -289,49 +274,6 @@ Sizes padded(const OpCall& call, int pad_attr) {
   return shape;
 }
 
-Sizes mat_mul(const OpCall& call) {
-  const Sizes &a = call.operand(0).sizes(), &b = call.operand(1).sizes();
-  bool ok = !a.empty() && !b.empty() && a.back() == b[b.size() > 1 ? b.size() - 2 : 0];
-  if (!ok) {
-    fail(call, "shapes " + show(a) + " and " + show(b) +
-                   " do not multiply; the last size of the first must equal the second to last "
-                   "(or only) size of the second");
-  }
-  Sizes out;
-  if (a.size() > 2 || b.size() > 2) {
-    Sizes batches[] = {head(a, 2), head(b, 2)};
-    out = ostinato::broadcast(call.op->name, batches);
-  }
-  if (a.size() > 1) out.push_back(a[a.size() - 2]);
-  if (b.size() > 1) out.push_back(b.back());
-  return out;
-}
-
-Sizes linear(const OpCall& call) {
-  const Sizes &x = call.operand(0).sizes(), &w = call.operand(1).sizes();
-  if (x.empty() || w.size() != 2 || x.back() != w[1]) {
-    fail(call, "input " + show(x) + " does not fit weight " + show(w) +
-                   "; the last size of the input must equal the last size of the (out, in) "
-                   "weight");
-  }
-  if (const Tensor& bias = call.operand(2); bias && bias.sizes() != Sizes{w[0]}) {
-    fail(call, "bias " + show(bias.sizes()) + " does not fit weight " + show(w) + "; give shape " +
-                   show(Sizes{w[0]}));
-  }
-  Sizes out = x;
-  out.back() = w[0];
-  return out;
-}
-
-Sizes index_selected(const OpCall& call, int64_t dim) {
-  const Sizes &shape = call.operand(0).sizes(), &index = call.operand(1).sizes();
-  int at = axis_of(call.op->name, dim, shape.ssize(), shape);
-  Sizes out(shape.begin(), shape.begin() + std::min(at, shape.ssize()));
-  for (int64_t s : index) out.push_back(s);
-  for (int i = at + 1; i < shape.ssize(); ++i) out.push_back(shape[i]);
-  return out;
-}
-
 Sizes same(const OpCall& call, int index, size_t least, int dim) {
   const Sizes& shape = call.operand(index).sizes();
   require_axes(call, shape, least);
@@ -359,131 +301,10 @@ Sizes stacked(const OpCall& call, int index, int64_t count) {
   return out;
 }
 
-static void check_mask(const OpCall& call, const Sizes& mask, const Sizes& scores) {
-  bool ok = mask.size() <= scores.size();
-  for (size_t i = 1; ok && i <= mask.size(); ++i) {
-    int64_t size = mask[mask.size() - i];
-    ok = size == 1 || size == scores[scores.size() - i];
-  }
-  if (!ok) {
-    fail(call, "attn_mask " + show(mask) + " does not broadcast to " + show(scores) +
-                   "; give sizes equal or 1, counted from the last");
-  }
-}
-
-Sizes product_batch(const OpCall& call, int first, int mask) {
-  const Sizes &q = call.operand(first).sizes(), &k = call.operand(first + 1).sizes(),
-              &v = call.operand(first + 2).sizes();
-  bool ok = std::min({q.size(), k.size(), v.size()}) >= 2 && q.back() == k.back() &&
-            head(q, 2) == head(k, 2) && head(k, 1) == head(v, 1);
-  if (!ok) {
-    fail(call, "query " + show(q) + ", key " + show(k) + " and value " + show(v) +
-                   " do not fit; give (..., L, E), (..., S, E) and (..., S, Ev)");
-  }
-  Sizes out = head(q, 1);
-  if (call.operand(mask)) {
-    Sizes scores = out;
-    scores.push_back(k[k.size() - 2]);
-    check_mask(call, call.operand(mask).sizes(), scores);
-  }
-  out.push_back(v.back());
-  return out;
-}
-
-Sizes normalized(const OpCall& call, int index, int normalized_shape,
-                 std::initializer_list<int> which) {
-  const Sizes& shape = call.operand(index).sizes();
-  const Sizes& inner = call.attr(normalized_shape).as_sizes();
-  auto check = [&](const Sizes& s) {
-    if (s == inner) return;
-    fail(call, "shape " + show(s) + " is not the normalized shape " + show(inner) +
-                   "; give the last sizes of the input, and weight and bias of that shape");
-  };
-  size_t skip = shape.size() > inner.size() ? shape.size() - inner.size() : 0;
-  check(Sizes(shape.begin() + skip, shape.end()));
-  for (int i : which) {
-    if (call.operand(i)) check(call.operand(i).sizes());
-  }
-  return shape;
-}
-
-static bool is_reduced(const OpCall& call, int attr) {
-  const std::string& reduction = call.attr(attr).as_string();
-  if (reduction == "mean" || reduction == "sum") return true;
-  if (reduction == "none") return false;
-  throw Error(ErrorKind::value, std::string(call.op->name) + ": '" + reduction +
-                                    "' is not known for reduction; give 'none', 'mean' or 'sum'");
-}
-
-Sizes loss(const OpCall& call, int reduction) {
-  Sizes each = broadcast(call, {0, 1});
-  return is_reduced(call, reduction) ? Sizes{} : each;
-}
-
-Sizes class_loss(const OpCall& call, int first, int reduction) {
-  const Sizes& shape = call.operand(first).sizes();
-  const Sizes& target = call.operand(first + 1).sizes();
-  Sizes rest;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    if (i != (shape.size() > 1 ? 1 : 0)) rest.push_back(shape[i]);
-  }
-  if (shape.empty() || rest != target) {
-    fail(call, "input " + show(shape) + " does not fit target " + show(target) +
-                   "; give (N, C, ...) and (N, ...), or (C,) and ()");
-  }
-  return is_reduced(call, reduction) ? Sizes{} : target;
-}
-
 void fits(const OpCall& call, int index, const char* what, const Sizes& needed) {
   const Sizes& came = call.operand(index).sizes();
   if (came == needed) return;
   fail(call, std::string(what) + " has shape " + show(came) + "; give " + show(needed));
-}
-
-Sizes selected(const OpCall& call, int dim, int index_attr) {
-  const Sizes& shape = call.operand(0).sizes();
-  int64_t index = call.attr(index_attr).as_int();
-  if (shape.empty()) fail(call, "shape () has no axis to index; give a tensor with axes");
-  int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
-  if (index < -shape[at] || index >= shape[at]) {
-    fail(call, "index " + std::to_string(index) + " is out of range for dim " + std::to_string(at) +
-                   " of shape " + show(shape) + "; give an index from " +
-                   std::to_string(-shape[at]) + " to " + std::to_string(shape[at] - 1));
-  }
-  Sizes out;
-  for (int i = 0; i < shape.ssize(); ++i) {
-    if (i != at) out.push_back(shape[i]);
-  }
-  return out;
-}
-
-Sizes taken(const OpCall& call, const char* what, int count_attr, int dim) {
-  Sizes shape = call.operand(0).sizes();
-  const int64_t count = call.attr(count_attr).as_int();
-  if (shape.empty()) fail(call, "shape () has no axis to index; give a tensor with axes");
-  const int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
-  if (count < 0 || count > shape[at]) {
-    fail(call, std::string(what) + " " + std::to_string(count) + " is out of range for dim " +
-                   std::to_string(at) + " of shape " + show(shape) + "; give one from 0 to " +
-                   std::to_string(shape[at]));
-  }
-  shape[at] = count;
-  return shape;
-}
-
-Sizes gathered(const OpCall& call, int dim) {
-  const Sizes &shape = call.operand(0).sizes(), &index = call.operand(1).sizes();
-  int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
-  check_index(call, "input", shape, index, at);
-  return index;
-}
-
-Sizes scattered(const OpCall& call, int dim) {
-  const Sizes &shape = call.operand(0).sizes(), &index = call.operand(1).sizes();
-  int at = axis_of(call.op->name, call.attr(dim).as_int(), shape.ssize(), shape);
-  check_index(call, "input", shape, index, at);
-  check_index(call, "src", call.operand(2).sizes(), index, -1);
-  return shape;
 }
 
 }  // namespace shape_rule
