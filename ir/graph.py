@@ -20,19 +20,12 @@ from xdsl.dialects.builtin import (
     LocationAttr,
     ModuleOp,
     StringAttr,
-    i64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from .dialects.ot import (
-    SEGMENTS,
-    ConstantOp,
-    GradientOp,
-    class_of,
-    has_segments,
-    segment_sizes,
-)
+from .dialects.integers import SEGMENTS, integers_attribute, segment_sizes
+from .dialects.ot import ConstantOp, GradientOp, class_of, has_segments
 from .dialects.ot_types import to_ir_type, to_property, to_table_type
 from .op import Builder, Op, Type, Value, is_list
 from .pins import PIN
@@ -219,7 +212,7 @@ def close_main(
     func.body.block.add_op(end)
     func.update_function_type()
     if writes:
-        pairs = [DenseArrayBase.from_list(i64, list(pair)) for pair in writes]
+        pairs = [integers_attribute(pair) for pair in writes]
         func.attributes[WRITES] = ArrayAttr(pairs)
 
 

@@ -21,6 +21,8 @@ from xdsl.ir import Attribute
 MOST_LINES = 8
 """An op names at most so many source lines."""
 
+_NO_METADATA = NoneAttr()
+
 
 def line_location(file: str, line: int, column: int = 0) -> FileLineColLoc:
     """The location `file:line:column`."""
@@ -51,7 +53,7 @@ def _is_plain(location: LocationAttr) -> bool:
     """Whether `fuse_locations` has nothing to do for a location alone."""
     if isinstance(location, FileLineColLoc):
         return True
-    if not isinstance(location, FusedLoc) or location.metadata != NoneAttr():
+    if not isinstance(location, FusedLoc) or location.metadata != _NO_METADATA:
         return False
     inner: Any = location.locations
     return 1 < len(inner) <= MOST_LINES and all(isinstance(x, FileLineColLoc) for x in inner)
@@ -69,4 +71,4 @@ def fuse_locations(locations: Iterable[LocationAttr]) -> LocationAttr:
     lines = list(dict.fromkeys(x for location in locations for x in lines_of(location)))
     if len(lines) < 2:
         return lines[0] if lines else UNKNOWN_LOC
-    return FusedLoc(tuple(lines[:MOST_LINES]), NoneAttr())
+    return FusedLoc(tuple(lines[:MOST_LINES]), _NO_METADATA)

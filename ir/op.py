@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any, TypeGuard
 
@@ -174,12 +175,12 @@ class Op:
         """True when the body is written over scalars."""
         return self.kind == "pointwise"
 
-    @property
+    @cached_property
     def operands(self) -> tuple[Param, ...]:
         """The tensor parameters, in order."""
         return tuple(p for p in self.params if p.is_operand)
 
-    @property
+    @cached_property
     def attrs(self) -> tuple[Param, ...]:
         """The other parameters, in order."""
         return tuple(p for p in self.params if not p.is_operand)
@@ -212,11 +213,12 @@ class Op:
         """Operands in order, and every attribute by name with its default filled in."""
         given = dict(zip((p.name for p in self.params), args, strict=False)) | kwargs
         for p in self.params:
-            if p.required and p.name not in given:
-                raise TypeError(f"{self.name}: argument '{p.name}' is missing")
-        value = {p.name: given.get(p.name, p.default) for p in self.params}
-        operands = [value[p.name] for p in self.operands]
-        return operands, {p.name: value[p.name] for p in self.attrs}
+            if p.name not in given:
+                if p.required:
+                    raise TypeError(f"{self.name}: argument '{p.name}' is missing")
+                given[p.name] = p.default
+        operands = [given[p.name] for p in self.operands]
+        return operands, {p.name: given[p.name] for p in self.attrs}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.kind == "function":

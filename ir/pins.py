@@ -6,15 +6,17 @@ apart from all others; no two blocks of the user's code have the same.
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import IntegerAttr, i64
+from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Attribute, Operation
+
+from .dialects.integers import integer_attribute
 
 PIN = "ot.pin"
 
 
 def pin_attribute(pin: int) -> Attribute | None:
     """The attribute for a pin, None for none."""
-    return IntegerAttr(pin, i64) if pin else None
+    return integer_attribute(pin) if pin else None
 
 
 def pin_of(op: Operation) -> int:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, i64
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 
+from ..ir.dialects.integers import integer_attribute
 from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp, YieldOp
 from ..ir.graph import main_of, writes_of
 from ..ir.locations import fuse_locations
@@ -245,6 +246,6 @@ class _Body:
         kind = ROWS if self.by_row else COLUMNS if self.has_columns else POINTWISE
         fusion.attributes[KIND] = StringAttr(kind)
         if kind != POINTWISE:
-            fusion.attributes[LENGTH] = IntegerAttr(group.length, i64)
+            fusion.attributes[LENGTH] = integer_attribute(group.length)
             if self.has_columns:
-                fusion.attributes[OUTER] = IntegerAttr(group.outer, i64)
+                fusion.attributes[OUTER] = integer_attribute(group.outer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 from ..ir.dialects.ot import TableOp
@@ -57,13 +58,17 @@ def _number(value: bool | int | float) -> _Element:
 def _expressions(
     name: str, operands: tuple[_Operand, ...], attrs: tuple[tuple[str, Any], ...]
 ) -> tuple[Scalar, ...]:
-    """Each result of composite `name` over `argument(i)`, the elements of its operands."""
+    """Each result of composite `name` over `argument(i)`, the element of its operand number i of
+    those that are no literals."""
+    numbers = count()
     given = [
         _Element(
             Type(() if flat else (2,), dtype, wrapped),
-            argument(i, wide(dtype)) if literal is None else constant(literal.value, wide(dtype)),
+            argument(next(numbers), wide(dtype))
+            if literal is None
+            else constant(literal.value, wide(dtype)),
         )
-        for i, (dtype, flat, wrapped, literal) in enumerate(operands)
+        for dtype, flat, wrapped, literal in operands
     ]
     made = OPS[name].body(*given, **dict(attrs))
     return tuple(e.expression for e in (made if is_list(made) else (made,)))
@@ -83,12 +88,4 @@ def nodes_of(x: Extraction, op: TableOp) -> list[Node]:
         for v, (_, _, _, literal) in zip(op.operands, operands, strict=True)
         if literal is None
     ]
-    return x.family(op, [_renumbered(r, operands) for r in roots], args)
-
-
-def _renumbered(root: Scalar, operands: Sequence[_Operand]) -> Scalar:
-    """`root` over the operands that are no literals."""
-    kept = [i for i, o in enumerate(operands) if o[3] is None]
-    place = {old: new for new, old in enumerate(kept)}
-    fresh = [argument(place.get(i, 0), wide(o[0])) for i, o in enumerate(operands)]
-    return substitute(root, fresh)
+    return x.family(op, roots, args)

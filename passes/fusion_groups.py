@@ -103,7 +103,7 @@ class Grouping:
         return self.region.of.get(value)
 
     def _place(self, node: Node) -> None:
-        sources = [p for a in node.args if (p := self.producer(a.value))]
+        sources = [a.source for a in node.args if a.source is not None]
         self.depths[node] = max((self.depths[p] + p.is_opaque for p in sources), default=0)
         if node.is_opaque:
             for p in sources:
@@ -114,11 +114,10 @@ class Grouping:
             self._unite(self.of[node.family[0]], self.of[node], Fit(self.of[node], FULL))
             return
         for arg in node.args:
-            source = self.producer(arg.value)
-            if source is not None:
-                refusal = self._join(source, node, arg)
+            if arg.source is not None:
+                refusal = self._join(arg.source, node, arg)
                 if refusal is not None:
-                    self.refusals[source, node] = refusal
+                    self.refusals[arg.source, node] = refusal
 
     def _join(self, source: Node, node: Node, arg: Arg) -> Reason | None:
         """Puts `node` and `source`, which it reads, into one group; else says why not."""
@@ -216,7 +215,7 @@ class Grouping:
         """True where a member of `b` reads a value of `a` that it cannot compute for itself."""
         for n in b.members:
             for x in n.args:
-                p = self.producer(x.value)
+                p = x.source
                 if p is None or self.of.get(p) is not a:
                     continue
                 classes = fit.class_in(a, a.result_class(p)), fit.class_in(b, b.classes[n])
@@ -244,7 +243,7 @@ class Grouping:
                 return None
             for x in n.args:
                 found = guarded(x, link, guard)
-                p = self.producer(x.value)
+                p = x.source
                 inside = p is not None and self.of.get(p) is group
                 if found is None or (inside and x.gathered):
                     return None
@@ -289,15 +288,13 @@ class Grouping:
         """The groups and calls that a group or a call reads a value of."""
         for n in unit.members if isinstance(unit, Group) else [unit]:
             for x in n.args:
-                p = self.producer(x.value)
-                if p is not None and (found := self.of.get(p, p)) is not unit:
+                if x.source is not None and (found := self.of.get(x.source, x.source)) is not unit:
                     yield found
 
     def _sources(self, group: Group) -> Iterable[Group]:
         for n in group.members:
             for x in n.args:
-                p = self.producer(x.value)
-                g = self.of.get(p) if p is not None else None
+                g = self.of.get(x.source) if x.source is not None else None
                 if g is not None and g is not group:
                     yield g
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, i64
+from xdsl.dialects.builtin import ArrayAttr
 from xdsl.ir import Block, Operation, SSAValue
 
+from ..ir.dialects.integers import integers_attribute
 from ..ir.dialects.ot import TableOp
 from .fusion_index import Linear, axes_of, strides_for, strides_of, weighted
 from .fusion_types import Shape, shape_of, size_of
@@ -29,9 +30,7 @@ def choose_layouts(block: Block, strided_results: frozenset[str], trail: Trail =
         if isinstance(op, TableOp) and op.SCHEMA.name in strided_results:
             strides = [None if r in returned else _wanted(r) for r in op.results]
             if any(strides) and not trail.done:
-                op.attributes[LAYOUTS] = ArrayAttr(
-                    [DenseArrayBase.from_list(i64, list(s or ())) for s in strides]
-                )
+                op.attributes[LAYOUTS] = ArrayAttr([integers_attribute(s or ()) for s in strides])
                 trail.note("choose_layouts", op)
 
 

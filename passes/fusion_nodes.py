@@ -81,9 +81,11 @@ class Gathered(NamedTuple):
 
 
 class Arg(NamedTuple):
-    """An element that a node reads: element `link` of `value`, where all of `guard` hold."""
+    """An element that a node reads: element `link` of `value`, where all of `guard` hold. `source`
+    is the node that computes the value; None for inputs and literals."""
 
     value: SSAValue
+    source: Node | None
     link: Linear
     guard: tuple[Condition, ...] = ()
     gathered: tuple[Gathered, ...] = ()
@@ -252,7 +254,7 @@ class Extraction:
         self.nodes: list[Node] = []
         self.of: dict[SSAValue, Node] = {}
         self._costs, self._default = costs, default_cost
-        self._known: dict[Scalar, float] = {}
+        self._known: dict[tuple[Scalar, ...], float] = {}
         for op in block.ops:
             if isinstance(op, TableOp):
                 self._add(op)
@@ -297,7 +299,7 @@ class Extraction:
         """An operand of a call: a tensor in memory, or strides over one."""
         if self.views.in_memory(value) is None:
             return self.materialised(value, identity(count(shape_of(value))))
-        return Arg(*self.views.source(value))
+        return self.read(*self.views.source(value))
 
     def pointwise(
         self, op: Operation, expression: Scalar, args: Sequence[Arg],
@@ -305,22 +307,25 @@ class Extraction:
     ) -> Node:  # fmt: skip
         """A node whose result element n is `expression`."""
         shape = shape_of(op.results[0])
-        cost = self._known.get(expression)
-        if cost is None:
-            cost = cost_of(postorder([expression]), self._costs, self._default)
-            self._known[expression] = cost
         return Node(
             len(self.nodes), op, "pointwise", op.results[0], shape, count(shape), tuple(args),
-            tuple(indices), tuple(conditions), expression, cost,
+            tuple(indices), tuple(conditions), expression, self._cost((expression,)),
         )  # fmt: skip
 
-    def family(self, op: Operation, roots: Sequence[Scalar], args: Sequence[Arg]) -> list[Node]:
+    def _cost(self, roots: tuple[Scalar, ...]) -> float:
+        """Nanoseconds for one element of each of `roots`."""
+        cost = self._known.get(roots)
+        if cost is None:
+            cost = cost_of(postorder(roots), self._costs, self._default)
+            self._known[roots] = cost
+        return cost
+
+    def family(self, op: Operation, roots: tuple[Scalar, ...], args: Sequence[Arg]) -> list[Node]:
         """A node for each result of `op`: expressions over the same `args`."""
         made: list[Node] = []
         for i, (root, result) in enumerate(zip(roots, op.results, strict=True)):
-            both = postorder(roots[: i + 1])
             shape = shape_of(result)
-            cost = cost_of(both, self._costs, self._default) - sum(n.cost for n in made)
+            cost = self._cost(roots[: i + 1]) - sum(n.cost for n in made)
             node = Node(
                 len(self.nodes) + i, op, "pointwise", result, shape, count(shape), tuple(args)
             )
@@ -330,6 +335,11 @@ class Extraction:
             node.family = made
         return made
 
+    def read(self, value: SSAValue, link: Linear, guard: Guard = (),
+             gathered: tuple[Gathered, ...] = ()) -> Arg:  # fmt: skip
+        """Element `link` of `value`, which is no view or a copy."""
+        return Arg(value, self.of.get(value), link, guard, gathered)
+
     def arg(self, value: SSAValue, link: Linear | None = None) -> Arg:
         """Element `link` (n for None) of `value`, followed through views."""
         base, index = self.views.source(value)
@@ -337,19 +347,19 @@ class Extraction:
         if whole is None:
             assert link is not None
             return self.materialised(value, link)
-        return Arg(base, whole)
+        return self.read(base, whole)
 
-    def materialised(self, value: SSAValue, link: Linear,
-                     guard: tuple[Condition, ...] = ()) -> Arg:  # fmt: skip
+    def materialised(self, value: SSAValue, link: Linear, guard: Guard = ()) -> Arg:
         """Element `link` of a view that becomes a copy."""
         if value not in self.of:
             assert isinstance(value.owner, TableOp)
             self._enter(self._copy(value.owner))
-        return Arg(value, link, guard)
+        return self.read(value, link, guard)
 
     def _copy(self, op: TableOp) -> Node:
         dtype = dtype_of(op.results[0])
-        return self.pointwise(op, argument(0, wide(dtype)), [Arg(*self.views.shown(op.results[0]))])
+        shown = self.read(*self.views.shown(op.results[0]))
+        return self.pointwise(op, argument(0, wide(dtype)), [shown])
 
     def _pointwise(self, op: TableOp) -> Node:
         target = shape_of(op.results[0])

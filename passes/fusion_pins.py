@@ -25,7 +25,7 @@ def pairs_apart(
         if not storage.is_needed(node) or (node.family and node is not node.family[0]):
             continue
         group = grouping.of.get(node)
-        for source, value in {grouping.producer(a.value): a.value for a in node.args}.items():
+        for source, value in {a.source: a.value for a in node.args}.items():
             if source is None or grouping.of.get(source) is (group or node):
                 continue
             if group is not None and source in storage.inlined[group]:

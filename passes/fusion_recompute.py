@@ -54,7 +54,7 @@ class Storage:
         while stack:
             node = stack.pop()
             for arg in node.args:
-                source = self.grouping.producer(arg.value)
+                source = arg.source
                 if source is None:
                     continue
                 self._readers.setdefault(source, []).append((node, arg))
@@ -67,9 +67,8 @@ class Storage:
             group = self.grouping.of.get(node)
             if group is not None:
                 self.read[group].update(
-                    a.value for a in node.args
-                    if (p := self.grouping.producer(a.value)) is None or p.is_opaque
-                )  # fmt: skip
+                    a.value for a in node.args if a.source is None or a.source.is_opaque
+                )
 
     def join(self, a: Group, b: Group, whole: Group) -> None:
         """`whole` stands for `a` and `b` from now on."""
@@ -186,7 +185,7 @@ class Storage:
 
     def _recomputed(self, arg: Arg) -> Node | None:
         """The node whose result is computed again where `arg` is; None if it lies in memory."""
-        source = self.grouping.producer(arg.value)
+        source = arg.source
         lies = source is None or source.is_opaque or source.is_reduction or source in self.stored
         return None if lies or arg.gathered else source
 

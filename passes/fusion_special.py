@@ -72,7 +72,7 @@ def _element_at(x: Extraction, value: SSAValue, axes: list[Linear],
     base, index = x.views.source(value)
     strides = strides_for(index, shape_of(value))
     if strides is not None:
-        return Arg(base, weighted(axes, strides, index.const), guard)
+        return x.read(base, weighted(axes, strides, index.const), guard)
     return x.materialised(value, weighted(axes, strides_of(shape_of(value))), guard)
 
 
@@ -176,7 +176,7 @@ def _gathering(x: Extraction, op: TableOp, table: Any, index: Any, link: Linear,
     base, whole = x.views.source(table)
     if base is not table and whole != identity(count(sizes)):
         return x.opaque(op)
-    args = [x.arg(index, index_link), Arg(base, link, gathered=(found,))]
+    args = [x.arg(index, index_link), x.read(base, link, gathered=(found,))]
     return x.pointwise(op, argument(1, wide(dtype_of(table))), args)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeGuard
+from weakref import WeakKeyDictionary
 
 from xdsl.ir import Block, Operation, SSAValue
 
@@ -101,12 +102,19 @@ def _cached(name: str, source: Shape, result: Shape, attrs: tuple[tuple[str, Any
     return _RULES[name](source, result, dict(attrs))
 
 
+_indices: WeakKeyDictionary[Operation, Linear] = WeakKeyDictionary()
+"""Of views met before: passes give an op other operands, but of the same type."""
+
+
 def index_of(op: Operation) -> Linear:
     """The element of the source, by row-major number, that element n of the view is."""
     assert isinstance(op, TableOp)
-    attrs = tuple(op.attribute_values().items())
-    source, result = shape_of(op.operands[0]), shape_of(op.results[0])
-    return _cached(op.SCHEMA.name, source, result, attrs)
+    index = _indices.get(op)
+    if index is None:
+        attrs = tuple(op.attribute_values().items())
+        source, result = shape_of(op.operands[0]), shape_of(op.results[0])
+        index = _indices[op] = _cached(op.SCHEMA.name, source, result, attrs)
+    return index
 
 
 class Views:

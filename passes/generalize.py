@@ -26,6 +26,7 @@ from xdsl.ir.affine import (
     AffineMap,
 )
 
+from ..ir.dialects.integers import integer_attribute
 from ..ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
 from ..ir.polynomial import DiffersError, Polynomial, Real, Samples
 
@@ -87,9 +88,9 @@ class _Generalizing:
                 case FuncOp(), "extent":
                     number = self._number(self._size(_integers(values, key)))
                     del op.properties["extent"]
-                    op.size = IntegerAttr(number, i64)
+                    op.size = integer_attribute(number)
                 case LocalOp(), "count":  # as much as the largest needs
-                    op.count = IntegerAttr(max(_integers(values, key)), i64)
+                    op.count = integer_attribute(max(_integers(values, key)))
                 case ((LoadOp() | StoreOp()), "map"):
                     self._access(op, values)
                 case arith.ConstantOp(), "value":

@@ -13,6 +13,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.rewriter import InsertPoint
 
+from ..ir.dialects.integers import integer_attribute
 from ..ir.dialects.kernel import LoadOp, StoreOp
 from ..ir.dialects.kernel_types import value_type
 from ..ir.dtypes import DType
@@ -229,7 +230,7 @@ class Emission:
         return whole
 
     def _compare(self, predicate: str, value: SSAValue, bound: int) -> SSAValue:
-        limit = self.b.insert(arith.ConstantOp(IntegerAttr(bound, i64))).result
+        limit = self.b.insert(arith.ConstantOp(integer_attribute(bound))).result
         return self.b.insert(arith.CmpiOp(value, limit, predicate)).result
 
     def _mask(self, guard: Guard) -> Placed | None:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import IntegerAttr, i64
+from xdsl.dialects.builtin import i64
 from xdsl.ir import BlockArgument, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
+from ..ir.dialects.integers import integer_attribute
 from ..ir.kernel_builder import KernelBuilder
 from .fusion_index import Linear, Term
 
@@ -158,7 +159,7 @@ def _scaled(value: SSAValue, by: int, b: KernelBuilder) -> SSAValue:
 
 
 def _constant(value: int, b: KernelBuilder) -> SSAValue:
-    return b.insert(arith.ConstantOp(IntegerAttr(value, i64))).result
+    return b.insert(arith.ConstantOp(integer_attribute(value))).result
 
 
 def breaks(offsets: Sequence[Linear], length: int) -> list[int]:

@@ -15,18 +15,16 @@ from functools import lru_cache
 from typing import Any
 
 from xdsl.dialects.builtin import (
-    DenseArrayBase,
     DictionaryAttr,
-    IntegerAttr,
     MemRefType,
     ModuleOp,
     StridedLayoutAttr,
     UnitAttr,
-    i64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
+from ..ir.dialects.integers import integer_attribute, integers_attribute
 from ..ir.dialects.kernel import FuncOp as KernelOp
 from ..ir.dialects.kernel import Launchable
 from ..ir.dialects.ot_types import element_type
@@ -90,9 +88,9 @@ def plan_memory(module: ModuleOp, reuse: bool = True, trail: Trail = OFF) -> int
     size = place([b for b in plan.blocks if b.kind == "arena"], plan.shares)
     on_host = place([b for b in plan.blocks if b.kind == "host"], plan.shares)
     _Emitting(func, plan).run()
-    func.attributes[ARENA] = IntegerAttr(size, i64)
+    func.attributes[ARENA] = integer_attribute(size)
     if on_host:
-        func.attributes[HOST_BYTES] = IntegerAttr(on_host, i64)
+        func.attributes[HOST_BYTES] = integer_attribute(on_host)
     return size
 
 
@@ -237,7 +235,7 @@ class _Plan:
             if own:
                 kernel = self.kernels[member.kernel]
                 numbers = sorted({*kernel.aliased_numbers, *own})
-                kernel.aliased = DenseArrayBase.from_list(i64, numbers)
+                kernel.aliased = integers_attribute(numbers)
 
 
 def _read(op: Operation) -> Iterable[SSAValue]:

@@ -46,7 +46,6 @@ from xdsl.dialects.builtin import (
     StringAttr,
     UnitAttr,
     i1,
-    i64,
 )
 from xdsl.ir import Attribute, BlockArgument, Dialect, Region, SSAValue
 from xdsl.ir.affine import AffineMap
@@ -77,6 +76,7 @@ from xdsl.traits import (
 )
 
 from . import kernel_text as text
+from .integers import integer_attribute, integers_attribute
 from .kernel_batch import BatchOp, Launchable, Member
 from .kernel_rules import check_access, check_combiners, check_guard, check_nest
 from .kernel_types import BufferType, element_type, value_type
@@ -109,7 +109,7 @@ def _flag(value: bool) -> UnitAttr | None:
 
 
 def _number(value: int | None) -> IntegerAttr | None:
-    return None if value is None else IntegerAttr(value, i64)
+    return None if value is None else integer_attribute(value)
 
 
 @irdl_op_definition
@@ -414,7 +414,7 @@ class FuncOp(IRDLOperation):
                 "vector": _flag(vector),
                 "unroll": _number(unroll),
                 "grain": _number(grain),
-                "aliased": DenseArrayBase.from_list(i64, sorted(aliased)) if aliased else None,
+                "aliased": integers_attribute(sorted(aliased)) if aliased else None,
             },
         )
 

@@ -15,13 +15,14 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     StringAttr,
     SymbolRefAttr,
-    i64,
 )
 from xdsl.irdl import IRDLOperation, irdl_op_definition, prop_def, traits_def
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import VerifyException
+
+from .integers import integer_attribute, integers_attribute
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class BatchOp(IRDLOperation):
         super().__init__(
             properties={
                 "sym_name": StringAttr(name),
-                "count": IntegerAttr(count, i64),
+                "count": integer_attribute(count),
                 "kernels": ArrayAttr([SymbolRefAttr(m.kernel) for m in members]),
-                "buffers": ArrayAttr([DenseArrayBase.from_list(i64, m.buffers) for m in members]),
+                "buffers": ArrayAttr([integers_attribute(m.buffers) for m in members]),
             }
         )
 

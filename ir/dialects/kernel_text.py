@@ -14,12 +14,12 @@ from xdsl.dialects.builtin import (
     IntegerType,
     UnitAttr,
     i1,
-    i64,
 )
 from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
+from .integers import integer_attribute, integers_attribute
 from .kernel_types import BufferType
 
 
@@ -50,10 +50,10 @@ def parse_options(parser: Parser) -> dict[str, Attribute]:
         properties["vector"] = UnitAttr()
     for key in ("unroll", "grain"):
         if parser.parse_optional_keyword(key):
-            properties[key] = IntegerAttr(parser.parse_integer(), i64)
+            properties[key] = integer_attribute(parser.parse_integer())
     if parser.parse_optional_keyword("aliased"):
         aliased = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_integer)
-        properties["aliased"] = DenseArrayBase.from_list(i64, aliased)
+        properties["aliased"] = integers_attribute(aliased)
     return properties
 
 
@@ -94,7 +94,7 @@ def parse_loop(parser: Parser) -> ParsedLoop:
     sizes: list[SSAValue] = [parser.parse_operand(IndexType())] if count is None else []
     properties: dict[str, Attribute] = {}
     if count is not None:
-        properties["count"] = IntegerAttr(count, i64)
+        properties["count"] = integer_attribute(count)
     properties |= parse_options(parser)
     attributes = parse_attributes(parser)
     return ParsedLoop(properties, attributes, parser.parse_region([index]), sizes)
@@ -220,11 +220,11 @@ def parse_func(parser: Parser) -> ParsedLoop:
 def _parse_extent(parser: Parser, sizes: Sequence[str]) -> dict[str, Attribute]:
     extent = parser.parse_optional_integer()
     if extent is not None:
-        return {"extent": IntegerAttr(extent, i64)}
+        return {"extent": integer_attribute(extent)}
     given = parser.parse_unresolved_operand().span.text
     if given not in sizes:
         parser.raise_error(f"kernel: {given} is no size of the kernel; there are {sizes}")
-    return {"size": IntegerAttr(sizes.index(given), i64)}
+    return {"size": integer_attribute(sizes.index(given))}
 
 
 def _parse_argument(parser: Parser) -> Parser.Argument:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-from xdsl.dialects.builtin import DenseArrayBase, TensorType, i32
+from xdsl.dialects.builtin import DenseArrayBase, TensorType
 from xdsl.ir import Attribute, Block, Dialect, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
@@ -40,6 +40,7 @@ from .. import ops as _table
 from ..errors import DTypeError, ShapeError
 from ..op import OPS, Op, Param, Type, is_list
 from . import ot_text as text
+from .integers import SEGMENTS, segment_sizes
 from .ot_types import (
     NumberType,
     from_property,
@@ -51,7 +52,6 @@ from .ot_types import (
 )
 
 __all__ = [
-    "SEGMENTS",
     "ConstantOp",
     "FusionOp",
     "GradientOp",
@@ -63,7 +63,6 @@ __all__ = [
     "infer",
 ]
 
-SEGMENTS = "operandSegmentSizes"
 assert _table
 
 
@@ -138,11 +137,6 @@ def _is_variadic(p: Param) -> bool:
 def has_segments(schema: Op) -> bool:
     """True where the number of operands alone does not say which is absent, or how long a list."""
     return sum(map(_is_variadic, schema.operands)) > 1
-
-
-def segment_sizes(sizes: Sequence[int]) -> DenseArrayBase:
-    """The property that says how many values each operand has."""
-    return DenseArrayBase.from_list(i32, list(sizes))
 
 
 def _segments(op: TableOp) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, cast
 
 from xdsl.dialects.builtin import (
@@ -28,6 +29,7 @@ from xdsl.utils.exceptions import VerifyException
 from .. import dtypes
 from ..dtypes import BY_IR, DType
 from ..op import Type
+from .integers import integer_attribute, integers_attribute
 
 _ELEMENTS: dict[str, Attribute] = {
     "i1": i1,
@@ -118,11 +120,11 @@ def number_dtype(value: bool | int | float) -> DType:
 def number_attribute(value: bool | int | float) -> IntegerAttr | FloatAttr:
     """A number as `true`, `3 : i64` or `3.0 : f64`; OverflowError beyond 64 bits."""
     if isinstance(value, bool):
-        return IntegerAttr(int(value), i1)
+        return _TRUTH[value]
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise OverflowError(f"the number {value} does not fit 64 bits; give a float")
-        return IntegerAttr(value, i64)
+        return integer_attribute(value)
     return FloatAttr(float(value), f64)
 
 
@@ -153,21 +155,33 @@ def _read_float(a: Any) -> Any:
     return a.value.data if isinstance(a, FloatAttr) and a.type == f64 else None  # pyright: ignore[reportUnknownMemberType]
 
 
+def _write_int(value: Any) -> Attribute:
+    return integer_attribute(int(value))
+
+
 def _write_ints(value: Any) -> Attribute:
     values = (value,) if isinstance(value, int) else value
-    return DenseArrayBase.from_list(i64, [int(v) for v in values])
+    return integers_attribute(int(v) for v in values)
+
+
+@lru_cache(1 << 10)
+def _write_str(value: str) -> Attribute:
+    return StringAttr(value)
+
+
+_TRUTH = IntegerAttr(0, i1), IntegerAttr(1, i1)
 
 
 # Kind of attribute: how a value is written, and how it is read (None: not of the kind).
 _KINDS: dict[str, tuple[Callable[[Any], Attribute], Callable[[Attribute], Any]]] = {
-    "int": (lambda v: IntegerAttr(int(v), i64), _read_int),
-    "size": (lambda v: IntegerAttr(int(v), i64), _read_int),
+    "int": (_write_int, _read_int),
+    "size": (_write_int, _read_int),
     "ints": (_write_ints, _read_ints),
     "sizes": (_write_ints, _read_ints),
-    "bool": (lambda v: IntegerAttr(int(v), i1), _read_bool),
+    "bool": (lambda v: _TRUTH[bool(v)], _read_bool),
     "float": (lambda v: FloatAttr(float(v), f64), _read_float),
-    "str": (StringAttr, lambda a: a.data if isinstance(a, StringAttr) else None),
-    "device": (StringAttr, lambda a: a.data if isinstance(a, StringAttr) else None),
+    "str": (_write_str, lambda a: a.data if isinstance(a, StringAttr) else None),
+    "device": (_write_str, lambda a: a.data if isinstance(a, StringAttr) else None),
     "dtype": (element_type, _DTYPES.get),
 }
 

@@ -40,8 +40,6 @@ from xdsl.dialects.builtin import (
     StringAttr,
     SymbolRefAttr,
     TensorType,
-    i32,
-    i64,
 )
 from xdsl.ir import Attribute, Dialect, SSAValue
 from xdsl.irdl import (
@@ -61,6 +59,7 @@ from xdsl.printer import Printer
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, NoMemoryEffect
 from xdsl.utils.exceptions import VerifyException
 
+from .integers import SEGMENTS, integer_attribute, integers_attribute, segment_sizes
 from .ot_types import NumberType
 from .program_text import (
     parse_call,
@@ -91,24 +90,13 @@ __all__ = [
 ]
 
 
-SEGMENTS = "operandSegmentSizes"
-
 SLOT_BYTES = 16
 """What the device's copy of a value of the host takes: a number, or a random state."""
 
 
-def _numbers(values: Sequence[int]) -> DenseArrayBase:
-    return DenseArrayBase.from_list(i64, list(values))
-
-
-@lru_cache(1 << 10)
-def _sizes(values: tuple[int, ...]) -> DenseArrayBase:
-    return DenseArrayBase.from_list(i32, list(values))
-
-
 @lru_cache(1 << 10)
 def _pair_array(pairs: tuple[tuple[int, int], ...]) -> ArrayAttr[DenseArrayBase]:
-    return ArrayAttr([_numbers(p) for p in pairs])
+    return ArrayAttr([integers_attribute(p) for p in pairs])
 
 
 @irdl_op_definition
@@ -136,7 +124,7 @@ class LaunchOp(IRDLOperation):
         """A launch of `kernel`; planned ones have no results but memory to write `into`."""
         properties: dict[str, Attribute] = {
             "kernel": SymbolRefAttr(kernel),
-            SEGMENTS: _sizes((len(arguments), len(into))),
+            SEGMENTS: segment_sizes((len(arguments), len(into))),
         }
         if reuse:
             properties["reuse"] = _pair_array(tuple(reuse))
@@ -211,8 +199,8 @@ class CallOp(IRDLOperation):
             properties={
                 "callee": StringAttr(callee),
                 "given": given,
-                "segments": _sizes(tuple(segments)),
-                SEGMENTS: _sizes((len(arguments), len(into))),
+                "segments": segment_sizes(segments),
+                SEGMENTS: segment_sizes((len(arguments), len(into))),
             },
         )
 
@@ -241,7 +229,7 @@ class CallOp(IRDLOperation):
 
     def give_layouts(self, strides: Sequence[Sequence[int]]) -> None:
         """Sets the strides of each result; () for row-major ones."""
-        self.layouts = ArrayAttr([_numbers(s) for s in strides])
+        self.layouts = ArrayAttr([integers_attribute(s) for s in strides])
 
     def print(self, printer: Printer) -> None:
         print_call(printer, self, self.grouped)
@@ -286,7 +274,7 @@ class UploadOp(IRDLOperation):
         into: Sequence[SSAValue] = (),
     ) -> UploadOp:
         """Copies of `arguments`; a planned one has no results but memory to write `into`."""
-        properties = {SEGMENTS: _sizes((len(arguments), len(into)))}
+        properties = {SEGMENTS: segment_sizes((len(arguments), len(into)))}
         return cls.create(operands=[*arguments, *into], result_types=results, properties=properties)
 
     def print(self, printer: Printer) -> None:
@@ -317,7 +305,7 @@ class ViewOp(IRDLOperation):
         super().__init__(
             operands=[source],
             result_types=[type_],
-            properties={"strides": _numbers(strides), "start": IntegerAttr(start, i64)},
+            properties={"strides": integers_attribute(strides), "start": integer_attribute(start)},
         )
 
     @property
@@ -386,7 +374,7 @@ class _PlacedOp(IRDLOperation):
     assembly_format = "$offset attr-dict `:` type($memory)"
 
     def __init__(self, offset: int, type_: Attribute) -> None:
-        super().__init__(properties={"offset": IntegerAttr(offset, i64)}, result_types=[type_])
+        super().__init__(properties={"offset": integer_attribute(offset)}, result_types=[type_])
 
 
 @irdl_op_definition
@@ -414,7 +402,7 @@ class OutputOp(IRDLOperation):
     assembly_format = "$index attr-dict `:` type($memory)"
 
     def __init__(self, index: int, type_: Attribute) -> None:
-        super().__init__(properties={"index": IntegerAttr(index, i64)}, result_types=[type_])
+        super().__init__(properties={"index": integer_attribute(index)}, result_types=[type_])
 
 
 @irdl_op_definition

@@ -11,8 +11,6 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
-_SEGMENTS = "operandSegmentSizes"
-
 
 @dataclass
 class Parsed:
