@@ -87,10 +87,12 @@ class KernelBuilder:
         op.location = self.location
         return self.builder.insert(op)
 
-    def finish(self) -> FuncOp:
-        """Ends the kernel, verifies it and returns it."""
+    def finish(self, verify: bool = True) -> FuncOp:
+        """Ends the kernel, verifies it and returns it. Passes, which are verified as a whole where
+        that is asked for, do without."""
         self.insert(ReturnOp())
-        self.func.verify()
+        if verify:
+            self.func.verify()
         return self.func
 
     def as_index(self, value: SSAValue) -> SSAValue:

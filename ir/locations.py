@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from xdsl.dialects.builtin import (
@@ -24,6 +25,7 @@ MOST_LINES = 8
 _NO_METADATA = NoneAttr()
 
 
+@lru_cache(1 << 12)
 def line_location(file: str, line: int, column: int = 0) -> FileLineColLoc:
     """The location `file:line:column`."""
     return FileLineColLoc(StringAttr(file), IntAttr(line), IntAttr(column))
@@ -71,4 +73,9 @@ def fuse_locations(locations: Iterable[LocationAttr]) -> LocationAttr:
     lines = list(dict.fromkeys(x for location in locations for x in lines_of(location)))
     if len(lines) < 2:
         return lines[0] if lines else UNKNOWN_LOC
-    return FusedLoc(tuple(lines[:MOST_LINES]), _NO_METADATA)
+    return _fused(tuple(lines[:MOST_LINES]))
+
+
+@lru_cache(1 << 12)
+def _fused(lines: tuple[FileLineColLoc, ...]) -> FusedLoc:
+    return FusedLoc(lines, _NO_METADATA)

@@ -133,9 +133,9 @@ class _Emitter:
         op.location = self.location
         return self.insert.insert(op).results[0]
 
-    def made(self, op: Any, operands: Sequence[SSAValue]) -> SSAValue:
-        """The op of a table, whose class is not known here."""
-        return self.op(op(*operands))
+    def made(self, op: type[Operation], operands: Sequence[SSAValue]) -> SSAValue:
+        """An op of a table, which gives what it takes."""
+        return self.op(op.create(operands=operands, result_types=[operands[0].type]))
 
     def constant(self, value: bool | int | float, type_: Attribute) -> SSAValue:
         if isinstance(type_, IntegerType):

@@ -126,7 +126,7 @@ class Fused:
             and shape_count(a) == o.size
             and emission.may_share(a, ("out", o.number))
         ]
-        return Kernel(b.finish(), tuple(a.index for a in inputs), tuple(reuse))
+        return Kernel(b.finish(verify=False), tuple(a.index for a in inputs), tuple(reuse))
 
     def name(self) -> str:
         """A readable name: the costliest ops, in order."""

@@ -47,7 +47,7 @@ from xdsl.dialects.builtin import (
     UnitAttr,
     i1,
 )
-from xdsl.ir import Attribute, BlockArgument, Dialect, Region, SSAValue
+from xdsl.ir import Attribute, BlockArgument, Dialect, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.irdl import (
     AttrSizedOperandSegments,
@@ -76,7 +76,7 @@ from xdsl.traits import (
 )
 
 from . import kernel_text as text
-from .integers import integer_attribute, integers_attribute
+from .integers import SEGMENTS, integer_attribute, integers_attribute, segment_sizes
 from .kernel_batch import BatchOp, Launchable, Member
 from .kernel_rules import check_access, check_combiners, check_guard, check_nest
 from .kernel_types import BufferType, element_type, value_type
@@ -122,7 +122,7 @@ class YieldOp(IRDLOperation):
     assembly_format = "attr-dict ($arguments^ `:` type($arguments))?"
 
     def __init__(self, arguments: Sequence[SSAValue] = ()) -> None:
-        super().__init__(operands=[arguments])
+        Operation.__init__(self, operands=arguments)
 
 
 @irdl_op_definition
@@ -269,6 +269,11 @@ class ReduceOp(_Loop):
         check_combiners(self, self.kinds)
 
 
+def _guard(*values: SSAValue | None) -> tuple[list[SSAValue], list[int]]:
+    """The operands that are given of optional ones, and how many values each of all is."""
+    return [v for v in values if v is not None], [int(v is not None) for v in values]
+
+
 def _length(count: int | SSAValue) -> tuple[SSAValue | None, IntegerAttr | None]:
     return (None, _number(count)) if isinstance(count, int) else (count, None)
 
@@ -301,11 +306,15 @@ class LoadOp(IRDLOperation):
         other: SSAValue | None = None,
     ) -> None:
         assert isinstance(buffer.type, BufferType)
-        super().__init__(
-            operands=[buffer, indices, mask, other],
-            properties={"map": AffineMapAttr(map_)},
+        guard, sizes = _guard(mask, other)
+        Operation.__init__(
+            self,
+            operands=[buffer, *indices, *guard],
+            properties={
+                "map": AffineMapAttr(map_), SEGMENTS: segment_sizes((1, len(indices), *sizes))
+            },
             result_types=[buffer.type.value_type],
-        )
+        )  # fmt: skip
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
@@ -345,9 +354,14 @@ class StoreOp(IRDLOperation):
         indices: Sequence[SSAValue],
         mask: SSAValue | None = None,
     ) -> None:
-        super().__init__(
-            operands=[value, buffer, indices, mask], properties={"map": AffineMapAttr(map_)}
-        )
+        guard, sizes = _guard(mask)
+        Operation.__init__(
+            self,
+            operands=[value, buffer, *indices, *guard],
+            properties={
+                "map": AffineMapAttr(map_), SEGMENTS: segment_sizes((1, 1, len(indices), *sizes))
+            },
+        )  # fmt: skip
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, TensorType
-from xdsl.ir import Attribute, Block, Dialect, Region, SSAValue
+from xdsl.ir import Attribute, Block, Dialect, Operation, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -66,7 +66,14 @@ __all__ = [
 assert _table
 
 
-class TableOp(IRDLOperation):
+class _Plain(type(IRDLOperation)):
+    """Makes classes without virtual subclasses, which ABCMeta asks for at every `isinstance`: five
+    times as slow."""
+
+    __instancecheck__ = type.__instancecheck__
+
+
+class TableOp(IRDLOperation, metaclass=_Plain):
     """An op of the table applied to values; `SCHEMA` is its entry."""
 
     SCHEMA: ClassVar[Op]
@@ -296,7 +303,7 @@ class YieldOp(IRDLOperation):
     assembly_format = "attr-dict ($arguments^ `:` type($arguments))?"
 
     def __init__(self, arguments: Sequence[SSAValue] = ()) -> None:
-        super().__init__(operands=[arguments])
+        Operation.__init__(self, operands=arguments)
 
 
 @irdl_op_definition
@@ -311,7 +318,9 @@ class FusionOp(IRDLOperation):
 
     def __init__(self, inputs: Sequence[SSAValue], body: Region) -> None:
         """`body` is complete: what its `ot.yield` hands over gives the result types."""
-        super().__init__(operands=[inputs], regions=[body], result_types=[_yielded(body.block)])
+        Operation.__init__(
+            self, operands=inputs, regions=[body], result_types=_yielded(body.block)
+        )
 
     def print(self, printer: Printer) -> None:
         text.print_fusion(printer, self)

@@ -41,7 +41,7 @@ from xdsl.dialects.builtin import (
     SymbolRefAttr,
     TensorType,
 )
-from xdsl.ir import Attribute, Dialect, SSAValue
+from xdsl.ir import Attribute, Dialect, Operation, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -302,7 +302,8 @@ class ViewOp(IRDLOperation):
     def __init__(
         self, source: SSAValue, strides: Sequence[int], start: int, type_: Attribute
     ) -> None:
-        super().__init__(
+        Operation.__init__(
+            self,
             operands=[source],
             result_types=[type_],
             properties={"strides": integers_attribute(strides), "start": integer_attribute(start)},
@@ -338,7 +339,7 @@ class ConstantOp(IRDLOperation):
     traits = traits_def(NoMemoryEffect())
 
     def __init__(self, value: Attribute, type_: Attribute) -> None:
-        super().__init__(properties={"value": value}, result_types=[type_])
+        Operation.__init__(self, properties={"value": value}, result_types=[type_])
 
     def print(self, printer: Printer) -> None:
         print_constant(printer, self)
@@ -362,7 +363,7 @@ class InputOp(IRDLOperation):
     assembly_format = "$argument attr-dict `:` type($argument) `->` type($memory)"
 
     def __init__(self, argument: SSAValue, type_: Attribute) -> None:
-        super().__init__(operands=[argument], result_types=[type_])
+        Operation.__init__(self, operands=[argument], result_types=[type_])
 
 
 class _PlacedOp(IRDLOperation):
@@ -374,7 +375,8 @@ class _PlacedOp(IRDLOperation):
     assembly_format = "$offset attr-dict `:` type($memory)"
 
     def __init__(self, offset: int, type_: Attribute) -> None:
-        super().__init__(properties={"offset": integer_attribute(offset)}, result_types=[type_])
+        offset_ = integer_attribute(offset)
+        Operation.__init__(self, properties={"offset": offset_}, result_types=[type_])
 
 
 @irdl_op_definition
@@ -402,7 +404,8 @@ class OutputOp(IRDLOperation):
     assembly_format = "$index attr-dict `:` type($memory)"
 
     def __init__(self, index: int, type_: Attribute) -> None:
-        super().__init__(properties={"index": integer_attribute(index)}, result_types=[type_])
+        index_ = integer_attribute(index)
+        Operation.__init__(self, properties={"index": index_}, result_types=[type_])
 
 
 @irdl_op_definition
@@ -416,7 +419,7 @@ class ResultOp(IRDLOperation):
     assembly_format = "$memory attr-dict `:` type($memory) `->` type($value)"
 
     def __init__(self, memory: SSAValue, type_: Attribute) -> None:
-        super().__init__(operands=[memory], result_types=[type_])
+        Operation.__init__(self, operands=[memory], result_types=[type_])
 
 
 Program = Dialect(
