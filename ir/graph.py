@@ -207,7 +207,7 @@ def close_main(
     """Ends the module's `@main`. `writes`: (result index, index of the argument that is given the
     result's elements at the end)."""
     func = main_of(module)
-    end = ReturnOp(*(r.value for r in results))
+    end = ReturnOp.create(operands=[r.value for r in results])
     end.location = func.location = module.location = location
     func.body.block.add_op(end)
     func.update_function_type()

@@ -43,14 +43,14 @@ _WORTH_SHARING = 1 << 10
 
 def fuse(module: ModuleOp, target: Target, trail: Trail = OFF) -> list[Unfused]:
     """Fuses `@main` of a module at stage `simplified`; returns the pairs that stay apart."""
-    prepare(module, target, trail)
+    calls = prepare(module, target, trail)
     if not trail.allows(FORM):
         return []
     func = main_of(module)
     block = func.body.block
     end = block.last_op
     assert isinstance(end, ReturnOp)
-    region = Extraction(block, target.op_costs, target.default_op_cost)
+    region = Extraction(block, target, calls)
     grouping = Grouping(region, target, trail)
     storage = Storage(grouping, end.operands)
     _share_reads(grouping, storage)
@@ -115,7 +115,7 @@ class _Rebuilding:
                 self.trail.note(KEEP, unit.what.op)
             else:
                 self._fusion(unit)
-        final = ReturnOp(*(self._outside(v) for v in end.operands))
+        final = ReturnOp.create(operands=[self._outside(v) for v in end.operands])
         final.location = end.location
         for op in self.old:
             op.detach()
@@ -182,12 +182,7 @@ class _Rebuilding:
         op = body.build([self._outside(v) for v in body.inputs])
         self._insert(op)
         self.values.update(zip(unit.results, op.results, strict=True))
-        self.trail.note(FORM, op, _described(op))
-
-
-def _described(fusion: FusionOp) -> str:
-    names = dict.fromkeys(op.SCHEMA.name for op in fusion.body.block.ops if isinstance(op, TableOp))
-    return f"ot.fusion of {', '.join(names)}"
+        self.trail.note(FORM, op)
 
 
 class _Body:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from .fusion_index import Bounds, Linear, broadcast, compose, identity
 from .fusion_layouts import layouts_of
 from .fusion_types import Shape, count, dtype_of, shape_of, type_of
 from .fusion_views import Views, is_view
+from .target import Target
 
 COMBINERS = {
     "sum": "sum", "prod": "prod", "amax": "max", "amin": "min", "any": "any", "all": "all",
@@ -225,17 +226,17 @@ def _takes_remainder(name: str) -> bool:
     return any(n.kind == "rem" for n in postorder([body]))
 
 
-def is_call(op: Operation) -> bool:
-    """True for ops that kernels do not compute, those of the host, and those on empty tensors."""
-    from .fusion_special import SPECIAL
+def calls_of(block: Block) -> dict[Operation, None]:
+    """The ops that kernels do not compute, in order: those of the host and those on empty tensors
+    are among them, views are not."""
+    return {
+        op: None for op in block.ops if isinstance(op, TableOp) and not is_view(op) and _is_call(op)
+    }
 
-    if not isinstance(op, TableOp):
-        return False
+
+def _is_call(op: TableOp) -> bool:
     schema = op.SCHEMA
-    fuses = schema.is_pointwise or schema.elementwise
-    if HOST in op.attributes:
-        return True
-    if not (fuses or schema.name in COMBINERS or schema.name in SPECIAL):
+    if HOST in op.attributes or not _has_kernels(schema.name):
         return True
     if (
         schema.is_pointwise
@@ -243,17 +244,30 @@ def is_call(op: Operation) -> bool:
         and any(dtype_of(v).is_floating_point for v in op.operands)
     ):
         return True
-    return any(0 in shape_of(v) for v in (*op.operands, *op.results))
+    return any(0 in shape_of(v) for values in (op.operands, op.results) for v in values)
+
+
+@lru_cache
+def _has_kernels(name: str) -> bool:
+    """True for ops that kernels compute where nothing special is the matter."""
+    from .fusion_special import SPECIAL
+
+    schema = OPS[name]
+    fuses = schema.is_pointwise or schema.elementwise
+    return fuses or name in COMBINERS or name in SPECIAL
 
 
 class Extraction:
-    """The nodes of one block, in order; views and literals are no nodes."""
+    """The nodes of one block, in order; views and literals are no nodes. `calls` are what
+    `calls_of` gives, where that is known."""
 
-    def __init__(self, block: Block, costs: dict[str, float], default_cost: float) -> None:
-        self.views = Views(block, is_call, layouts_of(block))
+    def __init__(self, block: Block, target: Target,
+                 calls: Mapping[Operation, None] | None = None) -> None:  # fmt: skip
+        self.calls = calls_of(block) if calls is None else calls
+        self.views = Views(block, self.calls, layouts_of(block))
         self.nodes: list[Node] = []
         self.of: dict[SSAValue, Node] = {}
-        self._costs, self._default = costs, default_cost
+        self._costs, self._default = target.op_costs, target.default_op_cost
         self._known: dict[tuple[Scalar, ...], float] = {}
         for op in block.ops:
             if isinstance(op, TableOp):
@@ -264,7 +278,7 @@ class Extraction:
             if op.results[0] not in self.views.copies:
                 return
             self._enter(self._copy(op))
-        elif op.SCHEMA.elementwise and not is_call(op):
+        elif op.SCHEMA.elementwise and op not in self.calls:
             from .fusion_bodies import nodes_of
 
             for node in nodes_of(self, op):
@@ -281,7 +295,7 @@ class Extraction:
         from .fusion_special import SPECIAL
 
         schema = op.SCHEMA
-        if is_call(op):
+        if op in self.calls:
             return self.opaque(op)
         if schema.is_pointwise:
             return self._pointwise(op)

@@ -3,7 +3,8 @@ error says why it cannot be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import combinations
 
 from xdsl.ir import SSAValue
@@ -21,6 +22,7 @@ def pairs_apart(
     grouping: Grouping, storage: Storage
 ) -> Iterator[tuple[Node, SSAValue, Node, Reason]]:
     """A node, its value that another one reads from memory, that one, and why, for each."""
+    could_compute = cache(storage.could_compute)  # by group, of which many nodes read the same
     for node in grouping.region.nodes:
         if not storage.is_needed(node) or (node.family and node is not node.family[0]):
             continue
@@ -31,15 +33,17 @@ def pairs_apart(
             if group is not None and source in storage.inlined[group]:
                 continue
             if source in storage.stored or source.is_opaque:
-                yield source, value, node, _why(grouping, storage, source, node)
+                yield source, value, node, _why(grouping, could_compute, source, node)
 
 
-def _why(grouping: Grouping, storage: Storage, source: Node, node: Node) -> Reason:
+def _why(
+    grouping: Grouping, could_compute: Callable[[Node, Group], bool], source: Node, node: Node
+) -> Reason:
     if source.is_opaque or node.is_opaque:
         return Reason.CALL
     if grouping.of[source].fence != grouping.of[node].fence:
         return Reason.PINNED
-    if storage.could_compute(source, node):
+    if could_compute(source, grouping.of[node]):
         return Reason.STORED
     return grouping.refusals.get((source, node), Reason.STORED)
 

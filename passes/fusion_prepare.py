@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from ..ir.dialects.ot import TableOp
 from ..ir.dtypes import float32
@@ -21,7 +21,7 @@ from ..ir.graph import GraphBuilder, GraphTensor, main_of, shares_arguments, wri
 from ..ir.op import OPS
 from .fusion_index import identity
 from .fusion_layouts import choose_layouts, layouts_of
-from .fusion_nodes import COMBINERS, is_call
+from .fusion_nodes import COMBINERS, calls_of
 from .fusion_stacks import stack_gradients
 from .fusion_types import Shape, count, dtype_of, shape_of
 from .fusion_views import Views, index_of, is_view
@@ -32,8 +32,8 @@ from .target import Target
 from .trail import OFF, Trail
 
 
-def prepare(module: ModuleOp, target: Target, trail: Trail = OFF) -> None:
-    """Rewrites `@main` in place."""
+def prepare(module: ModuleOp, target: Target, trail: Trail = OFF) -> dict[Operation, None]:
+    """Rewrites `@main` in place, and gives the ops of it that stay calls."""
     func = main_of(module)
     block = func.body.block
     stack_gradients(func, trail)
@@ -48,12 +48,14 @@ def prepare(module: ModuleOp, target: Target, trail: Trail = OFF) -> None:
     _own_results(block, {r: a for r, a in writes_of(func)}, shares_arguments(func), trail)
     mark_host(func)
     choose_layouts(block, target.strided_results, trail)
-    _share_copies(block, trail)
+    calls = calls_of(block)
+    _share_copies(Views(block, calls, layouts_of(block)), trail)
+    return calls
 
 
-def _share_copies(block: Block, trail: Trail) -> None:
+def _share_copies(views: Views, trail: Trail) -> None:
     """Views that show the same as one that is to be copied become reshapes of that."""
-    for value, original in Views(block, is_call, layouts_of(block)).equal.items():
+    for value, original in views.equal.items():
         op = value.owner
         assert isinstance(op, TableOp)
         if not trail.done:

@@ -145,9 +145,8 @@ class Storage:
         pinned = {g for g, reader, _ in crossing if pinned_together(node, reader)}
         return plan if computing <= keeping or len(pinned) == len(plan) else None
 
-    def could_compute(self, node: Node, reader: Node) -> bool:
-        """Whether the kernel of `reader` could compute `node` again and not read it."""
-        group = self.grouping.of[reader]
+    def could_compute(self, node: Node, group: Group) -> bool:
+        """Whether the kernel of `group` could compute `node` again and not read it."""
         reads = [(r, a) for g, r, a in self._crossing(node) if g is group]
         return not node.is_reduction and self._computed_again(node, group, reads) is not None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeGuard
 from weakref import WeakKeyDictionary
@@ -126,7 +126,7 @@ class Views:
     offset of row-major number n of values that are not row-major in memory.
     """
 
-    def __init__(self, block: Block, is_call: Callable[[Operation], bool] | None = None,
+    def __init__(self, block: Block, calls: Iterable[Operation] = (),
                  layouts: Mapping[SSAValue, Linear] | None = None) -> None:  # fmt: skip
         self.layouts = layouts or {}
         self.copies: set[SSAValue] = set()
@@ -136,8 +136,7 @@ class Views:
         views = [op for op in block.ops if is_view(op)]
         for op in views:
             self._sources[op.results[0]] = self._follow(op)
-        if is_call is not None:
-            self._copy_for_calls(block, is_call)
+        self._copy_for(calls)
         if self.copies:
             self._cut(views)
 
@@ -164,12 +163,11 @@ class Views:
         self._copied[value] = self.source(value)
         self._sources[value] = value, identity(count(shape_of(value)))
 
-    def _copy_for_calls(self, block: Block, is_call: Callable[[Operation], bool]) -> None:
-        for op in block.ops:
-            if isinstance(op, TableOp) and not is_view(op) and is_call(op):
-                for v in op.operands:
-                    if not self._has_strides(v):
-                        self.copies.add(self._first_without_strides(v))
+    def _copy_for(self, calls: Iterable[Operation]) -> None:
+        for op in calls:
+            for v in op.operands:
+                if not self._has_strides(v):
+                    self.copies.add(self._first_without_strides(v))
 
     def _has_strides(self, value: SSAValue) -> bool:
         return self.in_memory(value) is not None

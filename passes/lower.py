@@ -74,7 +74,7 @@ class _Lowering:
                 case ConstantOp():
                     self._add(op, ProgramConstant(op.value, op.number.type))
                 case ReturnOp():
-                    self._add(op, ReturnOp(*self._returned(op)))
+                    self._add(op, ReturnOp.create(operands=self._returned(op)))
                 case TableOp() if is_view(op):
                     self._view(op)
                 case TableOp():

@@ -57,7 +57,7 @@ class Fused:
 
     def __post_init__(self) -> None:
         block = self.op.body.block
-        self.region = Extraction(block, self.target.op_costs, self.target.default_op_cost)
+        self.region = Extraction(block, self.target)
         end = block.last_op
         assert end is not None
         self.outputs = [self._output(i, v) for i, v in enumerate(end.operands)]

@@ -98,20 +98,21 @@ class _Plan:
     """Blocks for all values, and which results are copied into their arguments at the end."""
 
     def __init__(self, module: ModuleOp, func: FuncOp, trail: Trail) -> None:
-        self.func, self.trail = func, trail
+        self.trail, self.arguments = trail, func.args
         self.ops = list(func.body.block.ops)
         self.kernels = {k.sym_name.data: k for k in module.ops if isinstance(k, KernelOp)}
         self.launchable = Launchable(module)
         self.tensors: dict[SSAValue, Tensor] = {}
         self.blocks: list[Block] = []
         self.copies: list[tuple[SSAValue, int]] = []
+        self.aliased: dict[str, set[int]] = {}
         end = self.ops[-1]
         assert isinstance(end, ReturnOp)
         self.returned = list(end.operands)
         self.writes = dict(writes_of(func))
 
     def run(self) -> None:
-        for i, a in enumerate(self.func.args):
+        for i, a in enumerate(self.arguments):
             block = Block(count(shape_of(a)) * dtype_of(a).itemsize, -1, -1, "input", i, [a])
             self.tensors[a] = Tensor(block, identity(count(shape_of(a))))
         for i, op in enumerate(self.ops):
@@ -124,6 +125,8 @@ class _Plan:
         for i, op in enumerate(self.ops):
             if isinstance(op, LaunchOp):
                 self._reuse(i, op)
+        for name, buffers in self.aliased.items():
+            self.kernels[name].aliased = integers_attribute(sorted(buffers))
 
     def _define(self, i: int, op: Operation) -> None:
         match op:
@@ -185,14 +188,15 @@ class _Plan:
 
     def _may_overwrite(self, block: Block, argument: int) -> bool:
         """True where nothing reads the argument once the op that makes `block` has run."""
-        old = self.tensors[self.func.args[argument]].block
+        old = self.tensors[self.arguments[argument]].block
         if old.end != block.start:
             return old.end < block.start
         op = self.ops[block.start]
         if not isinstance(op, LaunchOp):
             return False
-        buffers = [i for i, v in enumerate(op.arguments) if self.tensors[v].block is old]
-        made = len(op.arguments) + list(op.outputs).index(block.values[0])  # pyright: ignore
+        arguments = list(op.arguments)
+        buffers = [i for i, v in enumerate(arguments) if self.tensors[v].block is old]
+        made = len(arguments) + list(op.outputs).index(block.values[0])  # pyright: ignore
         if len(buffers) != 1 or (buffers[0], made) not in op.reusable:
             return False
         self._alias(op, buffers[0], made)
@@ -201,13 +205,15 @@ class _Plan:
     def _reuse(self, i: int, op: LaunchOp) -> None:
         """Lets results take the place of operands that die here."""
         taken: set[Block] = set()
+        arguments = [self.tensors[v].block for v in op.arguments]
+        outputs = list(op.outputs)
         for given, made in op.reusable:
-            old = self.tensors[op.arguments[given]].block
+            old = arguments[given]
             if old.kind != "arena" or old.end != i:
                 continue
-            new = self.tensors[op.outputs[made - len(op.arguments)]].block
+            new = self.tensors[outputs[made - len(arguments)]].block
             dies = new.kind == "arena" and new.start == i
-            alone = sum(self.tensors[v].block is old for v in op.arguments) == 1
+            alone = sum(block is old for block in arguments) == 1
             if not dies or not alone or old in taken or new in taken or old.size != new.size:
                 continue
             if self.trail.done:
@@ -232,10 +238,10 @@ class _Plan:
         total = len(op.arguments) + len(op.outputs)
         for member in self.launchable.members(op.kernel_name, total):
             own = {i for i, b in enumerate(member.buffers) if b in buffers}
+            if own and member.kernel not in self.aliased:
+                self.aliased[member.kernel] = set(self.kernels[member.kernel].aliased_numbers)
             if own:
-                kernel = self.kernels[member.kernel]
-                numbers = sorted({*kernel.aliased_numbers, *own})
-                kernel.aliased = integers_attribute(numbers)
+                self.aliased[member.kernel] |= own
 
 
 def _read(op: Operation) -> Iterable[SSAValue]:
@@ -299,7 +305,7 @@ class _Emitting:
         for value, argument in self.plan.copies:
             self._copy(value, argument, end)
         results = [self._result(i, v, end) for i, v in enumerate(self.plan.returned)]
-        final = ReturnOp(*results)
+        final = ReturnOp.create(operands=results)
         final.location = end.location
         block = self.func.body.block
         for op in [*self.made, final]:
@@ -322,7 +328,7 @@ class _Emitting:
         type_ = memory_type(dtype, shape, tensor.index)
         match block.kind:
             case "input":
-                op = InputOp(self.func.args[block.number], type_)
+                op = InputOp(self.plan.arguments[block.number], type_)
             case "output":
                 op = OutputOp(block.number, type_)
             case "constant":
@@ -353,7 +359,7 @@ class _Emitting:
     def _copy(self, value: SSAValue, argument: int, end: Operation) -> None:
         location = value.owner.location if isinstance(value.owner, Operation) else end.location
         source = self._ref(value, location)
-        target = self._ref(self.func.args[argument], location)
+        target = self._ref(self.plan.arguments[argument], location)
         copy = CallOp.of("clone", [source], [1], DictionaryAttr({}), [], [target])
         if self.plan.tensors[value].block.kind == "host":
             copy.attributes[HOST] = UnitAttr()
@@ -363,7 +369,7 @@ class _Emitting:
         if isinstance(value, BlockArgument):
             return value
         target = next((a for v, a in self.plan.copies if v is value), None)
-        place = value if target is None else self.func.args[target]
+        place = value if target is None else self.plan.arguments[target]
         source = self._ref(place, end.location)
         op = ResultOp(source, value.type)
         self._add(op, end.location)

@@ -57,7 +57,7 @@ class _Problem:
         end = block.last_op
         assert isinstance(end, ReturnOp)
         self.target = target
-        self.region = Extraction(block, target.op_costs, target.default_op_cost)
+        self.region = Extraction(block, target)
         self.inputs = list(block.args[: joint.inputs])
         self.changed = {block.args[i] for i in joint.changed}
         self.gradients = self._bases(end.operands[joint.results :])

@@ -14,14 +14,18 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
+from ..ir.dialects.ot import FusionOp, TableOp
 from ..ir.dialects.program import CallOp, LaunchOp
 from ..ir.locations import told_lines
 
 
 def name_of(op: Operation) -> str:
-    """An op of the graph, or the kernel or native op that a step runs."""
+    """An op of the graph, those of a fusion, or the kernel or native op that a step runs."""
     if isinstance(op, LaunchOp):
         return f"kernel {op.kernel_name}"
+    if isinstance(op, FusionOp):
+        inside = (x.SCHEMA.name for x in op.body.block.ops if isinstance(x, TableOp))
+        return f"ot.fusion of {', '.join(dict.fromkeys(inside))}"
     return f"the call of {op.callee.data}" if isinstance(op, CallOp) else op.name
 
 

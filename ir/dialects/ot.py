@@ -318,9 +318,7 @@ class FusionOp(IRDLOperation):
 
     def __init__(self, inputs: Sequence[SSAValue], body: Region) -> None:
         """`body` is complete: what its `ot.yield` hands over gives the result types."""
-        Operation.__init__(
-            self, operands=inputs, regions=[body], result_types=_yielded(body.block)
-        )
+        Operation.__init__(self, operands=inputs, regions=[body], result_types=_yielded(body.block))
 
     def print(self, printer: Printer) -> None:
         text.print_fusion(printer, self)

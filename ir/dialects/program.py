@@ -95,6 +95,11 @@ SLOT_BYTES = 16
 
 
 @lru_cache(1 << 10)
+def _symbol(name: str) -> SymbolRefAttr:
+    return SymbolRefAttr(name)
+
+
+@lru_cache(1 << 10)
 def _pair_array(pairs: tuple[tuple[int, int], ...]) -> ArrayAttr[DenseArrayBase]:
     return ArrayAttr([integers_attribute(p) for p in pairs])
 
@@ -123,7 +128,7 @@ class LaunchOp(IRDLOperation):
     ) -> LaunchOp:
         """A launch of `kernel`; planned ones have no results but memory to write `into`."""
         properties: dict[str, Attribute] = {
-            "kernel": SymbolRefAttr(kernel),
+            "kernel": _symbol(kernel),
             SEGMENTS: segment_sizes((len(arguments), len(into))),
         }
         if reuse:

@@ -247,6 +247,7 @@ def to_module(region: Region) -> Any:
     from ..ir.locations import line_location
     from ..ir.op import Type, building
     from ..ir.pins import pin_attribute
+    from ..passes.pipeline import uncollected
 
     def type_of(value: int) -> Type:
         _, dtype, shape, wrapped, *_ = region.values[value]
@@ -278,7 +279,7 @@ def to_module(region: Region) -> Any:
             made[value] = builder.constant(_C.item_now(tensor))
         return made[value]
 
-    with building(builder):
+    with building(builder), uncollected():
         for node in region.nodes:
             if node.line is not None:
                 builder.location = line_location(*node.line)
