@@ -99,7 +99,7 @@ def pairs_of(module: ModuleOp) -> Iterator[Pair]:
     """All pairs that fusion leaves apart, as `explain()` lists them."""
     block = main_of(module).body.block
     position = {op: i for i, op in enumerate(block.ops)}
-    grouping = Grouping(Extraction(block, CPU.op_costs, CPU.default_op_cost), CPU)
+    grouping = Grouping(Extraction(block, CPU), CPU)
     storage = Storage(grouping, block.last_op.operands)  # type: ignore[union-attr]
     for source, _, node, reason in pairs_apart(grouping, storage):
         told = name_of(source.op), name_of(node.op)

@@ -161,7 +161,7 @@ class Costs:
         func = main_of(case.graph.module)
         block = func.body.block
         assert block.last_op is not None
-        self.region = Extraction(block, CPU.op_costs, CPU.default_op_cost)
+        self.region = Extraction(block, CPU)
         self.maker: dict[SSAValue, Node] = {r: n for n in self.region.nodes for r in n.op.results}
         self.inputs = list(block.args[: case.inputs])
         self.late: set[SSAValue] = set(block.args[case.inputs :])
