@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Block, Dialect, Operation, SSAValue
+from xdsl.dialects.builtin import LocationAttr, ModuleOp
+from xdsl.ir import Attribute, Block, Dialect, Operation, SSAValue, TypeAttribute
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
     AffineBinaryOpKind,
@@ -26,6 +27,10 @@ from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind
 
 from .errors import IRError
 
+_LINE = r'"[^"\\\n]*":\d+:\d+'
+_LOCATION = re.compile(rf"loc\((?:{_LINE}|fused\[{_LINE}(?:, {_LINE})*\])\)")
+_TYPE = re.compile(r"(?:tensor|!kernel\.buffer)<[^<>\"]*>")
+_MAP = re.compile(r"affine_map<[^<>\"]*->[^<>\"]*>")
 _NUMBERED = re.compile(r"_\d+$")
 _UNDEFINED = re.compile(r"values used but not defined: \[(%[^,\]]+)")
 
@@ -47,11 +52,33 @@ class _Lexer(MLIRLexer):
 
 
 class _Parser(Parser):
-    """xDSL's parser over that lexer."""
+    """xDSL's parser over that lexer, which reads each text of a location, type or map once."""
 
     def __init__(self, text: str, name: str) -> None:
         super().__init__(context(), "", name)
         self._parser_state = ParserState(_Lexer(Input(text, name)))
+        self._text = text
+        self._seen: dict[str, Any] = {}
+
+    def parse_optional_location(self) -> LocationAttr | None:
+        return self._once(_LOCATION, super().parse_optional_location)
+
+    def parse_optional_type(self) -> TypeAttribute | None:
+        return self._once(_TYPE, super().parse_optional_type)
+
+    def parse_optional_attribute(self) -> Attribute | None:
+        return self._once(_MAP, super().parse_optional_attribute)
+
+    def _once(self, whole: re.Pattern[str], parse: Callable[[], Any]) -> Any:
+        """What `parse` gives here; it runs once for each text that `whole` matches."""
+        match = whole.match(self._text, self.pos)
+        if match is None:
+            return parse()
+        if match[0] not in self._seen:
+            self._seen[match[0]] = parse()
+        else:
+            self._resume_from(match.end())
+        return self._seen[match[0]]
 
     def parse_affine_map(self) -> AffineMap:
         return _OffsetParser(self._parser_state).parse_affine_map()
