@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import (
     NoneAttr,
     StringAttr,
 )
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, Operation
 
 MOST_LINES = 8
 """An op names at most so many source lines."""
@@ -49,6 +49,27 @@ def lines_of(location: Attribute) -> Iterator[FileLineColLoc]:
 def told_lines(location: Attribute) -> tuple[str, ...]:
     """The source lines that a location names, each as `file:line`."""
     return tuple(f"{x.filename.data}:{x.line.data}" for x in lines_of(location))
+
+
+def fill_locations(module: Operation) -> None:
+    """Gives ops that name no line, as those written by hand, the location of the op before them, or
+    of the op around them."""
+    _fill(module, next((op.location for op in module.walk() if _has_line(op)), UNKNOWN_LOC))
+
+
+def _fill(op: Operation, given: LocationAttr) -> None:
+    if not _has_line(op):
+        op.location = given
+    for region in op.regions:
+        for block in region.blocks:
+            last = op.location
+            for inner in block.ops:
+                _fill(inner, last)
+                last = inner.location
+
+
+def _has_line(op: Operation) -> bool:
+    return op.location != UNKNOWN_LOC
 
 
 def _is_plain(location: LocationAttr) -> bool:

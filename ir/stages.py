@@ -14,7 +14,7 @@ from xdsl.utils.exceptions import VerifyException
 from .dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp, YieldOp
 from .errors import IRError
 from .locations import MOST_LINES, lines_of
-from .text import print_op
+from .text import Where, print_op
 
 CLAIMS = "ot.claims"
 """The function attribute that names the composites which a backend computes whole."""
@@ -24,15 +24,16 @@ STAGES = (
 )  # fmt: skip
 
 
-def verify(module: ModuleOp, stage: str) -> None:
-    """IRError, with the op, unless the module is well formed and at `stage` (see `STAGES`)."""
+def verify(module: ModuleOp, stage: str, where: Where = lambda _: "") -> None:
+    """IRError, with the op, unless the module is well formed and at `stage` (see `STAGES`).
+    `where` is told by what parsed the module."""
     try:
         refuses = _REFUSALS[stage]
     except KeyError:
         known = ", ".join(STAGES)
         raise IRError(f"no stage is called '{stage}'; there are {known}") from None
     for op, problem in _problems(module, refuses):
-        raise IRError(f"stage '{stage}': {problem}\n  in: {print_op(op)}")
+        raise IRError(f"{where(op)}stage '{stage}': {problem}\n  in: {print_op(op)}")
 
 
 def is_at(module: ModuleOp, stage: str) -> bool:
@@ -40,7 +41,7 @@ def is_at(module: ModuleOp, stage: str) -> bool:
     return next(_problems(module, _REFUSALS[stage]), None) is None
 
 
-def stage_of(module: ModuleOp) -> str:
+def stage_of(module: ModuleOp, where: Where = lambda _: "") -> str:
     """The latest stage that the module is at; IRError where it is at none."""
     for stage in reversed(STAGES):
         if is_at(module, stage):
@@ -48,7 +49,7 @@ def stage_of(module: ModuleOp) -> str:
     dialects = {op.name.partition(".")[0] for op in module.walk()}
     fused = any(isinstance(op, FusionOp) for op in module.walk())
     nearest = "kernels" if dialects & {"kernel", "program"} else "fused" if fused else "captured"
-    verify(module, nearest)
+    verify(module, nearest, where)
     raise AssertionError("a module that is at no stage has a problem at each")
 
 

@@ -59,6 +59,7 @@ class _Parser(Parser):
         self._parser_state = ParserState(_Lexer(Input(text, name)))
         self._text = text
         self._seen: dict[str, Any] = {}
+        self.starts: dict[Operation, int] = {}
 
     def parse_optional_location(self) -> LocationAttr | None:
         return self._once(_LOCATION, super().parse_optional_location)
@@ -79,6 +80,12 @@ class _Parser(Parser):
         else:
             self._resume_from(match.end())
         return self._seen[match[0]]
+
+    def parse_operation(self) -> Operation:
+        start = self._current_token.span.start
+        op = super().parse_operation()
+        self.starts[op] = start
+        return op
 
     def parse_affine_map(self) -> AffineMap:
         return _OffsetParser(self._parser_state).parse_affine_map()
@@ -116,16 +123,26 @@ def print_op(op: Operation) -> str:
     return lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1].strip()}"
 
 
+Where = Callable[[Operation], str]
+"""What messages begin with that are of an op: `step.mlir:12: `, or nothing."""
+
+
 def parse_module(text: str, name: str = "text") -> ModuleOp:
     """The module that `text` describes, not yet verified.
 
     IRError, with `name`, the line and what is wrong there, for text that is not a module.
     """
+    return parse_placed(text, name)[0]
+
+
+def parse_placed(text: str, name: str) -> tuple[ModuleOp, Where]:
+    """The same, and where in the text its ops are."""
     at = 0
     try:
         parser = _Parser(text, name)
         try:
-            return parser.parse_module()
+            module = parser.parse_module()
+            return module, _Places(text, name, parser.starts)
         finally:
             at = parser.pos
     except ParseError as error:
@@ -138,9 +155,26 @@ def parse_module(text: str, name: str = "text") -> ModuleOp:
         raise _refused(text, name, at, str(error)) from error
 
 
-def _refused(text: str, name: str, position: int, problem: str) -> IRError:
+class _Places:
+    """Where ops begin in a text; one that it does not spell out is where the op around it is."""
+
+    def __init__(self, text: str, name: str, starts: dict[Operation, int]) -> None:
+        self._text, self._name, self._starts = text, name, starts
+
+    def __call__(self, op: Operation) -> str:
+        found: Operation | None = op
+        while found is not None and found not in self._starts:
+            found = found.parent_op()
+        return _place(self._text, self._name, 0 if found is None else self._starts[found])
+
+
+def _place(text: str, name: str, position: int) -> str:
     line = text.count("\n", 0, position) + 1
-    return IRError(f"{name}:{line}: {problem}")
+    return f"{name}:{line}: "
+
+
+def _refused(text: str, name: str, position: int, problem: str) -> IRError:
+    return IRError(f"{_place(text, name, position)}{problem}")
 
 
 def context() -> Context:

@@ -83,8 +83,8 @@ PIPELINE = (
 )
 PASSES = {p.name: p for p in PIPELINE}
 
-Dump = Callable[[str, str], object]
-"""Called with the name of a stage and the module's text at it."""
+After = Callable[[str, ModuleOp], object]
+"""Called with the name of a stage and the module at it, in which it may put other ops."""
 
 
 @dataclass
@@ -101,18 +101,19 @@ def run_passes(
     options: Options | None = None,
     *,
     verify: bool | None = None,
-    dump: Dump | None = None,
+    after: After | None = None,
 ) -> Report:
     """Runs passes on `module` in place, in the order given (all by default).
 
     IRError for a name that no pass has, and, where verification is on, for a module that is not
     at the stage that a pass leaves: the message has the IR before and after and the command that
     repeats it. A pass' own exception has that command as a note. Where the trail of `options` says
-    so the passes end early; that module may be at no stage, but the interpreter runs it.
+    so the passes end early; that module may be at no stage, but the interpreter runs it. `after`
+    is called after each pass.
     """
     chosen = [pass_named(name) for name in names]
     with uncollected():
-        return _run(chosen, module, options or Options(), verify, dump)
+        return _run(chosen, module, options or Options(), verify, after)
 
 
 @contextmanager
@@ -130,7 +131,7 @@ def uncollected() -> Generator[None]:
 
 def _run(
     chosen: Sequence[Pass], module: ModuleOp, options: Options, verify: bool | None,
-    dump: Dump | None,
+    after: After | None,
 ) -> Report:  # fmt: skip
     check = os.environ.get(VERIFY) == "1" if verify is None else verify
     report = Report()
@@ -150,8 +151,8 @@ def _run(
         report.seconds[each.name] = time.perf_counter() - started
         if check and not options.trail.done:
             _verify(each, module, expected, before)
-        if dump is not None:
-            dump(each.stage, print_module(module))
+        if after is not None:
+            after(each.stage, module)
     return report
 
 

@@ -133,8 +133,8 @@ def test_a_module_that_breaks_the_rules_is_told_with_its_op(console: Console) ->
     status, _, err = console("run", "-", stdin=wrong)
     assert status == 1
     assert err.startswith(
-        "ostinato: stage 'captured': ot.isnan: results of type tensor<2x2xf32>, but its operands "
-        "and attributes make tensor<2x2xi1>\n  in: "
+        "ostinato: stdin:4: stage 'captured': ot.isnan: results of type tensor<2x2xf32>, but its "
+        "operands and attributes make tensor<2x2xi1>\n  in: "
     )
 
 

@@ -299,7 +299,11 @@ def test_random_graphs_mean_the_same_through_the_whole_pipeline() -> None:
                 continue
             expected = g.run()
             texts: list[str] = []
-            run_passes(g.module, verify=True, dump=lambda stage, text, to=texts: to.append(text))
+            run_passes(
+                g.module,
+                verify=True,
+                after=lambda _, module, to=texts: to.append(print_module(module)),
+            )
             assert len(texts) == len(PASSES)
             for text in texts[3:]:
                 parsed = parse_module(text)

@@ -45,7 +45,11 @@ def test_passes_run_in_order_and_tell_what_they_took() -> None:
     expected = g.run()
     stages: list[tuple[str, str]] = []
     report = run_passes(
-        g.module, GRAPH_PASSES, NOTHING_CLAIMED, verify=True, dump=lambda *d: stages.append(d)
+        g.module,
+        GRAPH_PASSES,
+        NOTHING_CLAIMED,
+        verify=True,
+        after=lambda stage, m: stages.append((stage, print_module(m))),
     )
     assert list(report.seconds) == list(report.results) == list(GRAPH_PASSES)
     assert [stage for stage, _ in stages] == ["differentiated", "decomposed", "simplified"]

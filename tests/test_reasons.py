@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import ModuleOp
 import ostinato as ot
 from ostinato import optim
 from ostinato.compiler.attempt import Attempt, Policy
-from ostinato.compiler.build import options_for
+from ostinato.compiler.passed import options_for
 from ostinato.compiler.region import to_module
 from ostinato.ir.errors import CompileError
 from ostinato.ir.graph import main_of

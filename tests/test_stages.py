@@ -112,7 +112,11 @@ def stage_texts() -> dict[str, str]:
     """A region of random ops as text, at every stage."""
     g = random_region(7)
     texts = {"captured": print_module(g.module)}
-    run_passes(g.module, verify=True, dump=texts.__setitem__)
+
+    def note(stage: str, module: ModuleOp) -> None:
+        texts[stage] = print_module(module)
+
+    run_passes(g.module, verify=True, after=note)
     return texts
 
 

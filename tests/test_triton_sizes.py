@@ -18,7 +18,7 @@ from kernel_table import Case
 from ostinato.codegen.triton.emit_sizes import Spread
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.codegen.triton.variants import KernelFamily, emit_family
-from ostinato.compiler import build
+from ostinato.compiler.region import to_module
 from ostinato.ir import interpret
 from ostinato.ir.interpret_kernel import run_kernel
 from ostinato.ir.polynomial import BySize, Pieces, Polynomial, Total, number_at
@@ -93,7 +93,7 @@ def check(triton: Interpreter, compiled: Any, sizes: Sequence[int]) -> GpuFamily
     for n in sizes:
         given = found.inputs((n,))
         region = regions[found.domain.named((n,))]
-        wanted = interpret.run(build.to_module(region), [np.array(x) for x in given])
+        wanted = interpret.run(to_module(region), [np.array(x) for x in given])
         ours = found.run(triton, (n,), [np.array(x) for x in given])
         for i, (a, b) in enumerate(zip(ours, wanted, strict=False)):
             scale = 2e-4 * max(float(np.abs(b).max(initial=0)), 1.0)

@@ -16,6 +16,7 @@ from ostinato.codegen.triton.templates import TEMPLATES
 from ostinato.codegen.triton.templates.call import Settings
 from ostinato.codegen.triton.variants import KernelFamily
 from ostinato.compiler import build
+from ostinato.compiler.passed import run_all_passes
 from ostinato.compiler.sizes.family import Family
 from ostinato.compiler.sizes.template import Template, template_of
 from ostinato.ir.dtypes import BY_NAME
@@ -40,7 +41,7 @@ class GpuFamily:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(build, "options_for", options)
             passed = [
-                build.run_all_passes(region, symbols=symbols, reuse=False)
+                run_all_passes(region, symbols=symbols, reuse=False)
                 for region, symbols in zip(family.regions, family.domain.stand_ins, strict=True)
             ]
         self.domain = family.domain

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
@@ -86,25 +87,30 @@ def opt(
               help="Arguments as N.npy files, as `ostinato bisect` writes them.")  # fmt: skip
 @click.option("--seed", default=0, help="Of the random arguments.")
 @click.option("--save", type=click.Path(file_okay=False), help="Write results there as .npy files.")
+@click.option("--device", metavar="DEVICE",
+              help="Run the passes that are left, and code for DEVICE: cpu, cuda:0.")  # fmt: skip
+@click.option("--stale", is_flag=True, help="Run it though the dumped source has changed.")
 @click.option("--stats", is_flag=True, help="Write least, largest and mean of values beside FILE.")
 def run(
     file: str, inputs: tuple[str, ...], folder: Path | None, seed: int, save: str | None,
-    stats: bool,
+    device: str | None, stale: bool, stats: bool,
 ) -> None:  # fmt: skip
-    """Run the module in FILE (`-`: stdin) with the reference interpreter and print its results.
+    """Run the module in FILE (`-`: stdin) and print its results: by the reference interpreter,
+    or on DEVICE as the rest of the passes makes it.
+
+    FILE may be any step of a dump, edited or not; it is refused where the source that it was made
+    of has changed since.
 
     Random arguments are normal numbers, integers and bools from {0, 1}, and 0.5, 1 and true for
     Python numbers.
     """
-    from .ir.interpret import run as interpret
+    from .compiler.resume.folder import expect_same_source
 
+    if not stale:
+        expect_same_source(Path(file))
     module = _read(file)
     given = _given_in(folder) | dict(map(_given, inputs))
-    arguments = random_arguments(module, given, seed)
-    if stats:
-        results = _interpret_noting(module, arguments, file)
-    else:
-        results = interpret(module, arguments)
+    results = _results(module, random_arguments(module, given, seed), file, device, stats)
     for index, (result, name) in enumerate(zip(results, _result_types(module), strict=True)):
         click.echo(f"result {index}: {name}\n{result}")
         if save is not None:
@@ -168,12 +174,14 @@ def _names(option: str) -> list[str]:
 
 def _read(file: str) -> ModuleOp:
     """The module in a file, well formed and at one of the stages."""
+    from .ir.locations import fill_locations
     from .ir.stages import stage_of
-    from .ir.text import parse_module
+    from .ir.text import parse_placed
 
     text = sys.stdin.read() if file == "-" else Path(file).read_text()
-    module = parse_module(text, "stdin" if file == "-" else file)
-    stage_of(module)
+    module, where = parse_placed(text, "stdin" if file == "-" else file)
+    fill_locations(module)
+    stage_of(module, where)
     return module
 
 
@@ -221,6 +229,21 @@ def random_arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list
     if unknown:
         raise click.BadParameter(f"there is no argument {unknown[0]}; the module has {len(made)}")
     return made
+
+
+def _results(
+    module: ModuleOp, arguments: list[Any], file: str, device: str | None, stats: bool
+) -> Sequence[Any]:
+    """What the module gives, by the interpreter where no device is named."""
+    if device is None:
+        from .ir.interpret import run as interpret
+
+        return _interpret_noting(module, arguments, file) if stats else interpret(module, arguments)
+    from .compiler.resume.finish import run_on
+
+    if stats:
+        raise click.BadParameter("--stats are of the interpreter; leave --device out")
+    return run_on(module, arguments, device, Path(file))
 
 
 def _interpret_noting(module: ModuleOp, arguments: list[Any], file: str) -> list[Any]:

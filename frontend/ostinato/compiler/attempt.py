@@ -14,7 +14,7 @@ from ..device import device
 from ..ir.dtypes import DType
 from ..ir.errors import CaptureError
 from ..runtime import _C
-from . import build
+from . import build, passed
 from .check import Check
 from .effects import Restart, watched
 from .follow import Followed, overlap_text, run_region
@@ -74,7 +74,7 @@ class Attempt:
         if isinstance(found, Unrepeatable):
             return found
         variant = self._variant(*found)
-        build.add_seconds(variant.built.seconds, {"capture": took})
+        passed.add_seconds(variant.built.seconds, {"capture": took})
         return variant
 
     def forget(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ from ..ir.errors import CompileError
 from ..runtime import _C
 from .bisect.bundle import write_where_asked
 from .dumps import Dump as Dumped
-from .region import Region, to_module
+from .dumps import Identity
+from .passed import PREFIXES, Dump, add_seconds, is_direct, run_all_passes, stages, steps
+from .region import Region
+from .resume.edits import Edits, are_asked, edits_of, tell_of_others
 
 if TYPE_CHECKING:
-    from ..passes.padding.node import Plan
-    from ..passes.pipeline import Report
     from ..passes.trail import Trail
     from .padding.bucketed import Bucketed
     from .padding.replays import Padding
@@ -46,6 +47,17 @@ class Built:
     """The sizes that it was bound for: `N = 37`."""
     fixed: str = ""
     """Why they are not, where another size came before."""
+    edits: Edits | None = None
+    """What stood in the place of steps of the region."""
+
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """The files that these come from."""
+        return () if self.edits is None else self.edits.files
+
+    def stages(self) -> dict[str, str]:
+        """The text of each stage, by name."""
+        return stages(self.region, self.edits) if self.family is None else self.family.stages()
 
 
 @dataclass(frozen=True)
@@ -58,31 +70,45 @@ class Lowered:
     kernels: dict[str, str]
 
 
-Dump = Callable[[str, str], object]
-Symbols = tuple[tuple[int, int], ...]
-"""Sizes that stand for others, each with the one that passes take it for (see `passes/target`)."""
-
-
 def build(region: Region, name: str) -> Built:
     """Compile `region`, or load it from the cache where the same was compiled before."""
     started = time.perf_counter()
-    key = cache.key_of(describe(region))
+    told = describe(region)
+    identity = Identity(name, cache.name_of(told))
+    edits = edits_of(region, identity)
+    if edits is None:
+        tell_of_others(region, identity)
+    key = cache.key_of(told if edits is None else told + edits.told)
     write_where_asked(region, name, key)
     dumped = Dumped.asked()
     if dumped is None and (found := _load(key, region, name)) is not None:
         found.seconds["load"] = time.perf_counter() - started
+        found.edits = edits
         return found
     with _naming_what_is_missing():
         dump, trail = (None, None) if dumped is None else (dumped.note, dumped.trail)
-        lowered = lower(region, dump, trail)
+        lowered = lower(region, dump, trail, edits)
     cache.store(key, *_joined(lowered.programs))
     if dumped is not None:
-        dumped.write(f"{name}-{key[:8]}", steps(region), lowered.kernels, region)
+        dumped.write(f"{name}-{key[:8]}", identity, steps(region), lowered.kernels, region)
     programs = [program(spec, code, region.device) for spec, code in lowered.programs]
     built = of_programs(region, name, [spec for spec, _ in lowered.programs], programs)
-    built.seconds = lowered.seconds
+    built.seconds, built.edits = lowered.seconds, edits
     built.dumps = {} if dumped is None else dict(dumped.stages)
     return built
+
+
+def is_edited(region: Region, name: str) -> bool:
+    """Whether something stands in the place of a step of `region`."""
+    if not are_asked():
+        return False
+    return edits_of(region, Identity(name, cache.name_of(describe(region)))) is not None
+
+
+def tell_unedited(region: Region, name: str) -> None:
+    """A warning where edits are there for the function of a region that comes from no dump."""
+    if are_asked():
+        tell_of_others(region, Identity(name, cache.name_of(describe(region))))
 
 
 @contextmanager
@@ -163,10 +189,12 @@ def of_programs(
     return Built(forward, specs[0], gradient, region)
 
 
-def lower(region: Region, dump: Dump | None = None, trail: Trail | None = None) -> Lowered:
+def lower(
+    region: Region, dump: Dump | None = None, trail: Trail | None = None, edits: Edits | None = None
+) -> Lowered:
     """The Programs of `region`; `dump` gets the text of each stage of each, and is why the source
-    of kernels is kept."""
-    passed = run_all_passes(region, dump, trail=trail)
+    of kernels is kept. `edits` stand in the place of steps."""
+    passed = run_all_passes(region, dump, trail=trail, edits=edits)
     seconds = passed.seconds
     programs = [_serialized(module, region.device, seconds) for module in passed.modules]
     for (spec, _), apart in zip(programs, passed.apart, strict=True):
@@ -174,124 +202,16 @@ def lower(region: Region, dump: Dump | None = None, trail: Trail | None = None) 
     if region.is_differentiable:
         programs[1][0]["kept"] = passed.kept
     kernels: dict[str, str] = {}
-    for module, prefix in zip(passed.modules, _PREFIXES, strict=False):
+    for module, prefix in zip(passed.modules, PREFIXES, strict=False):
         sources = {} if dump is None else _sources(module, region.device)
         kernels |= {prefix + name: text for name, text in sources.items()}
     return Lowered(programs, seconds, kernels)
-
-
-_PREFIXES = ("", "backward-")
-"""Of what belongs to the forward Program and to the backward one."""
 
 
 def _sources(module: Any, device: str) -> dict[str, str]:
     from ..codegen.sources import llvm_sources, triton_sources
 
     return llvm_sources(module) if device == "cpu" else triton_sources(module, settings_for(device))
-
-
-@dataclass(frozen=True)
-class Passed:
-    """Modules at stage `planned`, the forward one first, what that keeps for the backward one (see
-    `Split`), what each pass took, and what of each module did not fuse (see `as_rows`)."""
-
-    modules: list[Any]
-    kept: list[tuple[bool, int]]
-    seconds: dict[str, float]
-    apart: list[list[list[Any]]]
-
-
-def run_all_passes(
-    region: Region, dump: Dump | None = None, symbols: Symbols = (), reuse: bool = True,
-    trail: Trail | None = None,
-) -> Passed:  # fmt: skip
-    """The modules that `region` becomes; `dump` gets the text after each of `steps`, `trail` is
-    told of rewrites. `symbols` are sizes that stand for others (see `Target`); without `reuse` all
-    memory is apart."""
-    from ..ir.text import print_module
-    from ..passes.pipeline import run_passes
-    from ..passes.reasons import as_rows
-    from ..passes.split import split
-
-    started = time.perf_counter()
-    wants_apart = region.padding is not None and region.padding.apart
-    options = options_for(region.device, symbols, reuse, wants_apart)
-    options = options if trail is None else replace(options, trail=trail)
-    module = to_module(region)
-    seconds = {"capture": time.perf_counter() - started}
-    if dump is not None:
-        dump("captured", print_module(module))
-    report = _joined_passes(module, region, options, dump)
-    seconds |= report.seconds
-    if not region.is_differentiable:
-        return Passed([module], [], seconds, [as_rows(report.results["fuse"])])
-    started = time.perf_counter()
-    changed = [argument for _, argument in region.assigned]
-    parts = split(module, len(region.inputs), len(region.results), changed, options.target)
-    seconds["split"] = time.perf_counter() - started
-    apart: list[list[list[Any]]] = []
-    for part, prefix in zip((parts.forward, parts.backward), _PREFIXES, strict=True):
-        named = None if dump is None else _prefixed(dump, prefix)
-        if named is not None:
-            named("simplified", print_module(part))
-        report = run_passes(part, APART, options, dump=named)
-        add_seconds(seconds, report.seconds)
-        apart.append(as_rows(report.results["fuse"]))
-    return Passed([parts.forward, parts.backward], parts.kept, seconds, apart)
-
-
-def _joined_passes(module: Any, region: Region, options: Any, dump: Dump | None) -> Report:
-    """Runs the passes before `split`, or all where nothing is split."""
-    from ..passes.pipeline import run_passes
-
-    names = JOINT if region.is_differentiable else (*JOINT, *APART)
-    if region.padding is None:
-        return run_passes(module, names, options, dump=dump)
-    seconds = run_passes(module, FIRST, options, dump=dump).seconds
-    seconds["mask_padding"] = _mask(module, region, region.padding, dump)
-    report = run_passes(module, names[len(FIRST) :], options, dump=dump)
-    report.seconds = seconds | report.seconds
-    return report
-
-
-def _mask(module: Any, region: Region, plan: Plan, dump: Dump | None) -> float:
-    """Keeps padding out of results; what that took."""
-    from ..ir.text import print_module
-    from ..passes.padding.mask import mask_padding
-
-    started = time.perf_counter()
-    mask_padding(module, plan, len(region.inputs) - len(plan.numbers))
-    if dump is not None:
-        dump("masked", print_module(module))
-    return time.perf_counter() - started
-
-
-def steps(region: Region) -> list[tuple[str, str]]:
-    """What `run_all_passes` does, in order: the module, `joint`, `forward` or `backward`, and what
-    makes it or changes it."""
-    if not region.is_differentiable:
-        return [("forward", name) for name in ("capture", *JOINT, *APART)]
-    apart = [(part, name) for part in ("forward", "backward") for name in ("split", *APART)]
-    return [("joint", name) for name in ("capture", *JOINT)] + apart
-
-
-FIRST = ("autodiff", "decompose")
-JOINT = (*FIRST, "simplify")
-APART = ("join_products", "fuse", "lower", "batch", "plan_memory")
-"""Passes over the graph of results and gradients, those of them that come before padding is masked,
-and passes over forward and backward apart."""
-
-
-def _prefixed(dump: Dump, prefix: str) -> Dump:
-    """`simplified` is the joint module; what it is split into is `forward` at that stage."""
-    forward = {} if prefix else {"simplified": "forward"}
-    return lambda stage, text: dump(prefix + forward.get(stage, stage), text)
-
-
-def add_seconds(total: dict[str, float], more: dict[str, float]) -> None:
-    """Adds `more` to `total`, by name."""
-    for name, seconds in more.items():
-        total[name] = total.get(name, 0.0) + seconds
 
 
 def _serialized(
@@ -330,47 +250,9 @@ def settings_for(device: str) -> Any:
     return Settings(_C.cuda_capability(device), precision)
 
 
-def options_for(device: str, symbols: Symbols = (), reuse: bool = True, apart: bool = False) -> Any:
-    """What passes are told of the device, of sizes that stand for others, and whether attention
-    becomes other ops."""
-    from ..passes.pipeline import Options
-    from ..passes.target import ATTENTION
-
-    target = replace(_target(device, bool(symbols)), symbols=symbols)
-    if apart:
-        target = replace(target, claims=target.claims - ATTENTION)
-    return Options(target, reuse=reuse and not _is_direct(device))
-
-
 def program_of(module: Any, device: str) -> Any:
     """A module at stage `planned`, ready to run; the cache is left out."""
     return program(*_serialized(module, device, {}), device)
-
-
-def _is_direct(device: str) -> bool:
-    """Whether a checker of memory is to see each tensor of a Program apart."""
-    return device != "cpu" and _C.cuda_allocates_directly()
-
-
-def _target(device: str, varies: bool) -> Any:
-    from ..passes.target import CPU, CUDA, Kernels
-
-    if device == "cpu":
-        return CPU
-    from ..codegen.triton.templates import TEMPLATES
-
-    known = {
-        name: Kernels(t.take, t.any_scratch if varies else t.scratch)
-        for name, t in TEMPLATES.items()
-    }
-    return replace(CUDA, kernels=known)
-
-
-def stages(region: Region) -> dict[str, str]:
-    """The text of `region` at every stage, by name."""
-    texts: dict[str, str] = {}
-    run_all_passes(region, texts.__setitem__)
-    return texts
 
 
 def described(region: Region) -> Any:
@@ -391,7 +273,7 @@ def describe(region: Region) -> str:
     place: tuple[Any, ...] = ("cpu",)
     if region.device != "cpu":
         place = (_C.cuda_capability(region.device), _C.float32_matmul_precision(),
-                 _is_direct(region.device))  # fmt: skip
+                 is_direct(region.device))  # fmt: skip
     everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
                   place, region.on_host, region.padding)  # fmt: skip
     return json.dumps(everything, default=repr)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from ..runtime import _C
 from . import build as _build
+from . import passed
 from .follow import install
 from .live import Session, opened
 from .region import Region, finish
@@ -21,7 +22,7 @@ class Capture:
     def ir(self, stage: str = "captured") -> str:
         """The region after `stage`, as text."""
         assert self.region is not None, "the region is not finished"
-        return _build.stages(self.region)[stage]
+        return passed.stages(self.region)[stage]
 
 
 @contextmanager

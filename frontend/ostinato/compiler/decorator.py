@@ -272,7 +272,7 @@ class Compiled:
     def ir(self, stage: str = "fused") -> str:
         """The IR of the newest variant after `stage`, as text that parses back."""
         built = self._newest().built
-        texts = built.dumps = built.dumps or (built.family or _build).stages(built.region)
+        texts = built.dumps = built.dumps or built.stages()
         if stage not in texts:
             raise ValueError(f"ir: stage '{stage}' came; give one of {', '.join(texts)}")
         return texts[stage]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import linecache
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,21 @@ DUMP, DUMP_REWRITES = "OSTINATO_DUMP", "OSTINATO_DUMP_REWRITES"
 where it is to have what each rewrite changed as well, which makes compiling ten times slower."""
 
 STEPS, REWRITES, KERNELS, SOURCES = "steps.json", "rewrites.json", "kernels", "sources"
-"""What is in a folder beside the stages."""
+REGION = "region.json"
+"""What is in a folder beside the stages; the last one says what the folder is of."""
+
+
+def step_file(number: int, stage: str) -> str:
+    """The name of the file with the module after a step, which are numbered from 0 on."""
+    return f"{number}-{stage}.mlir"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which region a folder is of: the name of its function, and a digest of what was traced."""
+
+    function: str
+    trace: str
 
 
 @dataclass(frozen=True)
@@ -68,17 +83,18 @@ class Dump:
         self.rewrites.append([] if self.trail is None else self.trail.taken())
 
     def write(
-        self, title: str, made_by: Sequence[tuple[str, str]], kernels: Mapping[str, str],
-        region: Region,
+        self, title: str, identity: Identity, made_by: Sequence[tuple[str, str]],
+        kernels: Mapping[str, str], region: Region,
     ) -> None:  # fmt: skip
         """Writes all of it to `title` in the folder; a warning where that cannot be done.
         `made_by` has part and pass of each step."""
         numbered = enumerate(zip(made_by, self.stages, strict=True))
-        steps = [Step(f"{i}-{stage[0]}.mlir", *made, *stage) for i, (made, stage) in numbered]
+        steps = [Step(step_file(i, stage[0]), *made, *stage) for i, (made, stage) in numbered]
         files = _files(steps, kernels, region)
         if self.trail is not None:
             rows = {step.file: rows for step, rows in zip(steps, self.rewrites, strict=True)}
             files[REWRITES] = json.dumps(rows, indent=1) + "\n"
+        files[REGION] = _told(identity, files, region)
         try:
             for name, text in files.items():
                 file = self.folder / title / name
@@ -104,6 +120,34 @@ def _files(steps: Sequence[Step], kernels: Mapping[str, str], region: Region) ->
     for path, tail in tails(paths).items():
         files[f"{SOURCES}/{tail}"] = "".join(linecache.getlines(path))
     return files
+
+
+def _told(identity: Identity, files: Mapping[str, str], region: Region) -> str:
+    """What a folder is of, as JSON: the region, the user's lines that it was traced from, and a
+    digest of each file, by which edits of it are known."""
+    told = {
+        **asdict(identity),
+        "lines": [[*line, text] for line, text in source_lines(region).items()],
+        "files": {name: digest(text) for name, text in files.items()},
+    }
+    return json.dumps(told, indent=1) + "\n"
+
+
+def source_lines(region: Region) -> dict[tuple[str, int], str]:
+    """The text of the lines that ops name."""
+    lines = dict.fromkeys(node.line for node in region.nodes if node.line is not None)
+    return {line: line_now(*line) for line in sorted(lines)}
+
+
+def line_now(path: str, line: int) -> str:
+    """A line of a file as it is now; nothing where it is not there."""
+    linecache.checkcache(path)
+    return linecache.getline(path, line).rstrip()
+
+
+def digest(text: str) -> str:
+    """What tells an edited file from what was written."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def tails(paths: Iterable[str]) -> dict[str, str]:

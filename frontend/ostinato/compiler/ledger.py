@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
-from .build import add_seconds
 from .follow import Followed
 from .lookup import NOTHING, shared_of
+from .passed import add_seconds
 from .region import Region, Source
 from .variant import Variant
 
@@ -100,8 +100,12 @@ class Record:
             lines.append(f"  because {_short(self.followed.why)}")
             breaks = self.followed.breaks.values()
             lines += [f"  break at {_short(b.line)}: {b.why}" for b in breaks]
+            lines += [f"  edited: {file}" for r in self.followed.regions.values()
+                      for file in r.built.edited]  # fmt: skip
             if self.followed.gave_up:
                 lines.append(f"  runs eagerly: {self.followed.limit} regions were not enough")
+        if self.variant is not None:
+            lines += [f"  edited: {file}" for file in self.variant.built.edited]
         lines += [f"  {size}" for size in self.sizes]
         return "\n".join(lines + [f"  guard {_short(g)}" for g in self.guards])
 

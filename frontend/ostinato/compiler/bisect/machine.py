@@ -68,7 +68,7 @@ def _whole(step: Step, device: str, judge: Judge) -> Wrong | None:
     module = parse_module(step.after or "")
     run_passes(module, ["plan_memory"], step.options)
     stage = Interpreted(print_module(module), step.inputs)
-    made = program_of(module, device).run(inputs_of(stage, module, device))
+    made = program_of(module, device).run(inputs_of(stage.inputs, module, device))
     apart = judge.compare([array_of(t) for t in made], step.numbers, step.kept)
     whole = "the Program as a whole"
     return apart and Wrong("codegen", whole, "no op of its own", (), apart)

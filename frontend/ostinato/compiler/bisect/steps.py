@@ -14,8 +14,8 @@ from ...ir.text import parse_module, print_module
 from ...passes.pipeline import Options, run_passes
 from ...passes.split import split
 from ...passes.trail import Application, Trail
-from ..build import APART, JOINT, options_for
 from ..check.closeness import Array
+from ..passed import APART, JOINT, options_for
 from .bundle import Bundle
 
 SPLIT = "split"

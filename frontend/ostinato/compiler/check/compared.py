@@ -44,7 +44,7 @@ class Compared:
     """
 
     def __init__(self, variant: Variant, leaves: list[Any]) -> None:
-        self.padded = variant.built.padding is not None
+        self.padded, self.edits = variant.built.padding is not None, variant.built.edits
         self.eager = eager = EagerCall(variant, leaves, backward=True)
         self._before = _kept(eager.region, eager.inputs)
         self.expected = Expected.of(eager.values, self._again)
@@ -85,7 +85,7 @@ class Compared:
             return Blame("mask_padding", "what reads padding", lines)
         given = self._before, self.eager.cotangents
         try:
-            return blame(Call(self.eager.region, *given, self.expected, self.found))
+            return blame(Call(self.eager.region, *given, self.expected, self.found, self.edits))
         except Exception as error:  # the report is worth more than what it cannot tell
             return Blame("unknown", f"a place that was not found ({type(error).__name__}: {error})")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from ...ir.op import Type
 from ...ir.text import parse_module
 from ...passes.pipeline import run_passes
 from ...runtime import _C
-from ..build import options_for, program_of
+from ..build import program_of
+from ..passed import options_for
 from .closeness import array_of
 from .culprit import Interpreted, is_alike, tolerance
 
@@ -33,7 +34,7 @@ def other_steps(stage: Interpreted, device: str, half: bool) -> Iterator[Operati
     module = parse_module(stage.text)
     shown = _expose(main_of(module))
     run_passes(module, ["plan_memory"], options_for(device))
-    found = program_of(module, device).run(inputs_of(stage, module, device))
+    found = program_of(module, device).run(inputs_of(stage.inputs, module, device))
     for (op, wanted), places in zip(stage.made, shown, strict=True):
         pairs = [(array_of(found[at]), want)
                  for want, at in zip(wanted, places, strict=False) if at is not None]  # fmt: skip
@@ -81,13 +82,12 @@ def _memory(value: SSAValue) -> SSAValue:
     return value
 
 
-def inputs_of(stage: Interpreted, module: ModuleOp, device: str) -> list[Any]:
-    """What the module takes, in memory that it may write to."""
+def inputs_of(values: Sequence[Any], module: ModuleOp, device: str) -> list[Any]:
+    """What the module takes, arrays and numbers, in memory that it may write to."""
     main = main_of(module)
     places = ["cpu" if is_host_argument(main, i) else device for i in range(len(main.args))]
     return [
-        _tensor(x, type_of(a), place)
-        for x, a, place in zip(stage.inputs, main.args, places, strict=True)
+        _tensor(x, type_of(a), place) for x, a, place in zip(values, main.args, places, strict=True)
     ]
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Region:
     """Ops that are compiled and launched as a whole. `seconds` is what each part of making it
-    took, `sizes` those that it is bound for where they are arguments of its kernels."""
+    took, `sizes` those that it is bound for where they are arguments of its kernels, `edited` the
+    dumped steps that stand in the place of what passes made."""
 
     name: str
     sizes: str
@@ -29,6 +30,7 @@ class Region:
     from_cache: bool
     seconds: dict[str, float]
     programs: tuple[Program, ...]
+    edited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,9 @@ def _region(name: str, variant: Variant) -> Region:
     specs = {"forward": built.spec, "backward": built.backward}
     programs = [program_facts(part, spec) for part, spec in specs.items() if spec is not None]
     return Region(
-        name, built.sizes, variant.calls, built.from_cache, built.seconds, tuple(programs)
-    )
+        name, built.sizes, variant.calls, built.from_cache, built.seconds, tuple(programs),
+        built.edited,
+    )  # fmt: skip
 
 
 def _followed(followed: FollowedFunction) -> Followed:

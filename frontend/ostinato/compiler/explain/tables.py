@@ -39,6 +39,9 @@ def _region(region: Region, indent: int) -> Iterator[Block]:
     took = ", ".join(f"{name} {s * 1e3:.0f} ms" for name, s in region.seconds.items())
     made = "loaded from the cache" if region.from_cache else "compiled"
     yield Line(f"{made}: {took}", indent + 2)
+    if region.edited:
+        edited = ", ".join(region.edited)
+        yield Line(f"edited: {edited} in the place of what was made", indent + 2)
     for program in region.programs:
         title = "" if len(region.programs) == 1 else f"{program.part}: "
         yield from _program(program, title, indent + 2)

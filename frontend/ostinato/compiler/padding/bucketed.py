@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...runtime import _C
-from .. import build
 from ..build import Built
 from ..region import Region
 from .buckets import Dim
@@ -45,9 +44,9 @@ class Bucketed:
             for name, size, dims in every
         ]
 
-    def stages(self, _: Region) -> dict[str, str]:
+    def stages(self) -> dict[str, str]:
         """The text of each stage, by name, of all regions."""
-        return build.stages(self.made.region)
+        return self.made.stages()
 
     def bind(self, region: Region, sizes: Sequence[int]) -> Built:
         """The Program for a call of these sizes, whose capture is `region`."""

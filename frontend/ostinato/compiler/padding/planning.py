@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...ir.polynomial import Samples
-from .. import build
+from .. import passed
 from ..region import Region, to_module
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def _decomposed(
     modules: list[Any] = []
     for region in regions:
         started = time.perf_counter()
-        options = build.options_for(region.device, apart=apart)
+        options = passed.options_for(region.device, apart=apart)
         modules.append(to_module(region))
-        build.add_seconds(seconds, {"capture": time.perf_counter() - started})
-        build.add_seconds(seconds, run_passes(modules[-1], build.FIRST, options).seconds)
+        passed.add_seconds(seconds, {"capture": time.perf_counter() - started})
+        passed.add_seconds(seconds, run_passes(modules[-1], passed.FIRST, options).seconds)
     return modules, seconds

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...ir.polynomial import Sizes, evaluated
 from .. import build
-from ..build import Built, Passed
+from ..build import Built
+from ..passed import Passed, run_all_passes
 from ..region import Region
 from .symbols import Domain
 
@@ -45,7 +46,7 @@ class Family:
         """`size N in [11, 521], axis 1 of argument 0`, a line a symbol."""
         return [f"size {guard}" for guard in self.domain.guards]
 
-    def stages(self, _: Region) -> dict[str, str]:
+    def stages(self) -> dict[str, str]:
         """The text of each stage, by name, of all regions."""
         from .texts import stages_of
 
@@ -86,7 +87,7 @@ def family_of(domain: Domain, regions: list[Region], described: Any) -> Family:
     from .template import template_of  # the IR's packages are loaded by what compiles
 
     passed = [
-        build.run_all_passes(region, symbols=symbols, reuse=False)
+        run_all_passes(region, symbols=symbols, reuse=False)
         for region, symbols in zip(regions, domain.stand_ins, strict=True)
     ]
     seconds = _seconds(passed)

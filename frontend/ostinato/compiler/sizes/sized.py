@@ -44,7 +44,10 @@ class Sized:
 
     def built(self, call: Call, region: Region) -> Built | None:
         """The Programs of a call, by a family, where another size came before; else None, after
-        which the call is known as one with a static variant."""
+        which the call is known as one with a static variant. A region that was edited is for its
+        own sizes."""
+        if build.is_edited(region, self._name):
+            return None
         group = self._groups.setdefault(shapeless(call.key), _Group())
         shapes = shapes_of(call.key)
         for family in group.families:
@@ -53,6 +56,7 @@ class Sized:
                 return family.bind(region, self._name, sizes)
         made = self._family(group, call, shapes, region)
         if isinstance(made, Family):
+            build.tell_unedited(region, self._name)
             group.families.append(made)
             sizes = made.sizes_in(shapes, region)
             assert sizes is not None, "a family is made for a call"

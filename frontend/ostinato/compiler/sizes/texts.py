@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ...ir.polynomial import Depends, DiffersError, Samples
-from .. import build
+from ..passed import run_all_passes
 from .family import Family
 
 _NUMBER = re.compile(r"((?<![\w.#])\d+\.\d+(?:e[+-]?\d+)?|\d+)")
@@ -17,7 +17,7 @@ def stages_of(family: Family) -> dict[str, str]:
     polynomial of them (places in memory, choices) are `?`. With numbers for sizes it parses."""
     dumps: list[dict[str, str]] = [{} for _ in family.regions]
     for region, dump, symbols in zip(family.regions, dumps, family.domain.stand_ins, strict=True):
-        build.run_all_passes(region, dump.__setitem__, symbols, reuse=False)
+        run_all_passes(region, dump.__setitem__, symbols, reuse=False)
     head = "".join(f"// {guard}\n" for guard in family.domain.guards)
     samples, names = family.domain.samples, family.domain.symbols.names
     return {stage: head + joined([d[stage] for d in dumps], samples, names) for stage in dumps[0]}
