@@ -15,8 +15,7 @@ from ostinato.codegen.triton.launches import launch_kernels
 from ostinato.codegen.triton.templates import TEMPLATES
 from ostinato.codegen.triton.templates.call import Settings
 from ostinato.codegen.triton.variants import KernelFamily
-from ostinato.compiler import build
-from ostinato.compiler.passed import run_all_passes
+from ostinato.compiler import passed
 from ostinato.compiler.sizes.family import Family
 from ostinato.compiler.sizes.template import Template, template_of
 from ostinato.ir.dtypes import BY_NAME
@@ -39,15 +38,15 @@ class GpuFamily:
 
     def __init__(self, family: Family) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(build, "options_for", options)
-            passed = [
-                run_all_passes(region, symbols=symbols, reuse=False)
+            patch.setattr(passed, "options_for", options)
+            made = [
+                passed.run_all_passes(region, symbols=symbols, reuse=False)
                 for region, symbols in zip(family.regions, family.domain.stand_ins, strict=True)
             ]
         self.domain = family.domain
         self.kernels: list[dict[str, TritonKernel]] = []
         self.parts: list[Template] = []
-        for modules in zip(*(p.modules for p in passed), strict=True):
+        for modules in zip(*(p.modules for p in made), strict=True):
             self._add(template_of(list(modules), self.domain.samples, "any_"))
 
     def _add(self, part: Template) -> None:
