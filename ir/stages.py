@@ -22,6 +22,16 @@ CLAIMS = "ot.claims"
 STAGES = (
     "captured", "differentiated", "decomposed", "simplified", "fused", "kernels", "planned",
 )  # fmt: skip
+HOLDS = {
+    "captured": "ops as the program called them, and `ot.gradient` for each backward pass",
+    "differentiated": "gradients as ops too",
+    "decomposed": "of composites only those that a backend computes whole, and elementwise ones",
+    "simplified": "no op whose result nobody uses",
+    "fused": "an `ot.fusion` for each kernel; what stands outside is a call or a view",
+    "kernels": "a `kernel.func` for each kernel, launches and calls; values are tensors",
+    "planned": "the same, and where in memory each tensor is",
+}
+"""What a module consists of at each stage."""
 
 
 def verify(module: ModuleOp, stage: str, where: Where = lambda _: "") -> None:
@@ -171,4 +181,4 @@ _REFUSALS: dict[str, _Refusal] = {
     "kernels": _compiled,
     "planned": _compiled,
 }
-assert tuple(_REFUSALS) == STAGES
+assert tuple(_REFUSALS) == tuple(HOLDS) == STAGES

@@ -31,6 +31,7 @@ from .lower_fusion import Fused, Kernel
 from .lower_host import Uploads
 from .lower_pointwise import lower_pointwise
 from .lower_rows import lower_rows
+from .rewriter import take_lines
 from .target import Shape, Target
 from .trail import OFF, Trail
 
@@ -189,6 +190,7 @@ class _Lowering:
             kernels = self.func.parent
             assert kernels is not None
             kernels.insert_op_before(kernel.func, self.func)
+        take_lines(kernel.func, op)
         inputs = [self._on_device(op.inputs[i]) for i in kernel.inputs]
         self._add(op, LaunchOp.of(kernel.func.sym_name.data, inputs,
                                [r.type for r in op.results], kernel.reuse))  # fmt: skip

@@ -1,4 +1,5 @@
-"""Refuse another checkout's code, and collect `.mlir` files: each `// RUN:` line is one test."""
+"""Refuse another checkout's code, watch what passes make of modules (see `round_trips`), and
+collect `.mlir` files: each `// RUN:` line is one test."""
 
 # pyright: reportUnknownMemberType=false
 # (pytest leaves the constructors of nodes unannotated.)
@@ -9,6 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -25,8 +27,23 @@ RUN_SECONDS = 300
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--update-golden` writes the files anew that tests of text compare with."""
+    """`--update-golden` writes the files anew that tests of text compare with; `--round-trips=all`
+    takes the text of every module there and back."""
     parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+    parser.addoption("--round-trips", choices=("new", "all"), default="new",
+                     help="modules whose text is parsed and printed again")  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Passes are watched from the start; all of them run where nothing comes from a cache."""
+    from round_trips import ALL, NEW, RoundTrips
+
+    mode: str = config.getoption("--round-trips", NEW)
+    if mode == ALL:
+        folder = TemporaryDirectory(prefix="round-trips-")
+        os.environ["OSTINATO_CACHE"] = folder.name
+        config.add_cleanup(folder.cleanup)
+    config.pluginmanager.register(RoundTrips(mode), "round_trips")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

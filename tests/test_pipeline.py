@@ -98,6 +98,7 @@ def saved(message: str) -> str:
     return text
 
 
+@pytest.mark.breaks_ir
 def test_a_pass_that_breaks_a_module_is_told_with_the_way_to_repeat_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_pass_that_fails_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch
     assert saved(note) == before
 
 
+@pytest.mark.breaks_ir
 @pytest.mark.parametrize("value", ["", "0", "1"])
 def test_verification_is_off_unless_asked_for(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(pipeline.VERIFY, value)

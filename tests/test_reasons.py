@@ -1,11 +1,15 @@
 """Why values pass through memory in the four benchmark models: each reason is confirmed by pinning
-the pair into one kernel, which must be right where the reason is cost, and refused elsewhere."""
+the pair into one kernel, which must be right where the reason is cost, and refused elsewhere. And
+which lines their kernels come from, which must be those of a list."""
 
 from __future__ import annotations
 
+import linecache
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import models
@@ -13,15 +17,19 @@ import numpy as np
 import optree
 import pytest
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.traits import SymbolTable
 
 import ostinato as ot
+from kernel_lines import GELU, QKV, ROWS, TOKENS, expected
 from ostinato import optim
 from ostinato.compiler.attempt import Attempt, Policy
 from ostinato.compiler.passed import options_for
 from ostinato.compiler.region import to_module
+from ostinato.ir.dialects.program import CallOp, LaunchOp
 from ostinato.ir.errors import CompileError
 from ostinato.ir.graph import main_of
 from ostinato.ir.interpret import run
+from ostinato.ir.locations import MOST_LINES, told_lines
 from ostinato.ir.pins import PIN, pin_attribute
 from ostinato.passes.fuse import fuse
 from ostinato.passes.fusion_groups import Grouping
@@ -29,20 +37,23 @@ from ostinato.passes.fusion_nodes import Extraction
 from ostinato.passes.fusion_pins import pairs_apart
 from ostinato.passes.fusion_prepare import prepare
 from ostinato.passes.fusion_recompute import Storage
-from ostinato.passes.pipeline import run_passes
+from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.reasons import Reason, name_of
-from ostinato.passes.target import CPU
+from ostinato.passes.target import CPU, CUDA
 
 LEGAL = {Reason.STORED, Reason.LIMIT, Reason.BATCH, Reason.FEW}
 """One kernel would be right, and is not expected to be faster."""
 ILLEGAL = {Reason.CALL, Reason.ACCESS, Reason.DOMAIN, Reason.UNFINISHED, Reason.CYCLE}
 """One kernel cannot compute both."""
 MODELS = {
-    "reverse": replace(models.REVERSE, batch=16),
-    "minigpt": replace(models.MINIGPT, batch=4, layers=2),
-    "vit": replace(models.VIT, batch=4, layers=2),
-    "gpt2": replace(models.GPT2, batch=1, layers=2, length=256),
+    "reverse": models.REVERSE,
+    "minigpt": replace(models.MINIGPT, layers=2),
+    "vit": replace(models.VIT, layers=2),
+    "gpt2": replace(models.GPT2, layers=2),
 }
+"""At the benchmarks' sizes; more layers have the same kernels."""
+TO_FUSE = ("autodiff", "decompose", "simplify", "join_products")
+TO_KERNELS = ("fuse", "lower", "batch")
 TINY = models.Config(dim=8, heads=2, layers=1, classes=11, length=6, batch=2)
 
 
@@ -66,23 +77,24 @@ def training_step(config: models.Config) -> tuple[Callable[..., Any], tuple[Any,
     return step, (tokens[0], tokens[1])
 
 
-def simplified(config: models.Config) -> ModuleOp:
-    """A whole training step, up to fusion."""
-    step, args = training_step(config)
+@cache
+def captured(name: str) -> ModuleOp:
+    """A whole training step; a copy of it is to be changed."""
+    step, args = training_step(MODELS.get(name, TINY))
     given: Any = (args, {})
     leaves, structure = optree.tree_flatten(given, none_is_leaf=True)
     policy = Policy(follows=False, breaks=False)
     fn = ot.compile(step).fn
-    captured: Any = Attempt(fn, "step", leaves, structure, policy).capture()
-    module = to_module(captured[0])
-    run_passes(module, ("autodiff", "decompose", "simplify", "join_products"), options_for("cpu"))
-    prepare(module, CPU)
-    return module
+    found: Any = Attempt(fn, "step", leaves, structure, policy).capture()
+    return to_module(found[0])
 
 
 @cache
 def prepared(name: str) -> ModuleOp:
-    return simplified(MODELS[name] if name in MODELS else TINY)
+    module = captured(name).clone()
+    run_passes(module, TO_FUSE, options_for("cpu"))
+    prepare(module, CPU)
+    return module
 
 
 @dataclass(frozen=True)
@@ -155,8 +167,8 @@ def test_what_was_pinned_computes_the_same() -> None:
         if isinstance(made, CompileError):
             continue
         legal += 1
-        for got, expected in zip(run(made, inputs), wanted, strict=True):
-            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6, err_msg=str(pair))
+        for got, want in zip(run(made, inputs), wanted, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6, err_msg=str(pair))
     assert legal >= 3
 
 
@@ -164,3 +176,59 @@ def _inputs_of(module: ModuleOp) -> list[Any]:
     from ostinato.cli import random_arguments
 
     return random_arguments(module, {}, 0)
+
+
+# Which lines kernels come from.
+
+TARGETS = {"cpu": CPU, "cuda": CUDA}
+
+
+def launched(module: ModuleOp) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The name, without its number, and the source lines of each launch and call."""
+    for op in main_of(module).body.block.ops:
+        if isinstance(op, LaunchOp | CallOp):
+            name = op.callee.data if isinstance(op, CallOp) else op.kernel_name
+            yield re.sub(r"_\d+$", "", name), tuple(map(text_of, told_lines(op.location)))
+
+
+def text_of(line: str) -> str:
+    """What stands at `file:line`."""
+    file, _, number = line.rpartition(":")
+    return linecache.getline(file, int(number)).strip()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_lines_of_kernels_are_those_of_the_list(name: str, target: str) -> None:
+    module = captured(name).clone()
+    run_passes(module, (*TO_FUSE, *TO_KERNELS), Options(TARGETS[target]))
+    found = {(kernel, frozenset(lines)) for kernel, lines in launched(module)}
+    assert found == set(expected(name[0].upper(), target == "cpu"))
+    shared: dict[str, set[str]] = {}
+    for op in main_of(module).body.block.ops:
+        if isinstance(op, LaunchOp):
+            shared.setdefault(op.kernel_name, set()).update(told_lines(op.location))
+    for kernel, lines in shared.items():
+        own = told_lines(SymbolTable.lookup_symbol(module, kernel).location)
+        assert set(own) == lines if len(lines) <= MOST_LINES else set(own) < lines, kernel
+
+
+def test_the_lines_listed_are_in_the_models() -> None:
+    """Each stands once in a file, and each row is about other launches."""
+    places = "".join(Path(file).read_text() for file in (models.__file__, __file__)).splitlines()
+    stripped = [line.strip() for line in places]
+    lines = {line for row in ROWS for line in row.lines}
+    assert all(stripped.count(line) == 1 for line in lines), lines - set(stripped)
+
+
+@pytest.mark.parametrize("line", [GELU, TOKENS])
+def test_a_wrong_line_is_noticed(line: str) -> None:
+    module = prepared("reverse").clone()
+    ops = list(main_of(module).body.block.ops)
+    other = next(op for op in ops if QKV in map(text_of, told_lines(op.location)))
+    for op in ops:
+        if line in map(text_of, told_lines(op.location)):
+            op.location = other.location
+    run_passes(module, TO_KERNELS, Options(CPU))
+    found = {(kernel, frozenset(lines)) for kernel, lines in launched(module)}
+    assert found != set(expected("R", True))

@@ -275,5 +275,5 @@ def describe(region: Region) -> str:
         place = (_C.cuda_capability(region.device), _C.float32_matmul_precision(),
                  is_direct(region.device))  # fmt: skip
     everything = (values, nodes, region.inputs, region.results, region.writes, region.names, ties,
-                  place, region.on_host, region.padding)  # fmt: skip
+                  place, region.on_host, region.padding, region.start)  # fmt: skip
     return json.dumps(everything, default=repr)

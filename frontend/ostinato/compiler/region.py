@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir.op import OPS
 from ..runtime import _C
+from .frames import user_frame
 from .live import LiveNumber, Session
 from .lookup import Read
 
@@ -75,6 +76,9 @@ class Region:
     device: str  # where it runs: `cpu`, `cuda:0`
     guard_lines: list[str]  # where each of the guards came from, and each of the reads
     read_lines: list[str]
+    start: tuple[
+        str, int
+    ]  # the line of the first op, of a region without ops where it was asked for
     padding: Plan | None = None
     """Of a region whose inputs are padded, after which it takes the numbers of the plan."""
 
@@ -123,8 +127,9 @@ def finish(
         ("number", session.inputs[v]) if v in session.inputs else places.of(values[v][4])
         for v in inputs
     ]
+    nodes = [Node(*n) for n in tracer.nodes()]
     return Region(
-        [Node(*n) for n in tracer.nodes()], values, inputs, results.values, writes, sources,
+        nodes, values, inputs, results.values, writes, sources,
         [names.get(id(values[v][4]), f"input{i}") for i, v in enumerate(inputs)],
         returned, grads, assigned,
         [(places.of(leaf), before is not None) for leaf, before, _, _ in changes],
@@ -134,8 +139,14 @@ def finish(
         [(places.of(t), strides) for t, strides in tracer.fixed_layouts()],
         reads.finish(set(session.by_key)) if reads else [],
         _ties(tracer, results.values[:shown], values, position), str(tracer.device()),
-        session.guard_lines, list(reads.lines.values()) if reads else [],
+        session.guard_lines, list(reads.lines.values()) if reads else [], _start(nodes),
     )  # fmt: skip
+
+
+def _start(nodes: Sequence[Node]) -> tuple[str, int]:
+    first = next((n.line for n in nodes if n.line is not None), None)
+    frame, _ = user_frame()
+    return first or (frame.f_code.co_filename, frame.f_lineno)
 
 
 class _Places:
@@ -253,9 +264,7 @@ def to_module(region: Region) -> Any:
         _, dtype, shape, wrapped, *_ = region.values[value]
         return Type(tuple(shape), dtype, wrapped)
 
-    unknown = line_location("<input>", 1)
-    first = next((n.line for n in region.nodes if n.line), None)
-    start = line_location(*first) if first else unknown
+    start = line_location(*region.start)
     outputs = [region.results[i] for i in region.ties.results]
     names = region.names + [f"gradient{i}" for i in region.ties.results]
     attributes: list[dict[str, Attribute]] = [{NAME: StringAttr(n)} for n in names]
