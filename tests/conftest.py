@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Passes are watched from the start; all of them run where nothing comes from a cache."""
     from round_trips import ALL, NEW, RoundTrips
 
-    mode: str = config.getoption("--round-trips", NEW)
+    mode: str = config.getoption("--round-trips") or NEW
     if mode == ALL:
         folder = TemporaryDirectory(prefix="round-trips-")
         os.environ["OSTINATO_CACHE"] = folder.name
