@@ -525,6 +525,20 @@ class Tensor:
         """The `k` largest elements along `dim`, or the smallest, the first of them first; and where
         each is, as int64. NaN is larger than all numbers; of equal elements the first comes first."""
 
+class Channel:
+    """What `watch` recorded at one place."""
+
+    def __init__(self, keep: int) -> None: ...
+    def add(self, call: _int, every: _int, parts: Sequence[Tensor]) -> None:
+        """Counts a value of a call; those of every `every`th call are kept, none for 0."""
+    def entries(self) -> list[tuple[_int, _int, list[Tensor]]]:
+        """(call, index of the value in it, tensors) of those kept."""
+    def clear(self) -> None:
+        """Starts anew."""
+    @property
+    def steps(self) -> _int:
+        """The calls so far."""
+
 class Profiler:
     """Takes what each step of the Programs of all threads takes."""
 
@@ -769,6 +783,13 @@ def set_number_hook(hook: Callable[[Any], Tensor | None] | None) -> None: ...
 def set_literals_hook(hook: Callable[[], list[int | float]]) -> None: ...
 def set_leave_hook(hook: Callable[[str], bool] | None) -> None: ...
 def is_following() -> bool: ...
+def next_call() -> int:
+    """A number that no other call has."""
+
+def watching() -> bool:
+    """Whether channels keep anything, in all threads."""
+
+def set_watching(on: bool) -> None: ...
 def is_learning() -> bool:
     """Whether a capture goes on that replays will stand for: what it relies on matters."""
 

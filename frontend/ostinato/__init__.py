@@ -70,7 +70,9 @@ def __getattr__(name: str) -> object:
         import importlib
 
         return importlib.import_module(f".{name}", __name__)
-    if name in ("compile", "capture", "fuse", "nofuse", "profile", "Bucket"):
+    if name in (
+        "compile", "capture", "fuse", "nofuse", "profile", "Bucket", "watch", "watched", "watching",
+    ):  # fmt: skip
         from . import compiler
 
         return getattr(compiler, name)
@@ -83,4 +85,5 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     lazy = {"nn", "optim", "data", "checkpoint", "cuda", "compile", "capture", "fuse", "nofuse"}
-    return sorted({*globals(), *_names, *lazy, "Bucket", "profile"})
+    of_compiler = {"Bucket", "profile", "watch", "watched", "watching"}
+    return sorted({*globals(), *_names, *lazy, *of_compiler})

@@ -66,6 +66,9 @@ from . import nn as nn
 from .compiler.pins import nofuse as nofuse
 from . import optim as optim
 from .compiler.profiling import profile as profile
+from .compiler.recording.watch import watch as watch
+from .compiler.recording.table import watched as watched
+from .compiler.recording.watch import watching as watching
 from .ops import functions as _functions
 
 __version__: str

@@ -8,3 +8,6 @@ from .padding.buckets import Bucket as Bucket
 from .pins import fuse as fuse
 from .pins import nofuse as nofuse
 from .profiling import profile as profile
+from .recording.table import watched as watched
+from .recording.watch import watch as watch
+from .recording.watch import watching as watching

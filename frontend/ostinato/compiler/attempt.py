@@ -21,6 +21,7 @@ from .follow import Followed, overlap_text, run_region
 from .frames import unwatched, user_line
 from .live import LiveNumber, Session, opened
 from .lookup import is_module
+from .recording.channels import Channels
 from .region import Region, finish
 from .variant import Variant, flattened, kept_objects, mapped, optree
 
@@ -54,14 +55,14 @@ class Attempt:
     def __init__(
         self, fn: Callable[..., Any], name: str, leaves: list[Any], structure: Any,
         policy: Policy, check: Check | None = None,
-        make: Callable[[Region], build.Built] | None = None,
+        make: Callable[[Region], build.Built] | None = None, channels: Channels | None = None,
     ) -> None:  # fmt: skip
-        """`make` compiles a region."""
+        """`make` compiles a region, `channels` get what is watched."""
         self._make = make or functools.partial(build.build, name=name)
         self._fn, self._name, self._leaves, self._policy = fn, name, leaves, policy
         self._structure, self._check = structure, check
         self._tracer = _C.Tracer()
-        self._session = Session(self._tracer, self._leave, self._give_up)
+        self._session = Session(self._tracer, self._leave, self._give_up, channels=channels)
         self._watch: Any = None
         self._refused = False  # before anything else was seen that a replay could not do
         self._broke = ""  # why a region would have had to end
@@ -182,6 +183,7 @@ class Attempt:
 
     def _end_region(self, why: str) -> None:
         """What was recorded so far runs."""
+        self._session.feeds.hand_over()
         with unwatched():
             run_region(self._tracer, self._session, Followed(self._name, why, check=self._check))
 

@@ -32,6 +32,8 @@ from .ledger import (
 )
 from .padding.buckets import Dims
 from .padding.padder import Padder
+from .recording.channels import Channels
+from .recording.table import Watched, watched
 from .region import Region
 from .sizes.recapture import Call
 from .sizes.sized import MOST_SIZES, Sized
@@ -68,6 +70,7 @@ class Compiled:
         self.check = None if check is None else Check(check, self.name)
         self.limit, self.on_event = limit, on_event
         self.ledger = Ledger()
+        self.channels = Channels(self.name)
         self.entries: dict[Any, Entry] = {}
         self._last_key: Any = None
         self._gave_up = False
@@ -142,7 +145,9 @@ class Compiled:
         breaks = not self.fullgraph and self.on_event.get("break") != "raise"
         policy = Policy(follows, follows and breaks)
         make = functools.partial(self._built, call, cause)
-        attempt = Attempt(self.fn, self.name, leaves, call.structure, policy, self.check, make)
+        attempt = Attempt(
+            self.fn, self.name, leaves, call.structure, policy, self.check, make, self.channels
+        )
         try:
             found = attempt.run()
         except Restart as restart:
@@ -222,7 +227,10 @@ class Compiled:
     def _followed(self, why: str) -> Followed:
         if isinstance(self._sized, Padder):
             why += "; its regions are not padded"
-        return Followed(self.name, why, check=self.check, limit=self.limit, on_break=self._on_break)
+        return Followed(
+            self.name, why, check=self.check, limit=self.limit, on_break=self._on_break,
+            channels=self.channels,
+        )  # fmt: skip
 
     def _on_break(self, found: Break) -> None:
         action = self.on_event.get("break", "ignore")
@@ -283,6 +291,10 @@ class Compiled:
         from .explain.report import explanation
 
         return explanation(self)
+
+    def watched(self, clear: bool = False) -> Watched:
+        """What `ot.watch` recorded in it; see `ot.watched`."""
+        return watched([self.channels], clear)
 
     def _newest(self) -> Variant:
         regions = [

@@ -18,6 +18,7 @@ from . import build
 from .check import Check
 from .frames import line_of, user_depth, user_frame
 from .live import Session, close_session, current_session, open_session
+from .recording.channels import Channels
 from .region import Node, Region, finish
 from .sources import find_source, literals_here
 from .variant import Variant
@@ -59,6 +60,7 @@ class Followed:
     check: Check | None = None
     limit: int = LIMIT
     on_break: Callable[[Break], object] | None = None  # called where a break is new
+    channels: Channels | None = None  # of what is watched
     gave_up: bool = False
     """Whether there were too many regions, so that it runs eagerly."""
     _idle: list[Run] = field(default_factory=list["Run"], repr=False)
@@ -111,10 +113,11 @@ class Run:
         self._regions = _C.FollowedRun(
             followed.known, followed.break_here, self._run_new, self._keep if keep_nodes else None
         )
-        self._session = Session(self._regions.tracer, following=True)
+        self._session = Session(self._regions.tracer, following=True, channels=followed.channels)
 
     def __enter__(self) -> Run:
         open_session(self._session)
+        self._session.feeds.begin()
         self._regions.begin()
         return self
 

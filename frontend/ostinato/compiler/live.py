@@ -12,6 +12,7 @@ from typing import Any
 from ..runtime import _C
 from .frames import user_line
 from .reads import Reads
+from .recording.channels import EAGER, Channels, Feeds
 
 Value = bool | int | float
 Read = Callable[[Sequence[Any]], Value]
@@ -30,9 +31,11 @@ class Session:
     def __init__(
         self, tracer: Any, leave: Callable[[str], bool] | None = None,
         give_up: Callable[[str], None] | None = None, following: bool = False,
+        channels: Channels | None = None,
     ) -> None:  # fmt: skip
         self.leave, self.following = leave, following
         self.give_up = give_up
+        self.feeds = Feeds(channels or EAGER)
         self.tracer = tracer
         self.inputs: dict[int, Read] = {}  # by value id of the trace
         self.guards: list[tuple[Read, Callable[[Value], Any], Any]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,11 @@ Source = tuple[str, Any]
 Alias = tuple[Source, Source, int, tuple[int, ...], tuple[int, ...], bool]
 """A tensor, an input whose memory it shows, how many elements later, the strides of both, and
 whether gradients of one are those of the other."""
+
+
+Watching = tuple[_C.Channel, list[int], int, Callable[[Sequence[Any]], Any] | None]
+"""A channel, the results that say what a value is, every how many calls it is kept, and how that is
+read again where it can change."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,8 @@ class Ties:
 @dataclass
 class Region:
     """A finished trace. `results` are the value ids of `@main`'s results: what is returned, new
-    gradients, what the caller assigns, then what is written back; `writes` pairs (result, input)
-    positions."""
+    gradients, what the caller assigns, what is watched, then what is written back; `writes` pairs
+    (result, input) positions."""
 
     nodes: list[Node]
     values: list[tuple[str, Any, tuple[int, ...], bool, Any, bool]]
@@ -79,6 +84,7 @@ class Region:
     start: tuple[
         str, int
     ]  # the line of the first op, of a region without ops where it was asked for
+    watched: list[Watching]
     padding: Plan | None = None
     """Of a region whose inputs are padded, after which it takes the numbers of the plan."""
 
@@ -121,6 +127,10 @@ def finish(
     position = {v: i for i, v in enumerate(inputs)}
     ends = [(position[target], value, recorded) for target, value, recorded in tracer.writes()]
     assigned = [(results.place(v), i) for i, v, recorded in ends if recorded]
+    watched: list[Watching] = [
+        (f.channel, [results.place(tracer.value_of(t)) for t in f.parts], f.every, f.read)
+        for f in session.feeds.fed
+    ]
     shown = len(results.values)
     writes = [(results.add(v), i) for i, v, recorded in ends if not recorded]
     sources = [
@@ -139,7 +149,7 @@ def finish(
         [(places.of(t), strides) for t, strides in tracer.fixed_layouts()],
         reads.finish(set(session.by_key)) if reads else [],
         _ties(tracer, results.values[:shown], values, position), str(tracer.device()),
-        session.guard_lines, list(reads.lines.values()) if reads else [], _start(nodes),
+        session.guard_lines, list(reads.lines.values()) if reads else [], _start(nodes), watched,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from ..runtime import _C
 from .assigned import OPERATORS, Seen, is_read_once, only_value
 from .bytecode import Position
 from .frames import is_boundary, is_ours, unwatched, user_frame
-from .live import LiveNumber, current_session, live_number
+from .live import LiveNumber, Session, current_session, live_number
 
 
 def find_source(number: Any) -> Any:
@@ -54,11 +54,30 @@ def given_number(number: Any) -> Any:
     return number if found is None else found
 
 
+def live_given(number: Any) -> Any:
+    """A number that user code gave to a function of this package which reads it for each replay: a
+    LiveNumber where it can change, else the number itself."""
+    if isinstance(number, LiveNumber):
+        return number
+    session = current_session()
+    if session is None or session.following:
+        return number
+    live = _live_in(user_frame()[0], session, number)
+    return number if live is None else live
+
+
 def _source_in(frame: FrameType, number: Any) -> Any:
     session = current_session()
     if session is not None and session.following:
         is_literal = isinstance(number, bool) or _is_among(_literals(frame), number)
         return None if is_literal else session.add_input(number)
+    live = _live_in(frame, session, number)
+    return None if live is None else live.operand()
+
+
+def _live_in(frame: FrameType, session: Session | None, number: Any) -> LiveNumber | None:
+    """What is read again for `number`; None where it is a constant. Gives the capture up where it
+    is neither."""
     with unwatched():
         if _is_literal(frame, number):
             return None
@@ -69,7 +88,7 @@ def _source_in(frame: FrameType, number: Any) -> Any:
             live, nodes = next(iter(found.values()))
             for node in nodes:
                 session.reads.note_live(frame.f_code, position_of(node))
-            return live.operand()
+            return live
         if found or not _holds_numbers(frame) or _is_seen(frame):
             return None  # follows from literals and guarded values alone
     assert session.give_up is not None, "what is replayed is given up where it cannot be"
@@ -78,7 +97,7 @@ def _source_in(frame: FrameType, number: Any) -> Any:
         "a literal nor read from an argument, attribute or global, so a replay could not know it; "
         "pass it as an argument"
     )
-    return find_source(number)
+    return None
 
 
 def _matches(frame: FrameType, number: Any) -> dict[str, tuple[LiveNumber, list[ast.expr]]]:

@@ -24,6 +24,7 @@ void set_error_classes(PyObject* list);
 void set_number_hook(PyObject* hook);
 void set_package_prefix(const char* prefix);
 void bind_autograd(nb::module_& m);
+void bind_channel(nb::module_& m);
 void bind_compiled(nb::module_& m);
 void bind_cuda(nb::module_& m);
 void bind_cuda_memory(nb::module_& m);
@@ -148,6 +149,7 @@ NB_MODULE(_C, m) {
   m.def("call_into_many", &call_into_many, "name"_a, "targets"_a, "operands"_a, "shared"_a);
   m.def("call", &call_named, "name"_a, "args"_a, "kwargs"_a);
   bind_autograd(m);
+  bind_channel(m);
   bind_compiled(m);
   bind_cuda(m);
   bind_cuda_memory(m);

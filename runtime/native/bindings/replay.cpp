@@ -54,6 +54,7 @@ Replay::Replay(nb::object program, nb::handle region)
   for (nb::handle a : nb::object(region.attr("assigned"))) {
     assigned_.push_back({want(nb::cast<int>(a[0])), nb::cast<int>(a[1])});
   }
+  for (nb::handle w : nb::object(region.attr("watched"))) add_watched(w);
 }
 
 bool Replay::fits(nb::handle leaves) {
@@ -114,6 +115,17 @@ void Replay::leave_behind(nb::list leaves, const std::vector<Tensor>& made) cons
       autograd_state(leaf).grad = made[at];
     else if (has_grad(leaf))
       leaf->autograd->grad = Tensor();
+  }
+  if (!watched_.empty()) record(leaves, made);
+}
+
+void Replay::record(nb::handle leaves, std::span<const Tensor> made) const {
+  const int64_t call = Channel::next_call();
+  for (const Watched& w : watched_) {
+    std::vector<Tensor> parts;
+    for (int i : w.wanted) parts.push_back(made[i]);
+    const int64_t every = w.read ? nb::cast<int64_t>((*w.read)(leaves)) : w.every;
+    w.channel->add(call, every, parts);
   }
 }
 
@@ -178,6 +190,16 @@ void Replay::add_returned(const std::string& kind, nb::handle what) {
   returned_.push_back(std::move(r));
 }
 
+// (channel, numbers of results, every how many calls, how to read that or None).
+void Replay::add_watched(nb::handle described) {
+  Watched w{nb::object(described[0]), nullptr, {}, nb::cast<int64_t>(described[2])};
+  w.channel = nb::cast<Channel*>(w.owner);
+  for (nb::handle result : nb::object(described[1]))
+    w.wanted.push_back(want(nb::cast<int>(result)));
+  if (!described[3].is_none()) w.read.emplace(nb::object(described[3]));
+  watched_.push_back(std::move(w));
+}
+
 int Replay::want(int output) {
   wanted_.push_back(output);
   return static_cast<int>(wanted_.size()) - 1;
@@ -204,6 +226,10 @@ int Replay::traverse(visitproc visit, void* arg) const {
     if (r.live) Py_VISIT(r.live->ptr());
     Py_VISIT(r.same.ptr());
   }
+  for (const Watched& w : watched_) {
+    Py_VISIT(w.owner.ptr());
+    if (w.read) Py_VISIT(w.read->ptr());
+  }
   return reads_.traverse(visit, arg);
 }
 
@@ -211,6 +237,7 @@ void Replay::clear() {
   sources_.clear();
   guards_.clear();
   returned_.clear();
+  watched_.clear();
   reads_.clear();
   owner_.reset();
 }

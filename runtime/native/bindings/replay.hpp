@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "autograd/region.hpp"
+#include "bindings/channel.hpp"
 #include "bindings/input_guards.hpp"
 #include "bindings/paths.hpp"
 #include "bindings/read_guards.hpp"
@@ -55,7 +56,17 @@ class Replay {
     nb::object same = {};
   };
 
+  // What is watched: the results that say what it was go to a channel.
+  struct Watched {
+    nb::object owner;
+    Channel* channel;
+    std::vector<int> wanted;
+    int64_t every;
+    std::optional<Reader> read = {};  // of `every`, where it is live
+  };
+
   void leave_behind(nb::list leaves, const std::vector<Tensor>& made) const;
+  void record(nb::handle leaves, std::span<const Tensor> made) const;
   static Tensor tensor_for(const Returned& r, std::span<const Tensor> made, nb::handle leaves);
   static nb::object handed(const Returned& r, std::span<const Tensor> made, nb::handle leaves);
   static Given find(const Source& s, nb::handle leaves);
@@ -63,6 +74,7 @@ class Replay {
   void assign(std::span<const Tensor> now, std::span<const Tensor> made) const;
   void add_source(int input, nb::handle described);
   void add_returned(const std::string& kind, nb::handle what);
+  void add_watched(nb::handle described);
   int want(int output);
 
   nb::object owner_;  // of one of these two
@@ -77,6 +89,7 @@ class Replay {
   std::vector<std::pair<TensorSource, int>> grads_;
   std::vector<std::pair<int, int>> assigned_;
   std::vector<Returned> returned_;
+  std::vector<Watched> watched_;
   std::vector<int> wanted_;
   int64_t runs_ = 0;
 };

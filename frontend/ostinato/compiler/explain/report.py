@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .facts import Program, program_facts
-from .show import Block, Shown
+from .show import Block, Saved
 from .tables import blocks
 
 if TYPE_CHECKING:
@@ -57,7 +54,7 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class Explanation(Shown):
+class Explanation(Saved):
     """What became of a function: `variants` replay, `followed` are the ways in which it is
     followed.
 
@@ -68,16 +65,6 @@ class Explanation(Shown):
     function: str
     variants: tuple[Region, ...]
     followed: tuple[Followed, ...]
-
-    def to_json(self) -> str:
-        """All of it: the fields of these classes by name."""
-        return json.dumps(asdict(self), indent=1)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes it to a file: HTML for .html, JSON for .json, plain text for anything else."""
-        file = Path(path)
-        made = {".html": self._repr_html_, ".json": self.to_json}.get(file.suffix, self.__str__)
-        file.write_text(made())
 
     def _blocks(self) -> list[Block]:
         return blocks(self)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 
@@ -43,6 +46,20 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return as_html(self._blocks())
+
+
+class Saved(Shown):
+    """The same of data, which is also JSON, and is saved as any of these."""
+
+    def to_json(self) -> str:
+        """All of it: the fields of these classes by name."""
+        return json.dumps(self, indent=1, default=_as_json)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it to a file: HTML for .html, JSON for .json, plain text for anything else."""
+        file = Path(path)
+        made = {".html": self._repr_html_, ".json": self.to_json}.get(file.suffix, self.__str__)
+        file.write_text(made())
 
 
 def as_text(blocks: Iterable[Block]) -> str:
@@ -101,6 +118,13 @@ def _html_row(row: Sequence[str | int | float]) -> str:
         else f'<td style="text-align: right">{_told(cell)}</td>'
         for cell in row
     )
+
+
+def _as_json(value: Any) -> Any:
+    """What JSON has for data of ours, or for a tensor."""
+    if is_dataclass(value):
+        return {f.name: getattr(value, f.name) for f in fields(value)}
+    return value.tolist()
 
 
 def _aligned(table: Table) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from ...ir.polynomial import DiffersError
 from ...runtime import _C
 from ..attempt import Attempt, Policy, Unrepeatable
+from ..recording.channels import Channels
 from ..region import Region
 from .symbols import Symbols
 
@@ -30,7 +31,8 @@ class Call:
 
 def recaptured(fn: Callable[..., Any], name: str, call: Call, shapes: Shapes) -> Region:
     """What `fn` does for tensors of other shapes than those of `call`."""
-    attempt = Attempt(fn, name, _made_up(call.leaves, shapes), call.structure, _DRY)
+    leaves = _made_up(call.leaves, shapes)
+    attempt = Attempt(fn, name, leaves, call.structure, _DRY, channels=Channels())
     found = attempt.capture()
     attempt.forget()
     assert not isinstance(found, Unrepeatable), "a capture that may not follow is refused"

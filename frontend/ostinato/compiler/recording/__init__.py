@@ -1,0 +1,1 @@
+"""`ot.watch`: values of a function as it runs, replays included."""
