@@ -16,12 +16,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Mode:
     """A context manager and decorator that sets a thread's flag and puts it back."""
 
-    get: ClassVar[staticmethod[[], bool]]
-    set: ClassVar[staticmethod[[bool], None]]
+    get: ClassVar[staticmethod[[], int]]
+    set: ClassVar[staticmethod[[int], None]]
 
-    def __init__(self, on: bool) -> None:
+    def __init__(self, on: int) -> None:
         self.on = on
-        self.before: list[bool] = []
+        self.before: list[int] = []
+
+    def again(self) -> _Mode:
+        """The same for another block."""
+        return type(self)(self.on)
 
     def __enter__(self) -> None:
         self.before.append(type(self).get())
@@ -33,7 +37,7 @@ class _Mode:
     def __call__(self, fn: F) -> F:
         @functools.wraps(fn)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self)(self.on):
+            with self.again():
                 return fn(*args, **kwargs)
 
         return wrapped  # pyright: ignore[reportReturnType]
@@ -61,13 +65,22 @@ class enable_grad(set_grad_enabled):
 
 
 class detect_anomaly(_Mode):
-    """Look for NaN after every gradient inside; GradientError names the op and its line."""
+    """Look at what each op and each gradient makes inside: GradientError for the first one that
+    makes NaN where its operands have none, with its line.
 
-    get = staticmethod(_C.anomaly_enabled)
-    set = staticmethod(_C.set_anomaly_enabled)
+    Calls of compiled functions are run op by op before their Programs run, so that the line is told
+    there too and what is wrong has changed nothing. `inf` refuses infinities that are made of
+    finite numbers as well. Each op is waited for; outside of the block nothing is looked at.
+    """
 
-    def __init__(self, on: bool = True) -> None:
-        super().__init__(on)
+    get = staticmethod(_C.anomaly)
+    set = staticmethod(_C.set_anomaly)
+
+    def __init__(self, on: bool = True, *, inf: bool = False) -> None:
+        super().__init__((2 if inf else 1) if on else 0)
+
+    def again(self) -> detect_anomaly:
+        return detect_anomaly(bool(self.on), inf=self.on == 2)
 
 
 def is_grad_enabled() -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,26 +21,31 @@ BATCH = 4
 OPTIMIZER: dict[str, Any] = {"lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.1}
 
 
-def ours(name: str = "MINIGPT", batch: int = BATCH) -> tuple[Any, Any, Any]:
-    """Our step, and a batch for it."""
+def ours(
+    name: str = "MINIGPT", batch: int = BATCH, device: str = "cpu",
+    note: Callable[[Any], object] | None = None,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """Our step, which calls `note` with its loss, and a batch for it."""
     import models
 
     import ostinato as ot
     from ostinato import optim
 
     config = replace(getattr(models, name), batch=batch)
-    model = models.LanguageModel(config)
+    model = models.LanguageModel(config).to(device)
     opt = optim.AdamW(model.parameters(), **OPTIMIZER)
 
     @ot.compile
     def step(x: Any, y: Any) -> Any:
         loss = model(x, y)
+        if note is not None:
+            note(loss)
         loss.backward()
         opt.step()
         opt.zero_grad()
         return loss
 
-    tokens = ot.randint(0, config.classes, (2, batch, config.length))
+    tokens = ot.randint(0, config.classes, (2, batch, config.length)).to(device)
     return step, tokens[0], tokens[1]
 
 

@@ -42,4 +42,4 @@ def capture() -> Generator[Capture]:
         finally:
             tracer.stop()
     variant = Variant(_build.build(made.region, "capture"), None)
-    tracer.deliver(held, variant.replays.run(given))
+    tracer.deliver(held, variant.run(given))

@@ -1,3 +1,4 @@
+#include "autograd/anomaly.hpp"
 #include "autograd/tape_program.hpp"
 #include "autograd/walk.hpp"
 
@@ -7,7 +8,7 @@ namespace {
 // What the gradients of gradients need, and NaN checks, only the walk does.
 bool may_run_program(std::span<const Tensor> roots, std::span<const Tensor> seeds,
                      const BackwardOptions& options) {
-  return tape_programs_enabled() && !options.create_graph && !anomaly_enabled() &&
+  return tape_programs_enabled() && !options.create_graph && !looks_for_anomaly() &&
          roots.size() == 1 && autograd_state(roots[0]).node &&
          seeds[0].dtype() == roots[0].dtype() && !seeds[0]->wrapped;
 }

@@ -7,7 +7,6 @@ namespace ostinato {
 namespace {
 
 thread_local bool grad_on = true;
-thread_local bool anomaly_on = false;
 thread_local CallSite current_site;
 thread_local uint64_t clock = 0;
 SiteText site_text = nullptr;
@@ -82,8 +81,6 @@ void destroy_autograd(AutogradState* state) { delete state; }
 
 bool grad_enabled() { return grad_on; }
 void set_grad_enabled(bool on) { grad_on = on; }
-bool anomaly_enabled() { return anomaly_on; }
-void set_anomaly_enabled(bool on) { anomaly_on = on; }
 CallSite& call_site() { return current_site; }
 void set_site_functions(SiteText text, SiteCopy copy, SiteRelease release) {
   site_text = text;

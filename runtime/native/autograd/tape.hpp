@@ -85,9 +85,6 @@ struct AutogradState {
 
 bool grad_enabled();
 void set_grad_enabled(bool on);
-// NaN checks after every gradient.
-bool anomaly_enabled();
-void set_anomaly_enabled(bool on);
 
 // Set by the bindings: the innermost user line, and its text "file:line".
 CallSite& call_site();

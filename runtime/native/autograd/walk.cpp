@@ -1,8 +1,9 @@
 #include "autograd/walk.hpp"
 
 #include <bit>
-#include <cmath>
+#include <optional>
 
+#include "autograd/anomaly.hpp"
 #include "autograd/order.hpp"
 #include "autograd/visit.hpp"
 #include "ops.hpp"
@@ -63,13 +64,15 @@ class Walk {
     if (std::any_of(in.begin(), in.end(), [](const Tensor& c) { return static_cast<bool>(c); })) {
       check_saved(node);
       std::vector<Tensor> out(node.edges.size());
+      std::optional<LookedAt> looked_at;
+      if (looks_for_anomaly()) looked_at.emplace(in);
       if (node.function)
         run_function(node, in, out.data());
       else if (node.gradient || options_.create_graph)
         run_gradient(node, in, out.data());
       else
         run_pointwise_gradient(node, in[0], out.data());
-      if (anomaly_enabled()) look_for_nan(node, out);
+      if (looked_at) look_at(node, *looked_at, out);
       for (size_t i = 0; i < out.size(); ++i) {
         if (node.edges[i]) deliver(node.edges[i], std::move(out[i]));
       }
@@ -147,15 +150,12 @@ class Walk {
     }
   }
 
-  void look_for_nan(const Node& node, std::span<const Tensor> out) {
-    for (const Tensor& t : out) {
-      if (!t || !is_float(t.dtype())) continue;
-      Tensor total = run_op(op_info(op::sum), {&t, 1}, std::vector<Attr>{Attr(), Attr(false)});
-      if (std::isnan(total.item_double())) {
-        throw Error(ErrorKind::gradient, "backward: the gradient of " + text_of(node) +
-                                             " holds NaN; look at the values that it saved");
-      }
-    }
+  static void look_at(const Node& node, const LookedAt& looked_at, std::span<const Tensor> out) {
+    looked_at.check_gradient(text_of(node),
+                             node.function
+                                 ? "call it within detect_anomaly as well, which then names the op"
+                                 : "look at the values that it saved",
+                             out);
   }
 
   std::span<const Tensor> inputs_;

@@ -2,6 +2,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "autograd/view.hpp"
+#include "autograd/anomaly.hpp"
 #include "bindings/casters.hpp"
 #include "dispatch/autocast.hpp"
 #include "ops.hpp"
@@ -110,8 +111,12 @@ void bind_autograd(nb::module_& m) {
       "cpu"_a.none(), "cuda"_a.none());
   m.def("grad_enabled", &grad_enabled);
   m.def("set_grad_enabled", &set_grad_enabled, "on"_a);
-  m.def("anomaly_enabled", &anomaly_enabled);
-  m.def("set_anomaly_enabled", &set_anomaly_enabled, "on"_a);
+  m.def(
+      "anomaly", [] { return static_cast<int>(anomaly()); },
+      "What this thread looks for: 0 nothing, 1 NaN, 2 infinities as well.");
+  m.def(
+      "set_anomaly", [](int looked_for) { set_anomaly(static_cast<Anomaly>(looked_for)); },
+      "looked_for"_a);
   m.def(
       "backward",
       [](nb::handle root, nb::handle seed, bool retain, bool create) {

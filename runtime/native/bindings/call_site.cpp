@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 
+#include "autograd/anomaly.hpp"
 #include "bindings/python.hpp"
 #include "cuda/memory.hpp"
 #include "trace/tracer.hpp"
@@ -118,7 +119,7 @@ void set_package_prefix(const char* prefix) {
 }
 
 void note_call_site(std::span<const Tensor> operands) {
-  const bool recorded = Tracer::active() || needs_grad(operands);
+  const bool recorded = Tracer::active() || needs_grad(operands) || looks_for_anomaly();
   const bool holds = notes_holder(operands, recorded);
   if (!recorded && !holds) return cuda::set_memory_holder(nullptr);
   CallSite found = running_site();
@@ -130,6 +131,15 @@ void note_call_site(std::span<const Tensor> operands) {
   CallSite& site = call_site();
   Py_CLEAR(site.code);
   site = found;
+}
+
+void set_call_site(PyObject* file, int line) {
+  CallSite& site = call_site();
+  Py_CLEAR(site.code);
+  const char* name = PyUnicode_AsUTF8(file);
+  if (!name) throw PythonError{};
+  site = {PyCode_NewEmpty(name, "<captured>", line), 0};
+  if (!site.code) throw PythonError{};
 }
 
 std::string running_line() {

@@ -1,5 +1,6 @@
 #include "bindings/call_table.hpp"
 
+#include "autograd/anomaly.hpp"
 #include "trace/tracer.hpp"
 
 namespace ostinato::python {
@@ -51,7 +52,7 @@ void CallTable::remove(nb::handle replay) {
 
 nb::object CallTable::call(nb::tuple arguments, nb::dict keywords) {
   const nb::object none_fits = nb::borrow(Py_NotImplemented);
-  if (rows_.empty() || Tracer::active()) return none_fits;
+  if (rows_.empty() || Tracer::active() || looks_for_anomaly()) return none_fits;
   const Settings settings = Settings::now();
   nb::list leaves;
   for (size_t i = 0; i < rows_.size(); ++i) {

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "autograd/anomaly.hpp"
 #include "bindings/deliver.hpp"
 
 namespace ostinato::python {
@@ -50,7 +51,7 @@ std::optional<TraceCut> FollowedRegions::run(Tracer& tracer, Key& key) {
   key = cut.key;
   const nb::list given = list_of(cut.given);
   const auto found = known_.find(cut.key);
-  if (found == known_.end() || !found->second.replay->are_apart(given)) {
+  if (found == known_.end() || looks_for_anomaly() || !found->second.replay->are_apart(given)) {
     ending.put_off();
     return cut;
   }

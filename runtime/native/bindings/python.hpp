@@ -108,6 +108,8 @@ std::string running_line();
 CodePlace running_place();
 // Notes it where the tape or a trace will want it.
 void note_call_site(std::span<const Tensor> operands);
+// The call that comes is of this line of the user.
+void set_call_site(PyObject* file, int line);
 // The same for device memory that is allocated next, where history is kept.
 void note_memory_holder();
 // Before the memory of `t` is read: a running region ends there, or CaptureError names `what`.

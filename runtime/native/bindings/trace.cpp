@@ -85,9 +85,10 @@ bool leave_by_hook(const std::string& why) {
 
 // Does again, now, what a node of a trace recorded.
 std::vector<Tensor> run_node(const std::string& name, const std::vector<Tensor>& operands,
-                             const std::vector<Attr>& attrs) {
+                             const std::vector<Attr>& attrs, nb::object line) {
   const OpInfo* op = find_op(name);
   if (!op) throw nb::key_error(name.c_str());
+  if (!line.is_none()) set_call_site(nb::object(line[0]).ptr(), nb::cast<int>(line[1]));
   nb::gil_scoped_release unlocked;
   std::vector<Tensor> results(op->results);
   call_op(*op, operands, attrs, results.data());
@@ -178,8 +179,9 @@ void bind_trace(nb::module_& m) {
   m.def(
       "is_following", [] { return Tracer::active() && Tracer::active()->is_following(); },
       "Whether a function runs along its regions.");
-  m.def("run_node", &run_node, "name"_a, "operands"_a, "attrs"_a,
-        "The results of an op on flat operands, None for an absent one.");
+  m.def("run_node", &run_node, "name"_a, "operands"_a, "attrs"_a, "line"_a.none() = nb::none(),
+        "The results of an op on flat operands, None for an absent one; `line` is the (file, line) "
+        "that errors tell.");
   m.def(
       "is_learning", [] { return Tracer::active() && !Tracer::active()->is_following(); },
       "Whether a capture goes on that replays will stand for: what it relies on matters.");

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <optional>
 
+#include "autograd/anomaly.hpp"
 #include "autograd/view.hpp"
 #include "cuda/context.hpp"
 #include "cuda/copy.hpp"
@@ -243,7 +245,10 @@ void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const
     return call_op(op, given, attrs, results);
   }
   if (recorded && records_parts(op)) return run_body(call, metas, results, true);
+  std::optional<LookedAt> looked_at;
+  if (looks_for_anomaly()) looked_at.emplace(call.operands);
   compute(call, metas, results);
+  if (looked_at) looked_at->check_op(op, {results, static_cast<size_t>(op.results)});
   if (op.view && op.id != op::detach) note_view(results[0], call.operand(0));
   if (recorded) record(call, {results, op.results});
 }
@@ -324,6 +329,8 @@ void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
     const Pause now;
     return call_op_inplace(op, operands, attrs);
   }
+  std::optional<LookedAt> looked_at;
+  if (looks_for_anomaly()) looked_at.emplace(call.operands);
   if (grad) {
     change_recorded(call);
   } else {
@@ -337,6 +344,7 @@ void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
       copy_into(self, result);
     }
   }
+  if (looked_at) looked_at->check_op(op, {&self, 1});
   if (self->storage) self->storage->bump_version();
 }
 

@@ -110,7 +110,9 @@ def _run(node: Node, values: dict[int, Any], region: Region, noise: Noise | None
     if node.name is None:
         results = _gradients_of(operands[0], operands[1], operands[2:])
     else:
-        results = _C.on_device(region.device, _C.run_node, node.name, operands, node.attrs)
+        results = _C.on_device(
+            region.device, _C.run_node, node.name, operands, node.attrs, node.line
+        )
     if noise is not None:
         results = noise.on_results(node, results)
     values.update(zip(node.results, results, strict=True))

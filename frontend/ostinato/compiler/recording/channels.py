@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ class Channels:
     def __init__(self, function: str = "") -> None:
         self.function = function
         self._by_name: dict[str, Named] = {}
-        _known.add(self)
+        _known[next(_numbers)] = self
 
     def find(self, name: str, line: str, keep: int) -> _C.Channel:
         """The channel called `name`, or that of `line`; a new one keeps so many values."""
@@ -76,11 +77,12 @@ class Feeds:
         self.fed.clear()
 
 
-_known: weakref.WeakSet[Channels] = weakref.WeakSet()
+_numbers = itertools.count()
+_known: weakref.WeakValueDictionary[int, Channels] = weakref.WeakValueDictionary()
 EAGER = Channels()
 atexit.register(EAGER.forget)  # while objects of the extension can go away
 
 
 def all_channels() -> list[Channels]:
     """Those of all functions there are."""
-    return sorted(_known, key=lambda c: c.function)
+    return sorted(_known.values(), key=lambda c: c.function)

@@ -1,0 +1,48 @@
+"""Calls of compiled functions within `detect_anomaly`: op by op, then by the Program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...ir.errors import GradientError
+from ...runtime import _C
+from .closeness import array_of
+from .compared import EagerCall, described
+
+if TYPE_CHECKING:
+    from ..variant import Variant
+
+
+def run_looked_at(variant: Variant, leaves: list[Any]) -> list[Any]:
+    """What a call returns. GradientError where an op makes what is refused; nothing is changed
+    then.
+
+    Of a region with a backward Program the ops are what is handed out, so that its gradients are
+    looked at one by one too.
+    """
+    eager = EagerCall(variant, leaves)
+    region, replays = variant.region, variant.replays
+    if region.ties.results or region.ties.spent:
+        return eager.hand_out()
+    made = replays.launch(leaves)
+    results = dict(zip(replays.wanted, made, strict=True))
+    results |= {at: eager.inputs[i] for at, i in region.writes}
+    for at, found in results.items():
+        if _refuses(found, eager.values[at]):
+            raise GradientError(
+                f"detect_anomaly: {described(region, at)} of a compiled function has NaN or "
+                'infinities that its ops do not make one by one; compile it with check="first", '
+                "which names the pass that is wrong"
+            )
+    return replays.hand_out(leaves, made)
+
+
+def _refuses(found: Any, expected: Any) -> bool:
+    """Whether elements are not finite where they should be."""
+    if not found.dtype.is_floating_point:
+        return False
+    ours, theirs = array_of(found), array_of(expected)
+    refused = np.isnan if _C.anomaly() == 1 else lambda x: ~np.isfinite(x)
+    return bool((refused(ours) & ~refused(theirs)).any())
