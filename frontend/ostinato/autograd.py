@@ -16,8 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Mode:
     """A context manager and decorator that sets a thread's flag and puts it back."""
 
-    get: ClassVar[staticmethod[[], int]]
-    set: ClassVar[staticmethod[[int], None]]
+    get: ClassVar[Callable[[], int]]
+    set: ClassVar[Callable[[Any], None]]
 
     def __init__(self, on: int) -> None:
         self.on = on

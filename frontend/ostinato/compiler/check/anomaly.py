@@ -43,6 +43,9 @@ def _refuses(found: Any, expected: Any) -> bool:
     """Whether elements are not finite where they should be."""
     if not found.dtype.is_floating_point:
         return False
-    ours, theirs = array_of(found), array_of(expected)
-    refused = np.isnan if _C.anomaly() == 1 else lambda x: ~np.isfinite(x)
-    return bool((refused(ours) & ~refused(theirs)).any())
+    return bool((_is_refused(found) & ~_is_refused(expected)).any())
+
+
+def _is_refused(tensor: Any) -> Any:
+    elements = array_of(tensor)
+    return np.isnan(elements) if _C.anomaly() == 1 else ~np.isfinite(elements)
