@@ -65,6 +65,8 @@ COMPILED: dict[str, dict[str, str]] = {
         "the corpus that it reads is an array, which the plugin moves",
     ),
     "test_sizes.py": {},
+    "test_watch.py": {},
+    "test_anomaly.py": {},
     "test_check.py": {
         "test_a_wrong_rewrite_is_reported_on_the_first_call[codegen": "in the CPU's backend",
     },

@@ -26,14 +26,18 @@ HOW: dict[str, Callable[[Fn], Fn]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A function, what it is given, how many lines below its first the anomaly is, and what is
-    said before and after that line."""
+    """A function, the elements that it is given, how many lines below its first the anomaly is,
+    and what is said before and after that line."""
 
     fn: Fn
-    given: tuple[Any, ...]
+    elements: list[float]
     line: int
     before: str
     after: str = " makes NaN of operands that have none"
+
+    @property
+    def given(self) -> Any:
+        return ot.tensor(self.elements, requires_grad=self.before.startswith("backward"))
 
     def text(self) -> str:
         place = f"{__file__}:{self.fn.__code__.co_firstlineno + self.line}"
@@ -76,25 +80,22 @@ def backward_of_norm(x: Any) -> Any:
     return loss
 
 
-def zeros(*, grad: bool) -> Any:
-    return ot.tensor([0.0, 1.0, 4.0], requires_grad=grad)
-
-
+ROOTS = [0.0, 1.0, 4.0]
 CASES: dict[str, Case] = {
-    "log": Case(of_log, (ot.tensor([3.0, 1.0]),), 2, "detect_anomaly: log"),
-    "masked": Case(masked, (ot.tensor([3.0, -1.0]),), 1, "detect_anomaly: sqrt"),
+    "log": Case(of_log, [3.0, 1.0], 2, "detect_anomaly: log"),
+    "masked": Case(masked, [3.0, -1.0], 1, "detect_anomaly: sqrt"),
     "infinities": Case(
-        of_infinities, (ot.tensor([3.0, 1.0]),), 3, "detect_anomaly: sub",
+        of_infinities, [3.0, 1.0], 3, "detect_anomaly: sub",
         " makes NaN of operands that have none; the first infinity was made by exp at "
         f"{__file__}:{of_infinities.__code__.co_firstlineno + 1}",
     ),
-    "in place": Case(in_place, (zeros(grad=False),), 2, "detect_anomaly: div"),
+    "in place": Case(in_place, ROOTS, 2, "detect_anomaly: div"),
     "backward of sqrt": Case(
-        backward_of_sqrt, (zeros(grad=True),), 1, "backward: the gradient of sqrt",
+        backward_of_sqrt, ROOTS, 1, "backward: the gradient of sqrt",
         " holds NaN; look at the values that it saved",
     ),
     "backward of norm": Case(
-        backward_of_norm, (zeros(grad=True),), 1, "backward: the gradient of square",
+        backward_of_norm, ROOTS, 1, "backward: the gradient of square",
         " holds NaN; the first infinity was made by the gradient of sqrt at "
         f"{__file__}:{backward_of_norm.__code__.co_firstlineno + 1}",
     ),
@@ -106,14 +107,10 @@ CASES: dict[str, Case] = {
 def test_the_op_and_the_line_are_named(name: str, how: str) -> None:
     case = CASES[name]
     fn = HOW[how](case.fn)
-    for x in case.given:
-        x.grad = None
-    fn(*case.given)  # without the block nothing is said
+    fn(case.given)  # without the block nothing is said
     for _ in range(2):
-        for x in case.given:
-            x.grad = None
         with ot.detect_anomaly(), pytest.raises(ot.GradientError) as caught:
-            fn(*case.given)
+            fn(case.given)
         assert str(caught.value) == case.text()
 
 
@@ -121,7 +118,7 @@ def test_the_op_and_the_line_are_named(name: str, how: str) -> None:
 def test_a_function_is_first_called_within_the_block(how: str) -> None:
     fn = HOW[how](of_log)
     with ot.detect_anomaly(), pytest.raises(ot.GradientError) as caught:
-        fn(*CASES["log"].given)
+        fn(CASES["log"].given)
     assert str(caught.value) == CASES["log"].text()
 
 
@@ -165,7 +162,7 @@ def test_a_gradient_taken_outside_names_the_op_inside(verify: Any) -> None:
         y = x + 0
         return (y.sqrt() * 0).sum()
 
-    run, x = ot.compile(fn, verify=verify), zeros(grad=True)
+    run, x = ot.compile(fn, verify=verify), ot.tensor(ROOTS, requires_grad=True)
     run(x)
     line = f"{__file__}:{fn.__code__.co_firstlineno + 2}"
     with ot.detect_anomaly():
@@ -178,7 +175,7 @@ def test_a_forward_before_the_block_names_the_function_and_what_to_do() -> None:
     def fn(x: Any) -> Any:
         return (x.sqrt() * 0).sum()
 
-    loss = ot.compile(fn)(zeros(grad=True))
+    loss = ot.compile(fn)(ot.tensor(ROOTS, requires_grad=True))
     text = "holds NaN; call it within detect_anomaly as well, which then names the op"
     with ot.detect_anomaly(), pytest.raises(ot.GradientError, match=text):
         loss.backward()

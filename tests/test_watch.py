@@ -104,13 +104,9 @@ def test_a_wrong_statistic_would_be_seen() -> None:
         assert not agrees(Statistics(**changed), wanted), field
 
 
-VALUES: dict[str, tuple[Any, Any]] = {
-    "a float": (ot.tensor(1.5), 1.5),
-    "an int": (ot.tensor(7), 7),
-    "a bool": (ot.tensor(True), True),
-    "axes of 1": (ot.tensor([[2.5]]), 2.5),
-    "NaN": (ot.tensor(math.nan), math.nan),
-}
+VALUES: dict[str, Any] = {
+    "a float": 1.5, "an int": 7, "a bool": True, "axes of 1": [[2.5]], "NaN": math.nan,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("how", ["eager", "replayed", "followed"])
@@ -120,10 +116,10 @@ def test_one_element_is_recorded_as_itself(how: str) -> None:
             ot.watch(x, name)
 
     run: Any = fn if how == "eager" else HOW[how](fn)
-    run(*(x for x, _ in VALUES.values()))
+    run(*map(ot.tensor, VALUES.values()))
     found = ot.watched() if how == "eager" else run.watched()
-    for name, (_, wanted) in VALUES.items():
-        (value,) = found[name].values
+    for name, given in VALUES.items():
+        (value,), wanted = found[name].values, np.array(given).item()
         assert type(value) is type(wanted)
         assert value == pytest.approx(wanted, nan_ok=True), name
 
@@ -263,9 +259,10 @@ def trained(watches: bool) -> tuple[list[float], list[Any], Any]:
 def test_a_whole_training_step_is_the_same_and_is_seen() -> None:
     losses, weights, step = trained(True)
     plain_losses, plain_weights, _ = trained(False)
-    assert losses == plain_losses
+    rounding = 0.0 if str(ot.ones(1).device) == "cpu" else 1e-5  # sums are trees of Triton's choice
+    np.testing.assert_allclose(losses, plain_losses, rtol=rounding)
     for ours, plain in zip(weights, plain_weights, strict=True):
-        np.testing.assert_array_equal(ours, plain)
+        np.testing.assert_allclose(ours, plain, rtol=rounding)
     found = step.watched()
     assert found["loss"].values == losses
     assert agrees(found["weight"].values[-1], expected(weights[0]))
@@ -292,7 +289,8 @@ def test_the_gradient_is_that_of_the_identity(how: str) -> None:
         y = ot.watch(ot.watch(x, "x").exp(), "y", whole=True)
         return ot.watch(y * x, "z")
 
-    assert np.array_equal(pulled(GRADIENTS[how](fn)), pulled(lambda x: x.exp() * x))
+    wanted = pulled(lambda x: x.exp() * x)
+    np.testing.assert_allclose(pulled(GRADIENTS[how](fn)), wanted, rtol=1e-6)
 
 
 def test_it_returns_what_it_is_given() -> None:
@@ -315,7 +313,7 @@ def test_a_watched_intermediate_is_a_second_result_of_its_kernel() -> None:
     (kernel,) = kernels(fn)
     assert kernel.bytes == 3 * x.numel() * 4
     np.testing.assert_array_equal(fn.watched()["v"].values[0].numpy(), (x * 2 + 1).numpy())
-    np.testing.assert_array_equal(result.numpy(), ((x * 2 + 1).tanh() - 3).numpy())
+    np.testing.assert_allclose(result.numpy(), ((x * 2 + 1).tanh() - 3).numpy(), rtol=1e-5)
 
 
 def test_pins_are_not_about_what_is_watched() -> None:
@@ -338,7 +336,7 @@ def test_sizes_that_vary_share_their_kernels() -> None:
     whole = fn.watched()["v"].values
     assert [len(v) for v in whole] == list(rows)
     for n, v in zip(rows, whole, strict=True):
-        np.testing.assert_allclose(v.numpy(), np.exp(drawn(n, 4) * 2), rtol=1e-6)
+        np.testing.assert_allclose(v.numpy(), np.exp(drawn(n, 4) * 2), rtol=1e-5)
 
 
 def test_padding_is_not_watched() -> None:
