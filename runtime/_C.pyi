@@ -545,8 +545,8 @@ class Profiler:
     def __init__(self, every: int) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def programs(self) -> list[list[tuple[str, str, bool]]]:
-        """(name, source line, is a kernel) of the steps of each."""
+    def programs(self) -> list[tuple[_int, list[tuple[str, str, str, bool]]]]:
+        """Those that ran: its number, and (name, source line, phase, is a kernel) of its steps."""
     def runs(self) -> list[tuple[_int, _int, float, float, list[float]]]:
         """(Program, thread, start, seconds of the host, seconds of each step) of each run."""
 
@@ -585,6 +585,9 @@ class CompiledProgram:
         """The results, in order."""
     def profile(self, inputs: Sequence[Tensor | None]) -> list[tuple[str, bool, str, float]]:
         """(kernel or op, is a kernel, location, seconds) of each step of one run."""
+    @property
+    def number(self) -> int:
+        """No other Program has it."""
     @property
     def arena_bytes(self) -> int: ...
     @property

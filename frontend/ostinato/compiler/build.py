@@ -17,6 +17,7 @@ from .bisect.bundle import write_where_asked
 from .dumps import Dump as Dumped
 from .dumps import Identity
 from .passed import PREFIXES, Dump, add_seconds, is_direct, run_all_passes, stages, steps
+from .phases import note_phases
 from .region import Region
 from .resume.edits import Edits, are_asked, edits_of, tell_of_others
 
@@ -45,6 +46,8 @@ class Built:
     """How inputs are padded for the Program, and results cut."""
     sizes: str = ""
     """The sizes that it was bound for: `N = 37`."""
+    numbers: tuple[int, ...] = ()
+    """Of the forward and the backward Program, by which a profile knows them."""
     fixed: str = ""
     """Why they are not, where another size came before."""
     edits: Edits | None = None
@@ -186,7 +189,8 @@ def of_programs(
         forward = _C.RegionProgram(
             forward, backward, called, ties.results, ties.wanted, kept, ties.spent, shown
         )
-    return Built(forward, specs[0], gradient, region)
+    numbers = tuple(p.number for p in programs)
+    return Built(forward, specs[0], gradient, region, numbers=numbers)
 
 
 def lower(
@@ -199,6 +203,7 @@ def lower(
     programs = [_serialized(module, region.device, seconds) for module in passed.modules]
     for (spec, _), apart in zip(programs, passed.apart, strict=True):
         spec["unfused"] = apart
+    note_phases([spec for spec, _ in programs], region)
     if region.is_differentiable:
         programs[1][0]["kept"] = passed.kept
     kernels: dict[str, str] = {}

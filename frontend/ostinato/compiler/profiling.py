@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from ..runtime import _C
+from .explain.seconds import note_seconds
 from .explain.show import Block, Shown, Table
+from .phases import PHASES
 
 
 @dataclass(frozen=True)
 class StepTime:
     """A kernel or a call of a compiled function: the line that it is for (the first of several),
-    how often it ran, and the seconds of all its runs."""
+    the phase (see `phases`), how often it ran, and the seconds of all its runs."""
 
     name: str
     line: str
+    phase: str
     is_kernel: bool
     runs: int
     seconds: float
@@ -34,14 +38,34 @@ class LineTime:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class PhaseTime:
+    """What all kernels and calls of `forward`, `backward` or `optimizer` took."""
+
+    phase: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A Program that ran `runs` times: (name, line, phase, is a kernel) of each step, and the
+    seconds that each took in the runs that were measured step by step."""
+
+    number: int
+    runs: int
+    steps: list[tuple[str, str, str, bool]]
+    measured: list[list[float]]
+
+
 class profile(Shown):
     """`with ot.profile() as p:` measures each kernel and call of the compiled functions inside.
 
-    `print(p)` shows the time by line and by kernel, `p.save("trace.json")` is for Perfetto. On a
-    CPU every run is measured. On a GPU a measured run launches one kernel after the other, with
-    events between, and takes longer than a graph: the first run of a function is measured and each
-    one after `every` more, and stands for those between. Functions that run eagerly are not seen.
-    One profile is on at a time, for all threads: ValueError for a second one.
+    `print(p)` shows the time by phase, by line and by kernel, `p.save("trace.json")` is for
+    Perfetto, and `explain()` of a function shows how near its kernels came to what the device can
+    do. On a CPU every run is measured. On a GPU a measured run launches one kernel after the other,
+    with events between, and takes longer than a graph: the first run of a function is measured and
+    each one after `every` more, and stands for those between. Functions that run eagerly are not
+    seen. One profile is on at a time, for all threads: ValueError for a second one.
     """
 
     def __init__(self, every: int = 100) -> None:
@@ -53,20 +77,27 @@ class profile(Shown):
 
     def __exit__(self, *error: object) -> None:
         self._profiler.stop()
+        for program in self._programs():
+            note_seconds(program.number, program.measured)
 
     @property
     def steps(self) -> list[StepTime]:
         """Each kernel and call, the one that took longest first."""
         found: list[StepTime] = []
-        runs = self._profiler.runs()
-        for number, steps in enumerate(self._profiler.programs()):
-            own = [r for r in runs if r[0] == number]
-            measured = [seconds for *_, seconds in own if seconds]
-            if not measured:
-                continue
-            for step, taken in zip(steps, zip(*measured, strict=True), strict=True):
-                found.append(StepTime(*step, len(own), sum(taken) * len(own) / len(measured)))
+        for program in self._programs():
+            share = program.runs / len(program.measured)
+            for step, taken in zip(program.steps, zip(*program.measured, strict=True), strict=True):
+                found.append(StepTime(*step, program.runs, sum(taken) * share))
         return sorted(found, key=lambda s: -s.seconds)
+
+    def _programs(self) -> Iterator[_Program]:
+        """Those of which some run was measured."""
+        runs = self._profiler.runs()
+        for i, (number, steps) in enumerate(self._profiler.programs()):
+            own = [seconds for which, *_, seconds in runs if which == i]
+            measured = [seconds for seconds in own if seconds]
+            if measured:
+                yield _Program(number, len(own), steps, measured)
 
     @property
     def lines(self) -> list[LineTime]:
@@ -80,46 +111,77 @@ class profile(Shown):
         ]
         return sorted(found, key=lambda x: -x.seconds)
 
+    @property
+    def phases(self) -> list[PhaseTime]:
+        """The same by phase, those that there are."""
+        found = [PhaseTime(p, sum(s.seconds for s in self.steps if s.phase == p)) for p in PHASES]
+        return [p for p in found if p.seconds]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a trace in the Trace Event Format, which ui.perfetto.dev and chrome://tracing
-        open: a track a thread, a slice a step; runs that were not measured are one slice."""
+        open: a track a thread, a slice a run, in it one for each stretch of a phase, and in that
+        one for each step; runs that were not measured are one slice."""
         events = list(self._events())
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
 
     def _events(self) -> Iterable[dict[str, Any]]:
         programs = self._profiler.programs()
         threads: dict[int, int] = {}
+        yield _name("process_name", 0, "ostinato")
         for number, thread, started, taken, seconds in self._profiler.runs():
-            track = threads.setdefault(thread, len(threads) + 1)
-            name = f"Program {number}"
-            yield _slice(name, track, started, max(taken, sum(seconds)), {})
-            at = started
-            for (step, line, is_kernel), each in zip(programs[number], seconds, strict=False):
-                kind = "kernel" if is_kernel else "call"
-                yield _slice(step, track, at, each, {"line": line, "kind": kind})
-                at += each
+            if thread not in threads:
+                threads[thread] = len(threads) + 1
+                yield _name("thread_name", threads[thread], f"thread {threads[thread]}")
+            track, at = threads[thread], round(started * 1e9)
+            lasting = [round(s * 1e9) for s in seconds]
+            whole = max(round(taken * 1e9), sum(lasting))
+            yield _slice(f"Program {number}", track, at, whole, "run", {})
+            yield from _steps(programs[number][1], lasting, track, at)
 
     def _blocks(self) -> list[Block]:
-        steps, lines = self.steps, self.lines
+        steps = self.steps
         total = sum(s.seconds for s in steps) or 1.0
+        by_phase = [(p.phase, p.seconds * 1e3, 100 * p.seconds / total) for p in self.phases]
         by_line = [
-            (x.line, x.seconds * 1e3, 100 * x.seconds / total, ", ".join(x.names)) for x in lines
+            (x.line, x.seconds * 1e3, 100 * x.seconds / total, ", ".join(x.names))
+            for x in self.lines
         ]
         by_step = [
-            (s.name, "kernel" if s.is_kernel else "call", s.runs, s.seconds * 1e3,
+            (s.name, "kernel" if s.is_kernel else "call", s.phase, s.runs, s.seconds * 1e3,
              1e6 * s.seconds / s.runs, s.line)
             for s in steps
         ]  # fmt: skip
+        columns = ("name", "kind", "phase", "runs", "ms", "us a run", "line")
         return [
+            Table("by phase", ("phase", "ms", "%"), tuple(by_phase)),
             Table("by line", ("line", "ms", "%", "kernels and calls"), tuple(by_line)),
-            Table("by step", ("name", "kind", "runs", "ms", "us a run", "line"), tuple(by_step)),
+            Table("by step", columns, tuple(by_step)),
         ]
 
 
+def _steps(
+    steps: list[tuple[str, str, str, bool]], lasting: list[int], track: int, at: int
+) -> Iterable[dict[str, Any]]:
+    """The steps of a run that was measured, those of a phase that follow each other together."""
+    measured = list(zip(steps, lasting, strict=False))
+    for phase, stretch in groupby(measured, lambda each: each[0][2]):
+        parts = list(stretch)
+        yield _slice(phase or "other", track, at, sum(ns for _, ns in parts), "phase", {})
+        for (name, line, _, is_kernel), ns in parts:
+            kind = "kernel" if is_kernel else "call"
+            yield _slice(name, track, at, ns, phase or "other", {"line": line, "kind": kind})
+            at += ns
+
+
+def _name(what: str, track: int, name: str) -> dict[str, Any]:
+    return {"name": what, "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
+
+
 def _slice(
-    name: str, track: int, started: float, seconds: float, about: dict[str, Any]
+    name: str, track: int, started: int, taken: int, category: str, about: dict[str, Any]
 ) -> dict[str, Any]:
+    """Nanoseconds become microseconds."""
     return {
-        "name": name, "ph": "X", "ts": started * 1e6, "dur": seconds * 1e6, "pid": 1, "tid": track,
-        "args": about,
+        "name": name, "cat": category, "ph": "X", "ts": started / 1e3, "dur": taken / 1e3, "pid": 1,
+        "tid": track, "args": about,
     }  # fmt: skip

@@ -61,6 +61,7 @@ CompiledStep step_from(CompiledProgram* p, nb::handle row) {
   CompiledStep step;
   const auto lines = nb::cast<std::vector<std::string>>(row["lines"]);
   if (!lines.empty()) step.location = lines.front();
+  if (nb::borrow<nb::dict>(row).contains("phase")) step.phase = nb::cast<std::string>(row["phase"]);
   const std::string kind = nb::cast<std::string>(row["kind"]);
   if (kind == "launch") {
     step.name = nb::cast<std::string>(row["kernel"]);
@@ -261,6 +262,7 @@ void bind_compiled(nb::module_& m) {
            "leave that many chains.")
       .def("unordered", &unordered_of, "edges"_a,
            "Pairs of steps that touch the same bytes and that `edges` leave unordered.")
+      .def_ro("number", &CompiledProgram::number, "No other Program has it.")
       .def_ro("arena_bytes", &CompiledProgram::arena_bytes)
       .def_prop_ro("scratch_bytes", &CompiledProgram::scratch_bytes)
       .def_prop_ro("steps", [](const CompiledProgram& p) { return p.steps.size(); });

@@ -15,10 +15,11 @@ namespace {
 
 nb::list programs_of(const Profiler& p) {
   nb::list out;
-  for (const std::vector<ProfiledStep>& steps : p.programs()) {
+  for (const auto& [number, steps] : p.programs()) {
     nb::list told;
-    for (const ProfiledStep& s : steps) told.append(nb::make_tuple(s.name, s.location, s.kernel));
-    out.append(told);
+    for (const ProfiledStep& s : steps)
+      told.append(nb::make_tuple(s.name, s.location, s.phase, s.kernel));
+    out.append(nb::make_tuple(number, told));
   }
   return out;
 }
@@ -37,7 +38,8 @@ void bind_profiler(nb::module_& m) {
       .def(nb::new_([](int every) { return std::make_shared<Profiler>(every); }), "every"_a)
       .def("start", &Profiler::start)
       .def("stop", &Profiler::stop)
-      .def("programs", &programs_of, "(name, source line, is a kernel) of the steps of each.")
+      .def("programs", &programs_of,
+           "Those that ran: its number, and (name, source line, phase, is a kernel) of its steps.")
       .def("runs", &runs_of,
            "(Program, thread, start, seconds of the host, seconds of each step) of each run.");
 }

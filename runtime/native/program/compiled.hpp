@@ -63,6 +63,7 @@ struct CompiledStep {
   bool host = false;  // a call that the CPU runs before the device starts
   std::string name;
   std::string location;
+  std::string phase;  // of a training step: forward, backward or optimizer
 };
 
 // Memory of intermediates, for Programs that differ only in sizes: one of them runs at a time, on a

@@ -44,9 +44,9 @@ Profiler::Known& Profiler::known(const CompiledProgram& program) {
   const auto [at, is_new] =
       known_.try_emplace(program.number, Known{static_cast<int>(programs_.size())});
   if (is_new) {
-    std::vector<ProfiledStep>& steps = programs_.emplace_back();
+    std::vector<ProfiledStep>& steps = programs_.emplace_back(program.number, 0).second;
     for (const CompiledStep& s : program.steps)
-      steps.push_back({s.name, s.location, s.kind == StepKind::launch});
+      steps.push_back({s.name, s.location, s.phase, s.kind == StepKind::launch});
   }
   return at->second;
 }
@@ -64,7 +64,7 @@ void Profiler::add(const CompiledProgram& program, ProfiledRun run) {
   runs_.push_back(std::move(run));
 }
 
-std::vector<std::vector<ProfiledStep>> Profiler::programs() const {
+std::vector<std::pair<uint64_t, std::vector<ProfiledStep>>> Profiler::programs() const {
   const std::lock_guard lock(mutex_);
   return programs_;
 }

@@ -17,6 +17,7 @@ class CompiledProgram;
 struct ProfiledStep {
   std::string name;
   std::string location;
+  std::string phase;
   bool kernel;
 };
 
@@ -48,8 +49,8 @@ class Profiler : public std::enable_shared_from_this<Profiler> {
   bool measures(const CompiledProgram& program);
   void add(const CompiledProgram& program, ProfiledRun run);
 
-  // The steps of each Program that ran, by number.
-  std::vector<std::vector<ProfiledStep>> programs() const;
+  // The Programs that ran: their numbers, and the steps of each.
+  std::vector<std::pair<uint64_t, std::vector<ProfiledStep>>> programs() const;
   std::vector<ProfiledRun> runs() const;
 
  private:
@@ -67,7 +68,7 @@ class Profiler : public std::enable_shared_from_this<Profiler> {
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   mutable std::mutex mutex_;
   std::unordered_map<uint64_t, Known> known_;  // by the number of a Program
-  std::vector<std::vector<ProfiledStep>> programs_;
+  std::vector<std::pair<uint64_t, std::vector<ProfiledStep>>> programs_;
   std::vector<ProfiledRun> runs_;
 };
 

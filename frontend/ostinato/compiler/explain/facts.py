@@ -4,11 +4,12 @@ cache says as much."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 from ...ir.dtypes import BY_NAME
+from .ceilings import Ceilings, ceilings_of
 
 Spec = dict[str, Any]
 
@@ -17,7 +18,10 @@ Spec = dict[str, Any]
 class Kernel:
     """A kernel or an op of a library: how often it is launched, for which lines of the user, the
     bytes of all that it reads and writes, each tensor once, and its arithmetic (see `ir/work.py`;
-    None where a call is taken apart into kernels)."""
+    None where a call is taken apart into kernels).
+
+    Where it was profiled, `seconds` are those of all its launches in a run, and `share` is the part
+    of them that the device would need at its ceilings (see `ceilings`)."""
 
     name: str
     kind: str  # "kernel", "call" or "upload"
@@ -25,6 +29,8 @@ class Kernel:
     lines: tuple[str, ...]
     bytes: int
     operations: int | None
+    seconds: float | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Memory:
 @dataclass(frozen=True)
 class Program:
     """The forward or the backward Program of a region. `arena` is what is reserved for
-    intermediates, in bytes."""
+    intermediates, in bytes; `ceilings` are there where it was profiled."""
 
     part: str
     inputs: int
@@ -63,13 +69,19 @@ class Program:
     kernels: tuple[Kernel, ...]
     memory: tuple[Memory, ...]
     unfused: tuple[Unfused, ...]
+    ceilings: Ceilings | None = None
 
 
-def program_facts(part: str, spec: Spec) -> Program:
-    """All that is said of a Program."""
+def program_facts(
+    part: str, spec: Spec, seconds: Sequence[float] | None = None, device: str = "cpu"
+) -> Program:
+    """All that is said of a Program for `device`; `seconds` are those of each step of it, where it
+    was profiled."""
+    ceilings = None if seconds is None else ceilings_of(device)
     return Program(
-        part, len(spec["inputs"]), len(spec["outputs"]), spec["arena"], tuple(_kernels(spec)),
-        tuple(_memory(spec)), tuple(_unfused(spec)),
+        part, len(spec["inputs"]), len(spec["outputs"]), spec["arena"],
+        tuple(_kernels(spec, seconds, ceilings)), tuple(_memory(spec)), tuple(_unfused(spec)),
+        ceilings,
     )  # fmt: skip
 
 
@@ -82,15 +94,34 @@ def touched(step: dict[str, Any]) -> tuple[list[int], list[int]]:
     return [t for t in step["operands"] if t >= 0], [t for t in results if t >= 0]
 
 
-def _kernels(spec: Spec) -> Iterator[Kernel]:
+def _kernels(
+    spec: Spec, seconds: Sequence[float] | None, ceilings: Ceilings | None
+) -> Iterator[Kernel]:
     """Each kernel and each op called, those that move the most first."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for step in spec["instructions"]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for i, step in enumerate(spec["instructions"]):
         name = step.get("kernel") or step.get("op") or "upload"
         kind = "kernel" if step["kind"] == "launch" else step["kind"]
-        found.setdefault((kind, name), []).append(step)
-    kernels = [_kernel(kind, name, steps, spec) for (kind, name), steps in found.items()]
+        found.setdefault((kind, name), []).append(i)
+    kernels: list[Kernel] = []
+    for (kind, name), numbers in found.items():
+        steps = [spec["instructions"][i] for i in numbers]
+        kernel = _kernel(kind, name, steps, spec)
+        if seconds is not None and ceilings is not None:
+            kernel = _timed(kernel, steps[0], sum(seconds[i] for i in numbers), ceilings, spec)
+        kernels.append(kernel)
     yield from sorted(kernels, key=lambda k: -k.bytes)
+
+
+def _timed(
+    kernel: Kernel, step: dict[str, Any], seconds: float, ceilings: Ceilings, spec: Spec
+) -> Kernel:
+    """The same with what it took: products are held to those in their dtype, kernels to float32."""
+    dtype = "float32"
+    if kernel.kind == "call" and step["operands"]:
+        dtype = spec["tensors"][step["operands"][0]]["dtype"]
+    least = ceilings.seconds(kernel.bytes, kernel.operations or 0, dtype, kernel.kind == "call")
+    return replace(kernel, seconds=seconds, share=least / seconds if seconds else None)
 
 
 def _kernel(kind: str, name: str, steps: list[dict[str, Any]], spec: Spec) -> Kernel:

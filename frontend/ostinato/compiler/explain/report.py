@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .facts import Program, program_facts
+from .seconds import step_seconds
 from .show import Block, Saved
 from .tables import blocks
 
@@ -80,7 +81,11 @@ def explanation(compiled: Compiled) -> Explanation:
 def _region(name: str, variant: Variant) -> Region:
     built = variant.built
     specs = {"forward": built.spec, "backward": built.backward}
-    programs = [program_facts(part, spec) for part, spec in specs.items() if spec is not None]
+    known = [(part, spec) for part, spec in specs.items() if spec is not None]
+    programs = [
+        program_facts(part, spec, step_seconds(number), built.region.device)
+        for (part, spec), number in zip(known, built.numbers, strict=True)
+    ]
     return Region(
         name, built.sizes, variant.calls, built.from_cache, built.seconds, tuple(programs),
         built.edited,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from .show import Block, Line, Table
 
 if TYPE_CHECKING:
-    from .facts import Program
+    from .ceilings import Ceilings
+    from .facts import Kernel, Program
     from .report import Explanation, Followed, Region
 
 
@@ -58,6 +59,8 @@ def _program(program: Program, title: str, indent: int) -> Iterator[Block]:
     )  # fmt: skip
     if program.kernels:
         yield _kernels(program, indent)
+    if program.ceilings is not None:
+        yield _ceilings(program.ceilings, indent)
     if program.memory:
         yield _memory(program, indent)
     if program.unfused:
@@ -67,13 +70,34 @@ def _program(program: Program, title: str, indent: int) -> Iterator[Block]:
 
 
 def _kernels(program: Program, indent: int) -> Table:
+    is_profiled = program.ceilings is not None
     rows = [
         (k.name, k.kind, k.launches, k.bytes / 2**10, _millions(k.operations),
-         short(k.lines))
+         *(_rates(k) if is_profiled else ()), short(k.lines))
         for k in program.kernels
     ]  # fmt: skip
-    columns = ("kernel or call", "kind", "launches", "KiB moved", "million operations", "lines")
+    rates = ("us", "GB/s", "GFLOP/s", "% of ceiling") if is_profiled else ()
+    columns = (
+        "kernel or call", "kind", "launches", "KiB moved", "million operations", *rates, "lines"
+    )  # fmt: skip
     return Table("kernels and calls, by bytes moved", columns, tuple(rows), indent)
+
+
+def _rates(kernel: Kernel) -> tuple[float | str, ...]:
+    """What a profile says of it."""
+    if not kernel.seconds:
+        return "", "", "", ""
+    share = "" if kernel.share is None else 100 * kernel.share
+    arithmetic = "" if kernel.operations is None else kernel.operations / kernel.seconds / 1e9
+    return kernel.seconds * 1e6, kernel.bytes / kernel.seconds / 1e9, arithmetic, share
+
+
+def _ceilings(ceilings: Ceilings, indent: int) -> Line:
+    rates = (f"{name} {rate / 1e9:.0f}" for name, rate in ceilings.arithmetic.items())
+    return Line(
+        f"measured on {ceilings.device}: a copy {ceilings.bandwidth / 1e9:.1f} GB/s, products "
+        f"{', '.join(rates)} GFLOP/s", indent + 2,
+    )  # fmt: skip
 
 
 def _millions(operations: int | None) -> float | str:

@@ -12,6 +12,7 @@ from ...ir.polynomial import Sizes, evaluated
 from .. import build
 from ..build import Built
 from ..passed import Passed, run_all_passes
+from ..phases import note_phases
 from ..region import Region
 from .symbols import Domain
 
@@ -99,6 +100,7 @@ def family_of(domain: Domain, regions: list[Region], described: Any) -> Family:
     ]
     for part, apart in zip(parts, passed[0].apart, strict=True):
         part.spec["unfused"] = apart
+    note_phases([part.spec for part in parts], regions[0])
     kept = samples.tree([[list(k) for k in p.kept] for p in passed], "what backward keeps")
     kept = [(bool(is_input), int(index)) for is_input, index in kept]
     seconds["sizes"] = time.perf_counter() - started
