@@ -2,7 +2,8 @@
 profiled, or with its loss watched.
 
 Calls with and without take turns. GPT-2 runs with a batch of one. On a GPU a time is that of many
-steps, until the last is over, shared among them; a profile measures its first step kernel by kernel, and is left out.
+steps, until the last is over, shared among them; a profile measures its first step kernel by
+kernel, and is left out.
 """
 
 from __future__ import annotations
