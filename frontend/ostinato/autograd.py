@@ -16,8 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Mode:
     """A context manager and decorator that sets a thread's flag and puts it back."""
 
-    get: ClassVar[Callable[[], int]]
-    set: ClassVar[Callable[[Any], None]]
+    get: ClassVar[staticmethod[[], int]]
+    set: ClassVar[staticmethod[..., None]]
 
     def __init__(self, on: int) -> None:
         self.on = on
