@@ -1,8 +1,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
-#include "autograd/view.hpp"
 #include "autograd/anomaly.hpp"
+#include "autograd/view.hpp"
 #include "bindings/casters.hpp"
 #include "dispatch/autocast.hpp"
 #include "ops.hpp"
