@@ -10,13 +10,15 @@ ILLEGAL_ADDRESS = 700
 
 @dataclass
 class Node:
-    """Of a graph: a kernel, or a child with the kernels, copies and sets of a library call."""
+    """Of a graph: a kernel, or a child with the kernels, copies and sets of a library call. Of a
+    kernel programs, threads of one, and shared memory."""
 
     number: int
     name: str
     before: list[int]
     pointers: list[int]
     children: list[str] = field(default_factory=list[str])
+    launch: tuple[int, int, int] | None = None
 
 
 class Fake:
@@ -78,10 +80,11 @@ class Fake:
                 nodes[-1].children.append(what)
                 continue
             name, _, rest = what.partition(" grid ")
-            pointers = rest.split()[9:]
-            nodes.append(
-                Node(
-                    int(number), name, [int(n) for n in before.split()], [int(p) for p in pointers]
-                )
+            words = rest.split()  # of `1 1 1 block 32 1 1 shared 0 ...`
+            made = Node(
+                int(number), name, [int(n) for n in before.split()], [int(p) for p in words[9:]]
             )
+            if words:
+                made.launch = int(words[0]), int(words[4]), int(words[8])
+            nodes.append(made)
         return nodes

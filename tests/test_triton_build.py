@@ -16,6 +16,7 @@ import pytest
 
 from ostinato import CompileError
 from ostinato.codegen import cache
+from ostinato.codegen.kernel_code import triton_codes
 from ostinato.codegen.triton import client
 from ostinato.codegen.triton.build import build, job_of
 from ostinato.codegen.triton.container import pack, records
@@ -89,6 +90,19 @@ def test_a_kernel_compiles_for_a_gpu_that_is_not_there(folder: Path, cc: int) ->
     assert 4 < built.resources.registers < 64
     assert built.resources.local_bytes == 0
     assert b"scale" in built.cubin
+
+
+def test_codes_tell_what_the_cubin_says(folder: Path) -> None:
+    # Transposed by way of shared memory; a thread holds 32 elements.
+    transposed = with_body(
+        "a, b = tl.arange(0, 64)[:, None], tl.arange(0, 64)",
+        "tl.store(y + a + b * 64, tl.load(x + a * 64 + b))",
+        warps=4,
+    )
+    code = triton_codes([transposed], 90)["scale"]
+    told = (code.language, code.source, code.threads, code.shared, code.stack)
+    assert told == ("Triton", transposed.source, 4 * 32, 64 * 64 * 4, 0)
+    assert code.registers is not None and 32 <= code.registers < 128
 
 
 def test_alignment_is_assumed_only_where_the_launch_says_so(folder: Path) -> None:

@@ -35,10 +35,11 @@ def sized_program(
     kernels: Mapping[str, FuncOp | BatchOp],
     settings: Settings,
     family: KernelFamily,
-) -> bytes:
-    """The container with the cubins of a Program for many sizes, whose launches are put into
-    `spec`; a size that comes needs no others."""
-    return cubins(launch_kernels(spec, kernels, settings, family), settings.cc)
+) -> tuple[list[TritonKernel], bytes]:
+    """The kernels of a Program for many sizes, whose launches are put into `spec`, and the
+    container with their cubins; a size that comes needs no others."""
+    made = launch_kernels(spec, kernels, settings, family)
+    return made, cubins(made, settings.cc)
 
 
 def cubins(kernels: Sequence[TritonKernel], cc: int) -> bytes:

@@ -86,6 +86,19 @@ def test_programs_and_sizes_are_those_of_the_size(fake: Fake) -> None:
     assert 15000 in node.pointers and step["programs"] * 1024 >= 15000
 
 
+def test_kernels_are_told_as_the_driver_launches_them(fake: Fake) -> None:
+    """Of a Program for one size, and of one for any, which sizes choose kernels of."""
+    compiled = ot.compile(lambda x: F.softmax(x * 2, dim=-1).sum(dim=0))
+    for n in (30, 64):
+        compiled(ot.zeros(8, n, device="cuda"))
+        nodes = {node.name: node.launch for node in fake.graph()}
+        every = [k for k in compiled.kernels() if k.region == f"variant {n // 64}"]
+        assert {k.name: (*k.launches, k.threads, k.shared) for k in every} == nodes
+        for k in every:
+            assert (k.language, k.grain, k.assembly, k.stack) == ("Triton", None, None, 0)
+            assert f"@triton.jit\ndef {k.name}(" in k.source and 0 < (k.registers or 0) < 256
+
+
 def test_sizes_on_two_streams_share_memory_in_turn(fake: Fake, any_length: Any) -> None:
     side = ot.cuda.Stream()
     fake.races()

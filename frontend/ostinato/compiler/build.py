@@ -22,6 +22,7 @@ from .region import Region
 from .resume.edits import Edits, are_asked, edits_of, tell_of_others
 
 if TYPE_CHECKING:
+    from ..codegen.kernel_code import Code
     from ..passes.trail import Trail
     from .padding.bucketed import Bucketed
     from .padding.replays import Padding
@@ -61,6 +62,14 @@ class Built:
     def stages(self) -> dict[str, str]:
         """The text of each stage, by name."""
         return stages(self.region, self.edits) if self.family is None else self.family.stages()
+
+    def codes(self) -> list[dict[str, Code]]:
+        """The generated code of the kernels of each Program, by name, made anew."""
+        if self.family is not None:
+            return self.family.codes()
+        device = self.region.device
+        passed = run_all_passes(self.region, edits=self.edits)
+        return [codes_of(kernels_in(m, device), device) for m in passed.modules]
 
 
 @dataclass(frozen=True)
@@ -214,9 +223,13 @@ def lower(
 
 
 def _sources(module: Any, device: str) -> dict[str, str]:
-    from ..codegen.sources import llvm_sources, triton_sources
+    """The source of each kernel of a planned module, by file name."""
+    from ..codegen.kernel_code import llvm_codes
 
-    return llvm_sources(module) if device == "cpu" else triton_sources(module, settings_for(device))
+    kernels = kernels_in(module, device)
+    if device == "cpu":
+        return {f"{name}.ll": code.source for name, code in llvm_codes(kernels).items()}
+    return {f"{k.name}.py": k.source for k in kernels}
 
 
 def _serialized(
@@ -245,6 +258,22 @@ def _gpu_program(module: Any, device: str) -> tuple[dict[str, Any], bytes]:
 
     spec, code, _ = gpu_program(module, settings_for(device))
     return spec, code
+
+
+def kernels_in(module: Any, device: str) -> list[Any]:
+    """The kernels that the Program of a planned module launches."""
+    from ..codegen.kernel_code import llvm_kernels, triton_kernels
+
+    return llvm_kernels(module) if device == "cpu" else triton_kernels(module, settings_for(device))
+
+
+def codes_of(kernels: list[Any], device: str) -> dict[str, Code]:
+    """The generated code of kernels, by name."""
+    from ..codegen.kernel_code import llvm_codes, triton_codes
+
+    if device == "cpu":
+        return llvm_codes(kernels)
+    return triton_codes(kernels, _C.cuda_capability(device))
 
 
 def settings_for(device: str) -> Any:

@@ -40,7 +40,7 @@ from .sizes.sized import MOST_SIZES, Sized
 from .variant import Variant, flattened, settings, signature
 
 if TYPE_CHECKING:
-    from .explain import Explanation
+    from .explain import Explanation, Kernels
     from .padding.bucketed import Bucketed
     from .sizes.family import Family
 
@@ -295,6 +295,13 @@ class Compiled:
     def watched(self, clear: bool = False) -> Watched:
         """What `ot.watch` recorded in it; see `ot.watched`."""
         return watched([self.channels], clear)
+
+    def kernels(self) -> Kernels:
+        """The generated kernels of all regions: their source, launches, your lines and, on a GPU,
+        registers and shared memory. The passes run again for it."""
+        from .explain.kernels import kernels_of
+
+        return kernels_of(self)
 
     def _newest(self) -> Variant:
         regions = [

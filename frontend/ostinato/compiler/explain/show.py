@@ -29,7 +29,15 @@ class Line:
     indent: int = 0
 
 
-Block = Table | Line
+@dataclass(frozen=True)
+class Source:
+    """Text of several lines, as it stands."""
+
+    text: str
+    indent: int = 0
+
+
+Block = Table | Line | Source
 
 
 class Shown:
@@ -66,8 +74,8 @@ def as_text(blocks: Iterable[Block]) -> str:
     """Plain text: no colours, no frames."""
     lines: list[str] = []
     for block in blocks:
-        made = [block.text] if isinstance(block, Line) else _aligned(block)
-        lines += [" " * block.indent + line for line in made]
+        made = _aligned(block) if isinstance(block, Table) else block.text.splitlines()
+        lines += [(" " * block.indent + line).rstrip() for line in made]
     return "\n".join(lines)
 
 
@@ -85,6 +93,9 @@ def as_rich(blocks: Iterable[Block]) -> Any:
             text = Text(block.text, "" if block.indent else "bold")
             made.append(Padding(text, (0, 0, 0, block.indent)))
             continue
+        if isinstance(block, Source):
+            made.append(Padding(Text(block.text), (0, 0, 0, block.indent)))
+            continue
         table = RichTable(title=block.title, title_justify="left", box=box.SIMPLE_HEAD)
         for name, right in zip(block.columns, _right(block), strict=True):
             table.add_column(name, justify="right" if right else "left")
@@ -101,6 +112,9 @@ def as_html(blocks: Iterable[Block]) -> str:
         left = f'style="margin-left: {block.indent}ch"'
         if isinstance(block, Line):
             made.append(f"<p {left}>{escape(block.text)}</p>")
+            continue
+        if isinstance(block, Source):
+            made.append(f"<pre {left}>{escape(block.text)}</pre>")
             continue
         head = "".join(f"<th>{escape(name)}</th>" for name in block.columns)
         body = "".join(f"<tr>{_html_row(row)}</tr>" for row in block.rows)

@@ -14,6 +14,7 @@ from .buckets import Dim
 from .replays import Padding
 
 if TYPE_CHECKING:
+    from ...codegen.kernel_code import Code
     from ...passes.padding.node import Plan
     from ..variant import Variant
 
@@ -47,6 +48,10 @@ class Bucketed:
     def stages(self) -> dict[str, str]:
         """The text of each stage, by name, of all regions."""
         return self.made.stages()
+
+    def codes(self) -> list[dict[str, Code]]:
+        """The generated code of the kernels of each Program, by name."""
+        return self.made.codes()
 
     def bind(self, region: Region, sizes: Sequence[int]) -> Built:
         """The Program for a call of these sizes, whose capture is `region`."""

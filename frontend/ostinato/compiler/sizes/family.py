@@ -17,6 +17,7 @@ from ..region import Region
 from .symbols import Domain
 
 if TYPE_CHECKING:
+    from ...codegen.kernel_code import Code
     from ..variant import Variant
     from .template import Template
 
@@ -31,7 +32,8 @@ class Family:
     described: Any
     parts: list[Template]
     kept: list[tuple[bool, int]]
-    codes: list[bytes]  # of the kernels, until a Program holds them
+    kernels: list[list[Any]]  # of each Program, LLVM's or Triton's
+    machine_codes: list[bytes]  # of these, until a Program holds them
     seconds: dict[str, float]
     owners: list[Any] = field(default_factory=list[Any])  # the Programs that do
     members: list[Variant] = field(default_factory=list[Any])  # one for each size that came
@@ -53,6 +55,11 @@ class Family:
 
         return stages_of(self)
 
+    def codes(self) -> list[dict[str, Code]]:
+        """The generated code of the kernels of each Program, by name."""
+        device = self.regions[0].device
+        return [build.codes_of(kernels, device) for kernels in self.kernels]
+
     def sizes_in(self, shapes: Sequence[tuple[int, ...]], region: Region) -> Sizes | None:
         """The sizes of a call with arguments of these shapes, if it is one of the family: in the
         domain, and captured as the samples were."""
@@ -68,10 +75,10 @@ class Family:
         owners = self.owners or [None] * len(specs)
         programs = [
             build.program(spec, code, region.device, owner)
-            for spec, code, owner in zip(specs, self.codes, owners, strict=True)
+            for spec, code, owner in zip(specs, self.machine_codes, owners, strict=True)
         ]
         if not self.owners:
-            self.owners, self.codes = programs, [b""] * len(specs)
+            self.owners, self.machine_codes = programs, [b""] * len(specs)
         if len(specs) > 1:
             specs[1]["kept"] = self.kept
         built = build.of_programs(region, name, specs, programs)
@@ -105,18 +112,19 @@ def family_of(domain: Domain, regions: list[Region], described: Any) -> Family:
     kept = [(bool(is_input), int(index)) for is_input, index in kept]
     seconds["sizes"] = time.perf_counter() - started
     started = time.perf_counter()
-    codes = [_code(part, regions[0].device, domain) for part in parts]
+    made = [_kernels(part, regions[0].device, domain) for part in parts]
     seconds["codegen"] = time.perf_counter() - started
-    return Family(domain, regions, described, parts, kept, codes, seconds)
+    kernels, codes = [k for k, _ in made], [code for _, code in made]
+    return Family(domain, regions, described, parts, kept, kernels, codes, seconds)
 
 
-def _code(part: Template, device: str, domain: Domain) -> bytes:
-    """The machine code of the kernels of a family's Program, whose launches `part` then has."""
+def _kernels(part: Template, device: str, domain: Domain) -> tuple[list[Any], bytes]:
+    """The kernels of a family's Program, whose launches `part` then has, and their machine code."""
     if device == "cpu":
         from ...codegen.llvm.backend import LLVMBackend
 
         kernels = [g.kernel for g in part.kernels.values()]
-        return LLVMBackend().build(kernels).data if kernels else b""
+        return kernels, LLVMBackend().build(kernels).data if kernels else b""
     from ...codegen.triton.emit_sizes import Spread
     from ...codegen.triton.program import sized_program
     from ...codegen.triton.variants import KernelFamily
