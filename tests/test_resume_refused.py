@@ -158,6 +158,27 @@ EDITED: dict[str, tuple[str, Callable[[str], str], str]] = {
         "5-fused.mlir", lambda t: t.replace('"attention", ', ""),
         "DIR/R/5-fused.mlir:2: the attribute ot.claims of @main is not that of the region; keep "
         "it"),
+    "a load beyond a tensor": (
+        "6-kernels.mlir", lambda t: t.replace("(d0) -> (d0)", "(d0) -> (d0 + 1)", 1),
+        "DIR/R/6-kernels.mlir:5: mul_exp_add_0 loads elements 1 to 20 of a buffer that has 20"),
+    "a loop that is too long": (
+        "8-planned.mlir", lambda t: t.replace("%i to 20", "%i to 24"),
+        "DIR/R/8-planned.mlir:5: mul_exp_add_0 loads elements 0 to 23 of a buffer that has 20"),
+    "a kernel that is not there": (
+        "8-planned.mlir", lambda t: t.replace("launch @mul_exp_add_0", "launch @mul"),
+        "DIR/R/8-planned.mlir:15: no kernel is called mul"),
+    "elements of another type": (
+        "7-kernels.mlir", lambda t: t.replace("f32>", "f64>").replace(": f32", ": f64").replace(
+            "tensor<4x5xf64>", "tensor<4x5xf32>"),
+        "DIR/R/7-kernels.mlir:13: buffer 0 of mul_exp_add_0 has elements of float64; float32 "
+        "comes"),
+    "memory beyond the arena": (
+        "8-planned.mlir", lambda t: t.replace("program.output 0", "program.arena 0"),
+        "DIR/R/8-planned.mlir:14: bytes 0 to 80 of memory that has 0"),
+    "a plan for another stage": (
+        "7-kernels.mlir", lambda t: t.replace("attributes {", "attributes {program.arena_bytes = "
+        "0 : i64, "),
+        "DIR/R/7-kernels.mlir:1: stage 'kernels': program.arena_bytes is for stage 'planned'"),
     "generated source": (
         "kernels/mul_exp_add_0.ll", lambda t: t + "\n",
         "OSTINATO_REPLACE: DIR/R/kernels/mul_exp_add_0.ll was edited, which nothing reads; edit a "

@@ -174,6 +174,7 @@ def _names(option: str) -> list[str]:
 
 def _read(file: str) -> ModuleOp:
     """The module in a file, well formed and at one of the stages."""
+    from .ir.bounds import check_bounds
     from .ir.locations import fill_locations
     from .ir.stages import stage_of
     from .ir.text import parse_placed
@@ -182,6 +183,7 @@ def _read(file: str) -> ModuleOp:
     module, where = parse_placed(text, "stdin" if file == "-" else file)
     fill_locations(module)
     stage_of(module, where)
+    check_bounds(module, where)
     return module
 
 

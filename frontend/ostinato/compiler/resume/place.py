@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
+from ...ir.bounds import check_bounds
 from ...ir.errors import IRError
 from ...ir.graph import HOST, is_host_argument, main_of
 from ...ir.interpret_program import ARENA, HOST_BYTES
@@ -26,7 +27,10 @@ def put(module: ModuleOp, text: str, name: str, stage: str) -> None:
     edited, where = parse_placed(text, name)
     fill_locations(edited)
     verify(edited, stage, where)
+    if (stage == "planned") != (ARENA in main_of(edited).attributes):
+        raise IRError(f"{where(edited)}stage '{stage}': program.arena_bytes is for stage 'planned'")
     _expect_same_function(main_of(module), main_of(edited), where)
+    check_bounds(edited, where)
     block = module.body.block
     for op in list(block.ops):
         block.erase_op(op)
