@@ -49,10 +49,12 @@ format: $(stamps)/lint
 	$(bin)/ruff check --fix
 	$(bin)/clang-format -i $(native_sources)
 
-# From the op table: the .pyi files, which type checkers read, and docs/operators.md.
+# From the op table: the .pyi files, which type checkers read, and docs/operators.md; docs/ir.md from
+# dialects, passes and reasons.
 stubs: dev
 	$(bin)/python runtime/native/generate/stubs.py
 	$(bin)/python runtime/native/generate/reference.py
+	$(bin)/python runtime/native/generate/ir_reference.py
 
 demo: dev $(stamps)/demo $(if $(shell command -v nvidia-smi),$(stamps)/gpu)
 	$(bin)/python examples/minigpt.py

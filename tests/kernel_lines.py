@@ -1,10 +1,10 @@
 """The lines that each kernel and call of the four benchmark models comes from, read off the source.
 
 A row is what some launches of a training step compute, the lines that write it, and the models that
-have such a launch, on a CPU and on a GPU: R reverse, V vit, M minigpt, G gpt2; a small letter where only
-the model with all its blocks has it, not one of two. What a backward pass
-computes of a forward line names both that line and `loss.backward()`; so does what forward computes
-and backward reads. A line whose tensor is computed again inside of a kernel is one of its lines.
+have such a launch, on a CPU and on a GPU: R reverse, V vit, M minigpt, G gpt2; a small letter where
+only the model with all its blocks has it, not one of two. What a backward pass computes of a
+forward line names both that line and `loss.backward()`; so does what forward computes and backward
+reads. A line whose tensor is computed again inside of a kernel is one of its lines.
 """
 
 from __future__ import annotations

@@ -58,3 +58,12 @@ def test_the_reference_of_the_ops_is_up_to_date(monkeypatch: Any) -> None:
     page = runpy.run_path(str(GENERATE / "reference.py"))["page"]()
     assert (ROOT / "docs" / "operators.md").read_text() == page, "it is old; run `make stubs`"
     assert all(f"### {name}\n" in page for name in ("softmax", "cross_entropy", "randperm"))
+
+
+def test_the_reference_of_the_ir_is_up_to_date(monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(str(GENERATE))
+    page = runpy.run_path(str(GENERATE / "ir_reference.py"))["page"]()
+    assert (ROOT / "docs" / "ir.md").read_text() == page, "it is old; run `make stubs`"
+    headings = ("`fuse`", "`split`", "`kernel.reduce`", "`program.launch`", "`ot.fusion`")
+    assert all(f"### {name}\n" in page for name in headings)
+    assert all(f"| `{reason}` |" in page for reason in ("unfinished", "stored", "few"))

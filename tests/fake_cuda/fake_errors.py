@@ -2,10 +2,12 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 import ostinato as ot
+from error_pages import ON_A_DEVICE, Page
 from fake_driver import ILLEGAL_ADDRESS, Fake
 
 
@@ -54,3 +56,8 @@ def test_a_forked_process_says_so(fake: Fake) -> None:
     text = os.read(read, 1000).decode()
     assert text.startswith("cuda: this process was forked from one that uses CUDA")
     assert "spawn" in text
+
+
+def test_the_page_of_out_of_memory_shows_what_happens(fake: Fake, tmp_path: Path) -> None:
+    page = Page.read(ON_A_DEVICE)
+    assert page.told == page.run(tmp_path)

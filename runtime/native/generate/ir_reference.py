@@ -29,7 +29,7 @@ HEADER = """\
 # The IR
 
 Printed from the code by `make stubs`. A region goes through the stages in this order; each is text
-that `ostinato opt` and `ostinato run` read. [tour.md](tour.md) shows one function at all of them.
+that `ostinato opt` and `ostinato run` read.
 """
 OPS_OF_OT = """\
 Every op of [operators.md](operators.md) is an op of this dialect under the same name, as `ot.exp`:
@@ -99,7 +99,7 @@ def _dialect(name: str, module: ModuleType) -> Iterator[str]:
         yield f"{TABLE_BELONGS}\n"
         for op in OPS.values():
             if op.namespace == "internal":
-                yield f"- `ot.{op.name}`: {op.doc.partition(chr(10))[0]}"
+                yield f"- `ot.{op.name}`: {' '.join(op.doc.split())}"
         yield ""
 
 
