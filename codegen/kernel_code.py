@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import ModuleOp
-
-from ..ir.dialects.kernel import BatchOp, FuncOp
-from .program import serialize
-
+# What reports need of this module is there without the packages that compile.
 if TYPE_CHECKING:
+    from xdsl.dialects.builtin import ModuleOp
+
+    from ..ir.dialects.kernel import FuncOp
     from .triton.kernel import TritonKernel
     from .triton.templates.call import Settings
 
@@ -34,6 +33,9 @@ class Code:
 
 def llvm_kernels(module: ModuleOp) -> list[FuncOp]:
     """The kernels that the Program of a planned module for a CPU launches."""
+    from ..ir.dialects.kernel import FuncOp
+    from .program import serialize
+
     wanted = set(serialize(module)["kernels"])
     kernels = (k for k in module.ops if isinstance(k, FuncOp))
     return [k for k in kernels if k.sym_name.data in wanted]
@@ -56,6 +58,8 @@ def assembly_of(source: str) -> str:
 
 def triton_kernels(module: ModuleOp, settings: Settings) -> list[TritonKernel]:
     """The kernels that the Program of a planned module for a GPU launches."""
+    from ..ir.dialects.kernel import BatchOp, FuncOp
+    from .program import serialize
     from .triton.launches import launch_kernels
 
     fused = {k.sym_name.data: k for k in module.ops if isinstance(k, FuncOp | BatchOp)}
