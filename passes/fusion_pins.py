@@ -22,7 +22,7 @@ def pairs_apart(
     grouping: Grouping, storage: Storage
 ) -> Iterator[tuple[Node, SSAValue, Node, Reason]]:
     """A node, its value that another one reads from memory, that one, and why, for each."""
-    could_compute = cache(storage.could_compute)  # by group, of which many nodes read the same
+    able = cache(storage.able)
     for node in grouping.region.nodes:
         if not storage.is_needed(node) or (node.family and node is not node.family[0]):
             continue
@@ -33,17 +33,17 @@ def pairs_apart(
             if group is not None and source in storage.inlined[group]:
                 continue
             if source in storage.stored or source.is_opaque:
-                yield source, value, node, _why(grouping, could_compute, source, node)
+                yield source, value, node, _why(grouping, able, source, node)
 
 
 def _why(
-    grouping: Grouping, could_compute: Callable[[Node, Group], bool], source: Node, node: Node
+    grouping: Grouping, able: Callable[[Node], set[Group]], source: Node, node: Node
 ) -> Reason:
     if source.is_opaque or node.is_opaque:
         return Reason.CALL
     if grouping.of[source].fence != grouping.of[node].fence:
         return Reason.PINNED
-    if could_compute(source, grouping.of[node]):
+    if grouping.of[node] in able(source):
         return Reason.STORED
     return grouping.refusals.get((source, node), Reason.STORED)
 

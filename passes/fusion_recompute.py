@@ -18,8 +18,8 @@ from .fusion_types import count, dtype_of, shape_of
 
 _MOST_OPS = 40
 
-_Read = tuple[Group, Node, Arg]
-"""A group that reads a value, and the node in it that does, with what it reads."""
+_Read = tuple[Node, Arg]
+"""A node that reads a value, with what it reads."""
 _Again = tuple[Group, set[Node], set[SSAValue]]
 """A group that computes a value again: the nodes for that, and what it reads for them."""
 
@@ -79,14 +79,14 @@ class Storage:
         """True for nodes that a result of the region depends on."""
         return node in self._needed
 
-    def _crossing(self, node: Node) -> list[_Read]:
+    def _crossing(self, node: Node) -> dict[Group, list[_Read]]:
         """The reads of `node` in other groups; its own computes it wherever it needs it."""
         own = self.grouping.of[node]
-        found: list[_Read] = []
+        found: dict[Group, list[_Read]] = {}
         for reader, arg in self._readers.get(node, ()):
             group = self.grouping.of.get(reader)
             if group is not None and group is not own:
-                found.append((group, reader, arg))
+                found.setdefault(group, []).append((reader, arg))
         return found
 
     def _decide(self, node: Node, must: bool) -> None:
@@ -97,7 +97,7 @@ class Storage:
         if plan is None:
             plan = self._pinned_plan(node, crossing)
             again = {group for group, _, _ in plan}
-            self._store(node, [read for read in crossing if read[0] not in again])
+            self._store(node, [group for group in crossing if group not in again])
         for group, nodes, leaves in plan:
             self.inlined[group] |= nodes
             self.read[group] |= leaves
@@ -106,24 +106,24 @@ class Storage:
                 if source is not None and not source.is_opaque:
                     self.stored.add(source)
 
-    def _store(self, node: Node, crossing: list[_Read]) -> None:
+    def _store(self, node: Node, readers: Iterable[Group]) -> None:
         self.stored.add(node)
         self._running.add(self.grouping.of[node])
-        for group, _, _ in crossing:
+        for group in readers:
             self.read[group].add(node.result)
 
-    def _pinned_plan(self, node: Node, crossing: list[_Read]) -> list[_Again]:
+    def _pinned_plan(self, node: Node, crossing: dict[Group, list[_Read]]) -> list[_Again]:
         """What the groups compute that are to have `node` in their kernel, though it is stored."""
-        wanted = {g for g, reader, _ in crossing if pinned_together(node, reader)}
+        wanted = {g: reads for g, reads in crossing.items() if _is_pinned(node, reads)}
         if not wanted or node.is_reduction:
             return []
-        return self._plan(node, [read for read in crossing if read[0] in wanted]) or []
+        return self._plan(node, wanted) or []
 
-    def _plan(self, node: Node, crossing: list[_Read]) -> list[_Again] | None:
+    def _plan(self, node: Node, crossing: dict[Group, list[_Read]]) -> list[_Again] | None:
         """What each reading group would compute and read instead; None where storing is better, or
         a reader is to stay apart."""
         fence = self.grouping.of[node].fence
-        if any(group.fence != fence for group, _, _ in crossing):
+        if any(group.fence != fence for group in crossing):
             return None
         memory = self.target.byte_cost
         size = self.target.typical(result_count(node)) * dtype_of(node.result).itemsize
@@ -132,8 +132,7 @@ class Storage:
             keeping += self.target.launch_cost
         computing = 0.0
         plan: list[_Again] = []
-        for group in dict.fromkeys(g for g, _, _ in crossing):
-            reads = [(r, a) for g, r, a in crossing if g is group]
+        for group, reads in crossing.items():
             found = self._computed_again(node, group, reads)
             if found is None:
                 return None
@@ -142,16 +141,19 @@ class Storage:
             keeping += max(size * memory, times * self.target.load_cost)
             computing += cost
             plan.append((group, nodes, leaves))
-        pinned = {g for g, reader, _ in crossing if pinned_together(node, reader)}
-        return plan if computing <= keeping or len(pinned) == len(plan) else None
+        if computing <= keeping or all(_is_pinned(node, reads) for reads in crossing.values()):
+            return plan
+        return None
 
-    def could_compute(self, node: Node, group: Group) -> bool:
-        """Whether the kernel of `group` could compute `node` again and not read it."""
-        reads = [(r, a) for g, r, a in self._crossing(node) if g is group]
-        return not node.is_reduction and self._computed_again(node, group, reads) is not None
+    def able(self, node: Node) -> set[Group]:
+        """The groups whose kernel could compute `node` again and not read it."""
+        if node.is_reduction:
+            return set()
+        crossing = self._crossing(node)
+        return {g for g, reads in crossing.items() if self._computed_again(node, g, reads)}
 
     def _computed_again(
-        self, node: Node, group: Group, reads: list[tuple[Node, Arg]]
+        self, node: Node, group: Group, reads: list[_Read]
     ) -> tuple[set[Node], set[SSAValue], float] | None:
         if any(a.gathered or r in self.grouping.moved for r, a in reads):
             return None
@@ -202,3 +204,8 @@ class Storage:
         if link == identity(reading):
             return typical
         return typical / min(self.target.typical(weight) for weight, _, _ in link.terms)
+
+
+def _is_pinned(node: Node, reads: Iterable[_Read]) -> bool:
+    """Whether the user wants `node` in one kernel with one of those that read it."""
+    return any(pinned_together(node, reader) for reader, _ in reads)
