@@ -135,12 +135,13 @@ def _run(
 ) -> Report:  # fmt: skip
     check = os.environ.get(VERIFY) == "1" if verify is None else verify
     report = Report()
+    known = ""  # the stage that the module was last found to be at
     for each in chosen:
         if options.trail.over:
             break
         options.trail.enter(each.name, module)
-        before = print_module(module) if check else ""
-        expected = _stage_after(each, module) if check else ""
+        before = module.clone() if check else module
+        expected = _stage_after(each, module, known) if check else ""
         started = time.perf_counter()
         try:
             report.results[each.name] = each.run(module, options)
@@ -151,8 +152,10 @@ def _run(
         report.seconds[each.name] = time.perf_counter() - started
         if check and not options.trail.done:
             _verify(each, module, expected, before)
+            known = expected
         if after is not None:
             after(each.stage, module)
+            known = ""  # it may put other ops in it
     return report
 
 
@@ -164,26 +167,28 @@ def pass_named(name: str) -> Pass:
     return found
 
 
-def _stage_after(each: Pass, module: ModuleOp) -> str:
-    """What `module` has to be at when `each` has run: the stage of the pass, or the stage that it
-    is at already where the pass runs out of its turn."""
+def _stage_after(each: Pass, module: ModuleOp, known: str) -> str:
+    """What `module`, which is at the stage `known` if that is one, has to be at when `each` has
+    run: the stage of the pass, or the stage that it is at already where the pass runs out of its
+    turn."""
     turn = STAGES[STAGES.index(each.stage) - 1]
-    return each.stage if is_at(module, turn) else stage_of(module)
+    in_turn = known in (turn, each.stage) or is_at(module, turn)
+    return each.stage if in_turn else stage_of(module)
 
 
-def _verify(each: Pass, module: ModuleOp, stage: str, before: str) -> None:
+def _verify(each: Pass, module: ModuleOp, stage: str, before: ModuleOp) -> None:
     try:
         verify_stage(module, stage)
     except IRError as error:
         raise IRError(
             f"pass '{each.name}' breaks the module: {error}\n"
             f"to repeat it: {_command(each, before)}\n"
-            f"before:\n{before}after:\n{print_module(module)}"
+            f"before:\n{print_module(before)}after:\n{print_module(module)}"
         ) from error
 
 
-def _command(each: Pass, before: str) -> str:
+def _command(each: Pass, before: ModuleOp) -> str:
     handle, path = tempfile.mkstemp(prefix=f"before_{each.name}_", suffix=".mlir", text=True)
     with os.fdopen(handle, "w") as file:
-        file.write(before)
+        file.write(print_module(before))
     return f"ostinato opt --passes={each.name} {Path(path)}"
