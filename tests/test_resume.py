@@ -30,21 +30,28 @@ Array = Any
 
 
 @pytest.fixture(scope="module")
-def dumped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The dumps of all programs; tests edit copies."""
+def dumped(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """The dumps of all programs, made by the test that is first to ask; tests edit copies."""
     folder = tmp_path_factory.mktemp("dumps")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(DUMP, str(folder))
-        for fn in (cases.scaled, cases.chain, cases.with_break):
-            ot.compile(fn)(ot.tensor(X))
-        backward_of(cases.trained)
-        cases_step()
-    return folder
+
+    def make() -> Path:
+        if any(folder.iterdir()):
+            return folder
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(DUMP, str(folder))
+            patch.delenv(REPLACE, raising=False)
+            for fn in (cases.scaled, cases.chain, cases.with_break):
+                ot.compile(fn)(ot.tensor(X))
+            backward_of(cases.trained)
+            cases_step()
+        return folder
+
+    return make
 
 
 @pytest.fixture
 def edit(
-    dumped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dumped: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, str, Callable[[str], str]], Path]:
     """Edits a step of the region of a function, in a folder that programs then read; its file."""
     folder = tmp_path / "edited"
@@ -52,10 +59,10 @@ def edit(
 
     def make(function: str, step: str, change: Callable[[str], str]) -> Path:
         if not folder.exists():
-            shutil.copytree(dumped, folder)
-        texts = {f: f.read_text() for f in dumped.glob(f"{function}-*/{step}.mlir")}
+            shutil.copytree(dumped(), folder)
+        texts = {f: f.read_text() for f in dumped().glob(f"{function}-*/{step}.mlir")}
         (original,) = (f for f, text in texts.items() if change(text) != text)
-        file = folder / original.relative_to(dumped)
+        file = folder / original.relative_to(dumped())
         file.write_text(change(texts[original]))
         monkeypatch.setenv(REPLACE, str(folder))
         return file
