@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 import ostinato as ot
-from ostinato import nn, optim
 from ostinato.compiler.recording.table import Statistics
-from ostinato.nn import functional as F
+from watch_cases import agrees, drawn, expected, with_others
 
 Fn = Callable[..., Any]
 HOW: dict[str, Callable[[Fn], Any]] = {
@@ -35,15 +34,6 @@ def starts_anew() -> Iterator[None]:
     ot.watched(clear=True)
 
 
-def drawn(*shape: int) -> Any:
-    return np.random.default_rng(0).normal(3, 2, shape).astype("float32")
-
-
-def with_others(array: Any) -> Any:
-    array.flat[1::7], array.flat[2::11], array.flat[3::13] = np.nan, np.inf, -np.inf
-    return array
-
-
 ARRAYS: dict[str, Any] = {
     "float32": drawn(33, 70),
     "float64": drawn(257).astype("float64"),
@@ -57,26 +47,6 @@ ARRAYS: dict[str, Any] = {
     "none finite": np.array([np.nan, np.inf, np.inf], "float32"),
     "permuted": drawn(6, 5, 4).transpose(2, 0, 1),
 }
-
-
-def expected(array: Any) -> Statistics:
-    """By NumPy, in float64."""
-    wide = array.astype("float64")
-    known = wide[np.isfinite(wide)]
-    others = int(np.isnan(wide).sum()), int(np.isinf(wide).sum())
-    if not known.size:
-        return Statistics(0, math.nan, math.nan, math.nan, math.nan, *others)
-    std = float(known.std(ddof=1)) if known.size > 1 else math.nan
-    least, largest = float(known.min()), float(known.max())
-    return Statistics(known.size, float(known.mean()), std, least, largest, *others)
-
-
-def agrees(found: Statistics, wanted: Statistics) -> bool:
-    counts = (found.count, found.nan, found.inf) == (wanted.count, wanted.nan, wanted.inf)
-    pairs = [(getattr(found, n), getattr(wanted, n)) for n in ("mean", "std", "min", "max")]
-    spread = 1e-14 * (wanted.mean / wanted.std) ** 2 if wanted.std > 0 else 0.0
-    near = [pytest.approx(b, rel=max(1e-9, spread), nan_ok=True) for _, b in pairs]
-    return counts and [a for a, _ in pairs] == near
 
 
 def watches_all(*given: Any) -> None:
@@ -209,165 +179,12 @@ def test_eager_code_counts_each_run() -> None:
     assert ot.watched()["v"].function == ""
 
 
-def test_what_is_changed_later_was_recorded_before() -> None:
-    weight = ot.zeros(3)
-
-    @ot.compile
-    def fn(x: Any) -> Any:
-        ot.watch(x, "x", whole=True)
-        ot.watch(weight, "before", whole=True)
-        weight.add_(x)
-        x.mul_(2)
-        ot.watch(weight, "after", whole=True)
-        y = ot.watch(x + 1, "y", whole=True)
-        return y.mul_(0)
-
-    x = ot.tensor([1.0, 2.0, 3.0])
-    fn(x)
-    fn(x)
-    found = {v.name: [t.tolist() for t in v.values] for v in fn.watched().values}
-    assert found == {
-        "x": [[1, 2, 3], [2, 4, 6]], "before": [[0, 0, 0], [1, 2, 3]],
-        "after": [[1, 2, 3], [3, 6, 9]], "y": [[3, 5, 7], [5, 9, 13]],
-    }  # fmt: skip
-
-
-def trained(watches: bool) -> tuple[list[float], list[Any], Any]:
-    """Losses, parameters afterwards, and the compiled step of a small model."""
-    ot.manual_seed(0)
-    first, second = nn.Linear(6, 16), nn.Linear(16, 3)
-    parameters = [*first.parameters(), *second.parameters()]
-    optimizer = optim.AdamW(parameters, lr=0.01)
-    note: Fn = ot.watch if watches else lambda x, *_, **__: x
-
-    @ot.compile(fullgraph=True)
-    def step(x: Any, y: Any) -> Any:
-        hidden = note(first(x), "hidden")
-        loss = note(F.cross_entropy(second(F.relu(hidden)), y), "loss")
-        loss.backward()
-        note(first.weight.grad, "gradient")
-        optimizer.step()
-        optimizer.zero_grad()
-        note(first.weight, "weight")
-        return loss
-
-    x, y = ot.tensor(drawn(8, 6)), ot.arange(8) % 3
-    losses = [step(x, y).item() for _ in range(4)]
-    return losses, [p.detach().numpy() for p in parameters], step
-
-
-def test_a_whole_training_step_is_the_same_and_is_seen() -> None:
-    losses, weights, step = trained(True)
-    plain_losses, plain_weights, _ = trained(False)
-    rounding = 0.0 if str(ot.ones(1).device) == "cpu" else 1e-5  # sums are trees of Triton's choice
-    np.testing.assert_allclose(losses, plain_losses, rtol=rounding)
-    for ours, plain in zip(weights, plain_weights, strict=True):
-        np.testing.assert_allclose(ours, plain, rtol=rounding)
-    found = step.watched()
-    assert found["loss"].values == losses
-    assert agrees(found["weight"].values[-1], expected(weights[0]))
-    assert all(v.std > 0 for name in ("hidden", "gradient") for v in found[name].values)
-
-
-def pulled(fn: Fn) -> Any:
-    x = ot.tensor(drawn(4, 5), requires_grad=True)
-    (fn(x) * 3).sum().backward()
-    assert x.grad is not None
-    return x.grad.numpy()
-
-
-GRADIENTS: dict[str, Callable[[Fn], Fn]] = {
-    "eager": lambda fn: fn,
-    "compiled": lambda fn: lambda x: ot.compile(fn)(x),
-    "followed": lambda fn: lambda x: ot.compile(fn, verify="follow")(x),
-}
-
-
-@pytest.mark.parametrize("how", GRADIENTS)
-def test_the_gradient_is_that_of_the_identity(how: str) -> None:
-    def fn(x: Any) -> Any:
-        y = ot.watch(ot.watch(x, "x").exp(), "y", whole=True)
-        return ot.watch(y * x, "z")
-
-    wanted = pulled(lambda x: x.exp() * x)
-    np.testing.assert_allclose(pulled(GRADIENTS[how](fn)), wanted, rtol=1e-6)
-
-
 def test_it_returns_what_it_is_given() -> None:
     x = ot.ones(3)
     assert ot.watch(x, "x") is x
     assert ot.compile(lambda x: ot.watch(x, "x"))(x) is x
     y = ot.watch(ot.ones(2, requires_grad=True) * 2)
     assert y.requires_grad
-
-
-def kernels(fn: Any) -> list[Any]:
-    (region,) = fn.explain().variants
-    return list(region.programs[0].kernels)
-
-
-def test_a_watched_intermediate_is_a_second_result_of_its_kernel() -> None:
-    fn = ot.compile(lambda x: (ot.watch(x * 2 + 1, "v", whole=True)).tanh() - 3)
-    x = ot.tensor(drawn(16, 16))
-    result = fn(x)
-    (kernel,) = kernels(fn)
-    assert kernel.bytes == 3 * x.numel() * 4
-    np.testing.assert_array_equal(fn.watched()["v"].values[0].numpy(), (x * 2 + 1).numpy())
-    np.testing.assert_allclose(result.numpy(), ((x * 2 + 1).tanh() - 3).numpy(), rtol=1e-5)
-
-
-def test_pins_are_not_about_what_is_watched() -> None:
-    @ot.compile
-    def fn(x: Any) -> Any:
-        with ot.fuse():
-            y = ot.watch(x * 2, "v").tanh()
-            return F.softmax(y, dim=-1)
-
-    fn(ot.tensor(drawn(64, 64)))
-    assert [k for k in kernels(fn) if "tanh" in k.name or "exp" in k.name]
-    assert agrees(fn.watched()["v"].values[0], expected(drawn(64, 64) * 2))
-
-
-def test_sizes_that_vary_share_their_kernels() -> None:
-    fn = ot.compile(lambda x: ot.watch((x * 2).exp(), "v", whole=True).sum(0))
-    rows = (5, 9, 33, 17)
-    for n in rows:
-        fn(ot.tensor(drawn(n, 4)))
-    whole = fn.watched()["v"].values
-    assert [len(v) for v in whole] == list(rows)
-    for n, v in zip(rows, whole, strict=True):
-        np.testing.assert_allclose(v.numpy(), np.exp(drawn(n, 4) * 2), rtol=1e-5)
-
-
-def test_padding_is_not_watched() -> None:
-    fn = ot.compile(lambda x: ot.watch(x + 1, "v").sum(), dims={"x": {0: ot.Bucket(16)}})
-    fn(ot.tensor(drawn(5, 4)))
-    assert agrees(fn.watched()["v"].values[0], expected(drawn(5, 4) + 1))
-
-
-def test_a_break_leaves_values_before_and_after_it() -> None:
-    @ot.compile
-    def fn(x: Any) -> Any:
-        if ot.watch(x.sum(), "before").item() > 0:
-            ot.watch(x + 1, "positive", whole=True)
-        return ot.watch(x * 2, "after", whole=True)
-
-    for sign in (1.0, -1.0, 1.0, -1.0):
-        fn(ot.full((2,), sign))
-    found = fn.watched()
-    assert found["before"].values == [2.0, -2.0, 2.0, -2.0]
-    assert [t.tolist() for t in found["positive"].values] == [[2, 2], [2, 2]]
-    assert [t.tolist() for t in found["after"].values] == [[2, 2], [-2, -2], [2, 2], [-2, -2]]
-
-
-def test_a_region_without_a_function() -> None:
-    x = ot.ones(3)
-    with ot.capture():
-        y = ot.watch(x * 2, "of a block", whole=True)
-        ot.watch(y.sum(), "its sum")
-    found = ot.watched()
-    assert found["of a block"].values[0].tolist() == [2, 2, 2]
-    assert found["its sum"].values == [6.0]
 
 
 def test_the_oldest_goes_first() -> None:

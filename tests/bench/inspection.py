@@ -9,7 +9,8 @@ kernel, and is left out.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -19,6 +20,15 @@ from measure import Bar, options, report
 
 EXPLAIN_SECONDS, PROFILE_RATIO, WATCH_RATIO = 1.0, 1.05, 1.02
 STEPS = 50
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Seconds of a call, plain and with what is measured, and the ratio of the two."""
+
+    plain: float
+    other: float
+    ratio: float
 
 
 def seconds_of(call: Callable[[], Any]) -> float:
@@ -35,18 +45,22 @@ def explaining(rounds: int) -> float:
     return median(seconds_of(lambda: str(step.explain())) for _ in range(rounds))
 
 
-def by_turns(calls: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
-    """Median seconds of each."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for call in calls:
-        call()
-    for _ in range(rounds):
-        for call, seconds in zip(calls, taken, strict=True):
-            seconds.append(seconds_of(call))
-    return [median(seconds) for seconds in taken]
+def by_turns(plain: Callable[[], Any], other: Callable[[], Any], rounds: int) -> Turns:
+    """Median seconds of both, and of the ratio in a round: which one comes first changes."""
+    taken: list[tuple[float, float]] = []
+    plain()
+    other()
+    for i in range(rounds):
+        if i % 2:
+            taken.append((seconds_of(plain), seconds_of(other)))
+        else:
+            second = seconds_of(other)
+            taken.append((seconds_of(plain), second))
+    first, second = (median(column) for column in zip(*taken, strict=True))
+    return Turns(first, second, median(b / a for a, b in taken))
 
 
-def profiling(rounds: int) -> list[float]:
+def profiling(rounds: int) -> Turns:
     """Seconds of a step, plain and profiled."""
     import ostinato as ot
 
@@ -57,10 +71,10 @@ def profiling(rounds: int) -> list[float]:
         with ot.profile():
             step(*args)
 
-    return by_turns([lambda: step(*args), profiled], rounds)
+    return by_turns(lambda: step(*args), profiled, rounds)
 
 
-def watching(device: str, rounds: int) -> list[float]:
+def watching(device: str, rounds: int) -> Turns:
     """Seconds of steps, plain and with the loss watched."""
     import ostinato as ot
 
@@ -77,8 +91,8 @@ def watching(device: str, rounds: int) -> list[float]:
         return many
 
     count = 1 if device == "cpu" else STEPS
-    taken = by_turns([steps(None), steps(lambda loss: ot.watch(loss, "loss"))], rounds)
-    return [seconds / count for seconds in taken]
+    taken = by_turns(steps(None), steps(lambda loss: ot.watch(loss, "loss")), rounds)
+    return Turns(taken.plain / count, taken.other / count, taken.ratio)
 
 
 @click.command(help=__doc__)
@@ -86,25 +100,24 @@ def watching(device: str, rounds: int) -> list[float]:
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--rounds", default=31, show_default=True)
 def main(device: str, rounds: int, **given: Any) -> None:
-    plain, watched = watching(device, rounds)
+    watched = watching(device, rounds)
     rows = [
-        ["a step of minigpt", f"{plain * 1e3:.2f}"],
-        ["its loss watched", f"{watched * 1e3:.2f}"],
+        ["a step of minigpt", f"{watched.plain * 1e3:.2f}"],
+        ["its loss watched", f"{watched.other * 1e3:.2f}"],
     ]
-    bars = [Bar("a step watched / plain", watched / plain, WATCH_RATIO)]
-    figures = {"plain": plain, "watched": watched}
+    bars = [Bar("a step watched / plain", watched.ratio, WATCH_RATIO)]
+    figures = {"plain": watched.plain, "watched": watched.other}
     if device == "cpu":
-        explained = explaining(3)
-        unprofiled, profiled = profiling(rounds)
+        explained, profiled = explaining(3), profiling(rounds)
         rows += [
             ["explain(), GPT-2", f"{explained * 1e3:.0f}"],
-            ["a step, profiled", f"{profiled * 1e3:.2f}"],
+            ["a step, profiled", f"{profiled.other * 1e3:.2f}"],
         ]
         bars += [
             Bar("explain() of GPT-2, s", explained, EXPLAIN_SECONDS),
-            Bar("a step profiled / plain", profiled / unprofiled, PROFILE_RATIO),
+            Bar("a step profiled / plain", profiled.ratio, PROFILE_RATIO),
         ]
-        figures |= {"explain": explained, "profiled": profiled, "unprofiled": unprofiled}
+        figures |= {"explain": explained, "profiled": profiled.other}
     report(f"inspection on {device}", ["what", "ms"], rows, bars, figures, **given)
 
 
