@@ -116,6 +116,24 @@ def test_a_watched_intermediate_is_a_second_result_of_its_kernel() -> None:
     np.testing.assert_allclose(result.numpy(), ((x * 2 + 1).tanh() - 3).numpy(), rtol=1e-5)
 
 
+def plain_loss(x: Any) -> Any:
+    return (x * 2).exp().mean()
+
+
+def watched_loss(x: Any) -> Any:
+    return ot.watch((x * 2).exp().mean(), "loss")
+
+
+def test_a_watched_scalar_costs_four_bytes_and_no_launch() -> None:
+    told: list[tuple[int, int]] = []
+    for fn in (plain_loss, watched_loss):
+        run = ot.compile(fn)
+        run(ot.tensor(drawn(32, 32)))
+        told.append((sum(k.launches for k in kernels(run)), sum(k.bytes for k in kernels(run))))
+    (launches, moved), watched = told
+    assert watched == (launches, moved + 4)
+
+
 def test_pins_are_not_about_what_is_watched() -> None:
     @ot.compile
     def fn(x: Any) -> Any:
