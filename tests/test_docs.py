@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,46 @@ def test_the_reference_of_the_ops_is_up_to_date(monkeypatch: Any) -> None:
     page = runpy.run_path(str(GENERATE / "reference.py"))["page"]()
     assert (ROOT / "docs" / "operators.md").read_text() == page, "it is old; run `make stubs`"
     assert all(f"### {name}\n" in page for name in ("softmax", "cross_entropy", "randperm"))
+
+
+_DUMPED = re.compile(r"(```(?:mlir|llvm) (\S+)(?: main)?\n)(.*?)```", re.DOTALL)
+
+
+def dumped(folder: Path, page: str) -> str:
+    """The page with the dumps that are in `folder`."""
+
+    def block(found: re.Match[str]) -> str:
+        text = (folder / found[2]).read_text()
+        if found[2] != "0-captured.mlir":
+            text = re.sub(r" loc\([^)]*\)", "", text)
+        if " main" in found[1]:
+            text = text[text.index("  func.func @main") :].removesuffix("}\n")
+        if found[2].endswith(".ll"):  # the rest is about the machine
+            text = text[text.index("define") : text.index("\n}\n") + 3]
+        return f"{found[1]}{text}```"
+
+    return _DUMPED.sub(block, page)
+
+
+def test_the_dumps_of_the_tour_are_those_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any
+) -> None:
+    monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path = ROOT / "docs" / "tour.md"
+    page = path.read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    script = tmp_path / "tour.py"
+    script.write_text(code)
+    exec(compile(code, str(script), "exec"), {"__name__": "tour"})
+    (folder,) = tmp_path.glob("*/step-*")
+    for file in folder.glob("*.mlir"):
+        file.write_text(file.read_text().replace(f"{tmp_path}/", ""))
+    current = dumped(folder, page)
+    if request.config.getoption("--update-golden"):
+        path.write_text(current)
+    assert path.read_text() == current, "it is old; run this test with --update-golden"
+    assert len(_DUMPED.findall(page)) == 7 and "kernel.reduce max" in current
 
 
 def test_the_reference_of_the_ir_is_up_to_date(monkeypatch: Any) -> None:

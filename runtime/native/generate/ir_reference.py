@@ -29,7 +29,7 @@ HEADER = """\
 # The IR
 
 Printed from the code by `make stubs`. A region goes through the stages in this order; each is text
-that `ostinato opt` and `ostinato run` read.
+that `ostinato opt` and `ostinato run` read. [tour.md](tour.md) shows one function at each.
 """
 OPS_OF_OT = """\
 Every op of [operators.md](operators.md) is an op of this dialect under the same name, as `ot.exp`:
