@@ -849,14 +849,17 @@ def number(value: Any) -> Tensor:
 def from_array(array: Any) -> Tensor:
     """A tensor on the memory of a NumPy array or any object with DLPack or the buffer protocol."""
 
-def to_numpy(tensor: Tensor) -> NDArray[Any]:
-    """A NumPy array on the memory of `tensor`."""
+def to_numpy(tensor: Tensor, what: str) -> NDArray[Any]:
+    """A NumPy array on the memory of `tensor`; `what` the user wrote asks for it."""
 
 def to_dlpack(tensor: Tensor) -> Any:
     """A DLPack capsule on the memory of `tensor`."""
 
 def item(tensor: Tensor) -> int | float | bool:
     """The one element as a Python number."""
+
+def value_for(tensor: Tensor, what: str, instead: str = ...) -> int | float | bool:
+    """The same, which `what` the user wrote asks for, and what a region could have instead."""
 
 def item_now(number: Tensor) -> int | float | bool:
     """The value of a number, also inside a capture."""

@@ -283,3 +283,9 @@ def positional_or_by_keyword(w: World) -> Call:
         lambda x: call(x=x), lambda x: call(scale=4.0, x=x),
     ]  # fmt: skip
     return lambda i: ways[i](w.data(i, 3))
+
+
+@TABLE.program()
+def text_that_names_the_type_of_a_number(w: World) -> Call:
+    call = w.compile(lambda x, n: x - 1 if n == "int" else x * n)
+    return lambda i: call(w.data(i, 3), [2, "int", 3, "int", 4][i])

@@ -258,3 +258,37 @@ def exit_stack_of_the_standard_library(w: World) -> Fn:
         return y
 
     return fn
+
+
+@TABLE.function()
+def generator_is_closed(w: World) -> Fn:
+    def steps(x):
+        try:
+            while True:
+                x = x + 1
+                yield x
+        finally:
+            w.log.append("closed")
+
+    def fn(x):
+        made = steps(x)
+        first, second = next(made), next(made)
+        made.close()
+        return first, second
+
+    return fn
+
+
+@TABLE.program(variants=2)
+def defaults_of_keywords_change(w: World) -> Call:
+    def fn(x, *, k=2.0):
+        return x * k
+
+    call = w.compile(fn)
+
+    def step(i):
+        if i == 2:
+            fn.__kwdefaults__ = {"k": 5.0}
+        return call(w.data(i, 3))
+
+    return step

@@ -301,3 +301,40 @@ def layer_is_frozen_half_way(w: World) -> Call:
         return a, b
 
     return step
+
+
+@TABLE.program()
+def gradients_in_one_buffer(w: World) -> Call:
+    p, q = w.data(5, 3, grad=True), w.data(6, 3, grad=True)
+    both = w.keep(w.lib.zeros(6))
+    p.grad, q.grad = both[:3], both[3:]
+
+    def fn(x):
+        ((p * x) * q).sum().backward()
+
+    call = w.compile(fn)
+
+    def step(i):
+        call(w.data(i, 3))
+        return p, q
+
+    return step
+
+
+@TABLE.program()
+def arrays_of_a_parameter_and_its_gradient(w: World) -> Call:
+    p = w.data(5, 3, grad=True)
+    optimizer = w.lib.optim.SGD([p], lr=0.1, momentum=0.9)
+    p.grad = w.lib.zeros(3)
+    shown = p.detach().numpy(), p.grad.numpy()
+
+    def fn(x):
+        p.grad.zero_()
+        (p * x).pow(2).sum().backward()
+        w.log.append(float(shown[1].sum()))
+        optimizer.step()
+        w.log.append(float(shown[0].sum()))
+        return p.detach() * 2
+
+    call = w.compile(fn)
+    return lambda i: (call(w.data(i, 3)), p)

@@ -290,3 +290,14 @@ def error_before_the_step(w: World) -> Call:
         return p
 
     return step
+
+
+@TABLE.program(variants=1)
+def leaf_is_made_inside(w: World) -> Call:
+    def fn(x):
+        y = (x * 2).detach().requires_grad_()
+        (y**2).sum().backward()
+        return y.grad
+
+    call = w.compile(fn)
+    return lambda i: call(w.data(i, 3))

@@ -203,3 +203,33 @@ def offset_changes_between_calls(w: World) -> Call:
     base = w.data(0, 12)
     call = w.compile(lambda x: (x * 2, x.add_(1)))
     return lambda i: call(base[i : i + 3])
+
+
+@TABLE.program()
+def overlapping_slices_are_scaled(w: World) -> Call:
+    def fn(x, y, z):
+        x.add_(1)
+        return w.lib.add(y, z, alpha=3.0), w.lib.sub(z, y, alpha=2.0)
+
+    call = w.compile(fn)
+
+    def step(i):
+        x = w.data(i, 8)
+        return call(x[:4], x[2:6], w.data(i + 9, 4))
+
+    return step
+
+
+@TABLE.program()
+def array_of_what_is_changed(w: World) -> Call:
+    total = w.data(7, 3)
+    array = total.detach().numpy()
+
+    def fn(x):
+        total.add_(x)
+        w.log.append(float(array.sum()))
+        total.mul_(2)
+        return total + 1, total.detach() * 3
+
+    call = w.compile(fn)
+    return lambda i: call(w.data(i, 3))

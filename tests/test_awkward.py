@@ -74,6 +74,34 @@ def check_columns(program: Program, compiled: list[Any]) -> None:
         assert bool(followed) == program.follows
 
 
+WAYS: dict[str, dict[str, Any]] = {
+    "followed": {"verify": "follow"},
+    "verified": {"verify": 0.5},
+    "checked": {"check": "first"},
+}
+IN_ALL_WAYS = (  # of each kind some, and those by which another way was once told apart
+    "any_and_all_of_python", "exception_of_the_user_half_way", "generator_with_a_break",
+    "python_flag_flips", "attribute_changes", "numbers_are_returned", "whole_and_part_as_arguments",
+    "overlapping_slices_as_arguments", "overlapping_slices_are_scaled", "view_with_gaps_is_changed",
+    "array_of_what_is_changed", "group_is_added_between_calls", "accumulation_over_four_replays",
+    "gradients_in_one_buffer", "arrays_of_a_parameter_and_its_gradient", "gradient_is_none_or_zero",
+    "backward_twice_with_the_graph_kept", "backward_twice_without_the_graph", "no_grad_inside",
+    "detach_in_the_middle", "update_by_hand", "shared_parameter", "two_optimizers_in_turn",
+    "data_of_a_tensor_is_changed", "division_by_zero_and_nan", "modules_train_and_eval",
+    "random_tensors", "leaf_is_made_inside", "generator_is_closed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_ALL_WAYS)
+def test_ways_to_run_change_nothing(name: str) -> None:
+    program = BY_NAME[name]
+    want = observe(program, ot, eager)
+    for way, options in WAYS.items():
+        got = observe(program, ot, lambda fn, o=options, **own: ot.compile(fn, **o, **own))
+        if difference := first_difference(got, want, 1e-5):
+            pytest.fail(f"{way}: {difference}")
+
+
 @pytest.mark.parametrize("name", [p.name for p in PROGRAMS if p.torch])
 def test_eager_calls_are_those_of_torch(name: str) -> None:
     torch: Any = pytest.importorskip("torch")

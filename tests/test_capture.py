@@ -221,7 +221,7 @@ REFUSED = {
     "a random number": (draws, "a call of `Random.random`"),
     "print": (prints, "a call of `print`"),
     "a value": (needs_value, "`.item()` needs a value now"),
-    "a branch": (branches, "`.item()` needs a value now"),
+    "a branch": (branches, "the truth of a tensor (`if`, `while`, `bool()`) needs a value now"),
     "a number without a source": (looks_up, "neither a literal nor read from"),
 }
 

@@ -115,3 +115,27 @@ def test_more_ways_through_a_function_than_are_expected() -> None:
     for way in (*range(16), *range(16)):
         assert compiled(x, way).tolist() == fn(x, way).tolist()
     assert sum(len(e.followed.regions) for e in compiled.entries.values()) == 16
+
+
+def test_a_tensor_of_a_capture_that_failed_has_no_value() -> None:
+    kept: dict[str, Any] = {}
+
+    def fn(x: Any) -> None:
+        kept["made"] = x * 2
+
+    with pytest.raises(ot.CaptureError, match="a write into `kept`"):
+        ot.compile(fn, verify="trust")(ot.ones(2))
+    for use in (lambda t: t + 1, lambda t: t.add_(1), lambda t: t.tolist(), lambda t: t.numpy()):
+        with pytest.raises(ot.CaptureError, match="a capture that ended with an error"):
+            use(kept["made"])
+
+
+def test_a_region_that_ends_in_backward_leaves_grad_mode_on() -> None:
+    p, q = ot.ones(3, requires_grad=True), ot.ones(3, requires_grad=True)
+    both = ot.zeros(6)
+    p.grad, q.grad = both[:3], both[3:]  # views of one storage, which a region does not change
+    fn = ot.compile(lambda x: (p * x * q).sum().backward(), verify="follow")
+    for _ in range(2):
+        fn(ot.ones(3))
+        assert (p * 2).requires_grad
+    assert both.tolist() == [2.0] * 6

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ostinato as ot
@@ -50,7 +51,6 @@ def test_what_each_way_to_run_sees(verify: Any, wanted: float, warned: int) -> N
 
 def test_a_probability_is_the_share_that_python_runs_for(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = iter([0.2, 0.7, 0.29, 0.31, 0.9, 0.1])
-    monkeypatch.setattr(decorator.random, "random", lambda: next(draws))
     done: list[int] = []
     ran: list[int] = []  # calls that Python ran for
     verified = decorator.Compiled._verified
@@ -61,10 +61,13 @@ def test_a_probability_is_the_share_that_python_runs_for(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(decorator.Compiled, "_verified", noted)
     compiled = ot.compile(lambda x: x * 2, verify=0.3)
+    monkeypatch.setattr(compiled._chance, "random", lambda: next(draws))
+    drawn = random.getstate()
     for number in range(7):
         done.append(number)
         assert compiled(ot.ones(1)).item() == 2.0
     assert ran == [1, 3, 6]
+    assert random.getstate() == drawn  # those of the user stay as they are
 
 
 def test_trust_says_what_a_replay_would_leave_out() -> None:
@@ -89,23 +92,55 @@ def asks_for_an_array(x: Any) -> Any:
     return x.numpy()
 
 
-BREAKS = {
-    asks_for_an_item: "capture: `.item()` needs a value now; return the tensor, or call it outside "
-    "the compiled function (at {line})",
-    asks_by_an_if: "capture: `.item()` needs a value now; return the tensor, or call it outside "
-    "the compiled function (at {line})",
-    asks_for_an_array: "capture: the content of a tensor needs a value now; return the tensor, or "
-    "call it outside the compiled function (at {line})",
-}
+INSTEAD = "return the tensor, or call it outside the compiled function"
+CHOOSE = "choose by where(), or decide outside the compiled function"
+TRUTH = "the truth of a tensor (`if`, `while`, `bool()`)"
+
+BREAKS: dict[str, tuple[Callable[[Any], Any], str, str]] = {
+    "item": (asks_for_an_item, "`.item()`", INSTEAD),
+    "if": (asks_by_an_if, TRUTH, CHOOSE),
+    "and": (lambda x: x[0] and x[1], TRUTH, CHOOSE),
+    "in": (lambda x: x[0] in [x[1]], TRUTH, CHOOSE),
+    "float": (lambda x: x * float(x.sum()), "`float()` of a tensor", INSTEAD),
+    "int": (lambda x: x * int(x.sum()), "`int()` of a tensor", INSTEAD),
+    "range": (lambda x: list(range(x.argmax())), "a tensor as an index or a size", INSTEAD),
+    "numpy": (asks_for_an_array, "`.numpy()`", INSTEAD),
+    "tolist": (lambda x: x.tolist(), "`.tolist()`", INSTEAD),
+    "a ufunc": (lambda x: np.sin(x * 2), "a function of NumPy", INSTEAD),
+    "dlpack": (lambda x: ot.from_dlpack(x), "DLPack", INSTEAD),
+    "repr": (lambda x: repr(x), "the text of a tensor, as print() asks for it,", INSTEAD),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("fn", BREAKS, ids=lambda f: f.__name__)
-def test_fullgraph_says_where_what_and_what_to_do(fn: Any) -> None:
+@pytest.mark.parametrize("name", BREAKS)
+def test_fullgraph_says_where_what_and_what_to_do(name: str) -> None:
+    fn, what, instead = BREAKS[name]
+    line = fn.__code__.co_firstlineno + (fn.__name__ != "<lambda>")
     with pytest.raises(ot.CaptureError) as raised:
         ot.compile(fn, fullgraph=True)(ot.ones(2))
-    assert str(raised.value) == BREAKS[fn].format(
-        line=f"{__file__}:{fn.__code__.co_firstlineno + 1}"
-    )
+    text = f"capture: {what} needs a value now; {instead} (at {__file__}:{line})"
+    assert str(raised.value) == text
+
+
+REFUSING: list[dict[str, Any]] = [
+    {"fullgraph": True}, {"fullgraph": True, "verify": "follow"}, {"on_event": {"break": "raise"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", REFUSING)
+def test_a_break_of_a_followed_function_is_refused_each_time(options: Any) -> None:
+    counted: list[int] = []
+
+    def fn(x: Any) -> Any:
+        counted.append(len(counted))
+        y = x * 2
+        return y * y.sum().item()
+
+    compiled = ot.compile(fn, **options)
+    for calls in (1, 2, 3):
+        with pytest.raises(ot.CaptureError, match=r"`\.item\(\)` needs a value now.*test_promises"):
+            compiled(ot.ones(2))
+        assert len(counted) == calls
 
 
 # The ledger.

@@ -34,18 +34,18 @@ def numpy(self: Tensor) -> Any:
     """A NumPy array on the same memory. TypeError for bfloat16, RuntimeError with requires_grad."""
     if self.requires_grad:
         raise RuntimeError("numpy: the tensor requires grad; use .detach().numpy()")
-    return _C.to_numpy(self)
+    return _C.to_numpy(self, "`.numpy()`")
 
 
 def tolist(self: Tensor) -> Any:
     """Nested Python lists of the elements, or a number for a 0-d tensor."""
-    return _fetched(self).tolist()
+    return _fetched(self, "`.tolist()`").tolist()
 
 
-def _fetched(t: Any) -> Any:
+def _fetched(t: Any, what: str) -> Any:
     """The elements of a tensor on any device, bfloat16 as float32, in an array."""
     source = t.detach().cpu()
-    return _C.to_numpy(source.to(float32) if t.dtype.name == "bfloat16" else source)
+    return _C.to_numpy(source.to(float32) if t.dtype.name == "bfloat16" else source, what)
 
 
 def backward(
@@ -81,12 +81,15 @@ def numel(self: Tensor) -> int:
     return total
 
 
+_TEXT = "the text of a tensor, as print() asks for it,"
+
+
 def _repr(self: Tensor) -> str:
-    if _C.is_traced(self) and not _C.leave_region("the text of a tensor needs its values now"):
+    if _C.is_traced(self) and not _C.leave_region(f"{_TEXT} needs a value now"):
         return f"tensor(<captured>, shape={self.shape}, dtype={self.dtype})"
     import numpy as np
 
-    body = np.array2string(_fetched(self), separator=", ", prefix="tensor(")
+    body = np.array2string(_fetched(self, _TEXT), separator=", ", prefix="tensor(")
     parts = [body]
     if self.dtype not in (float32, int64, bool_):
         parts.append(f"dtype={self.dtype}")
@@ -105,27 +108,30 @@ def _iter(self: Tensor) -> Iterator[Any]:
 
 def _item_as(kind: type) -> Any:
     def convert(self: Tensor) -> Any:
-        return kind(_C.item(self))
+        return kind(_C.value_for(self, f"`{kind.__name__}()` of a tensor"))
 
     return convert
 
 
 def _index(self: Tensor) -> int:
-    value = _C.item(self)
+    value = _C.value_for(self, "a tensor as an index or a size")
     if isinstance(value, float):
         raise TypeError("index: a floating-point tensor came; give an integer tensor")
     return int(value)
 
 
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
-    array = numpy(self.detach())
+    array = _C.to_numpy(self.detach(), "a function of NumPy")
     if dtype is not None and array.dtype != dtype:
         return array.astype(dtype)
     return array.copy() if copy else array
 
 
+_CHOOSE = "choose by where(), or decide outside the compiled function"
+
+
 def _bool(self: Tensor) -> bool:
-    return bool(_C.item(self))
+    return bool(_C.value_for(self, "the truth of a tensor (`if`, `while`, `bool()`)", _CHOOSE))
 
 
 def to(

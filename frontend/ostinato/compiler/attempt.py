@@ -15,15 +15,16 @@ from ..ir.dtypes import DType
 from ..ir.errors import CaptureError
 from ..runtime import _C
 from . import build, passed
+from .call_key import kept_objects
 from .check import Check
 from .effects import Restart, watched
-from .follow import Followed, overlap_text, run_region
+from .follow import Followed, overlap_text, refusal, run_region
 from .frames import unwatched, user_line
 from .live import LiveNumber, Session, opened
 from .lookup import is_module
 from .recording.channels import Channels
 from .region import Region, finish
-from .variant import Variant, flattened, kept_objects, mapped, optree
+from .variant import Variant, flattened, mapped, optree
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,7 @@ class Attempt:
                 )
         with watched(self._fn, self._leaves, self._policy.follows) as self._watch:
             self._session.reads = self._watch.reads
-            try:
-                result = self._fn(*args, **kwargs)
-            except Restart:
-                raise
-            except BaseException as error:
-                self._watch.expect_going()
-                if not self._policy.dry:
-                    self._settle(error)
-                raise
+            result = self._called(args, kwargs)
         self._watch.expect_going()
         if self._broke:
             raise CaptureError(self._broke)
@@ -130,6 +123,25 @@ class Attempt:
             return self._seen(result)
         names = names_of(self._fn, args, kwargs)
         return finish(self._tracer, self._session, self._leaves, flat, names), shape
+
+    def _called(self, args: Any, kwargs: Any) -> Any:
+        """What the function returns, or how it fails."""
+        try:
+            return self._fn(*args, **kwargs)
+        except Restart as restart:
+            given_up = str(restart)
+        except BaseException as error:
+            self._watch.expect_going()
+            if not self._policy.dry:
+                self._settle(error)
+            if self._broke and not isinstance(error, CaptureError):
+                raise CaptureError(self._broke) from error  # whatever came of the refusal
+            raise
+        # Generators that go away with it are stopped by the hook: what they do at their end, the
+        # next start of the call does.
+        self._session.reads = None
+        self._watch.forget_reads()
+        raise Restart(given_up)
 
     def _variant(self, region: Region, shape: Any) -> Variant:
         variant = Variant(self._make(region), shape, kept_objects(self._leaves), self._check)
@@ -169,7 +181,7 @@ class Attempt:
     def _leave(self, why: str) -> bool:
         """A value is needed in the middle, or an op cannot be captured."""
         if not self._policy.breaks:
-            self._broke = f"{why} at {user_line()}"
+            self._broke = refusal(why, user_line())
             return False
         self._give_up(f"{why} at {user_line()}")
         return True

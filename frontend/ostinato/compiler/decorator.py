@@ -16,9 +16,10 @@ from ..ir.errors import CaptureError, DivergenceWarning, RecompileWarning
 from ..runtime import _C
 from . import build as _build
 from .attempt import Attempt, Policy, Unrepeatable
+from .call_key import CallKey, key_of
 from .check import Check, Mismatch, When
 from .effects import Restart
-from .follow import LIMIT, Break, Followed, Run, first_difference, install
+from .follow import LIMIT, Break, Followed, install, refusal
 from .frames import user_depth
 from .ledger import (
     Action,
@@ -37,7 +38,8 @@ from .recording.table import Watched, watched
 from .region import Region
 from .sizes.recapture import Call
 from .sizes.sized import MOST_SIZES, Sized
-from .variant import Variant, flattened, settings, signature
+from .variant import Variant, flattened
+from .verification import Verification
 
 if TYPE_CHECKING:
     from .explain import Explanation, Kernels
@@ -71,9 +73,10 @@ class Compiled:
         self.limit, self.on_event = limit, on_event
         self.ledger = Ledger()
         self.channels = Channels(self.name)
-        self.entries: dict[Any, Entry] = {}
-        self._last_key: Any = None
+        self.entries: dict[CallKey, Entry] = {}
+        self._last_key: CallKey | None = None
         self._gave_up = False
+        self._chance = random.Random()  # the user's random numbers stay as they are
         self._table = _C.CallTable()
         sized = Sized(fn, self.name)
         self._sized = Padder(fn, self.name, dims, sized) if dims else sized
@@ -87,12 +90,12 @@ class Compiled:
         if _C.is_capturing() or self._runs_between_calls:
             return self.fn(*args, **kwargs)
         leaves, structure = flattened((args, kwargs))
-        key = (structure, tuple(map(signature, leaves)), settings())
+        key = key_of(structure, leaves)
         entry = self.entries.get(key) or Entry()
         for variant in entry.variants:
             if variant.fits(leaves):
-                if isinstance(self.verify, float) and random.random() < self.verify:
-                    return self._verified(entry, variant, args, kwargs)
+                if isinstance(self.verify, float) and self._chance.random() < self.verify:
+                    return self._verified(entry, variant, leaves, args, kwargs)
                 return variant.replay(leaves)
         if entry.followed is not None:
             return entry.followed.call(self.fn, args, kwargs)
@@ -108,9 +111,9 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _cause(self, entry: Entry, key: Any, leaves: list[Any]) -> Cause | None:
+    def _cause(self, entry: Entry, key: CallKey, leaves: list[Any]) -> Cause | None:
         """Why another capture is needed; None for the first."""
-        if not self.entries:
+        if self._last_key is None:
             return None
         variants = entry.variants
         return misfit(variants[-1].region, leaves) if variants else key_cause(self._last_key, key)
@@ -120,7 +123,7 @@ class Compiled:
             action = self.on_event.get("recompile", "ignore")
             react("recompile", action, f"{self.name}: {cause}", user_depth())
 
-    def _give_up(self, entry: Entry, key: Any, leaves: list[Any]) -> None:
+    def _give_up(self, entry: Entry, key: CallKey, leaves: list[Any]) -> None:
         """Says once that there is no capture any more."""
         if self._gave_up:
             return
@@ -233,6 +236,8 @@ class Compiled:
         )  # fmt: skip
 
     def _on_break(self, found: Break) -> None:
+        if self.fullgraph:
+            raise CaptureError(refusal(found.why, found.line))
         action = self.on_event.get("break", "ignore")
         react("break", action, f"{self.name}: {found.why} at {found.line}", user_depth())
 
@@ -245,13 +250,15 @@ class Compiled:
         """Whether a replay needs no Python that looks at it."""
         return self.check is None and not isinstance(self.verify, float)
 
-    def _verified(self, entry: Entry, variant: Variant, args: Any, kwargs: Any) -> Any:
+    def _verified(
+        self, entry: Entry, variant: Variant, leaves: list[Any], args: Any, kwargs: Any
+    ) -> Any:
         """A call for which Python runs, and that must do what `variant` would have done."""
         followed = entry.followed or self._followed("")
-        run = Run(followed, keep_nodes=True)
+        run = Verification(followed, leaves)
         with run:
             result = self.fn(*args, **kwargs)
-        line = first_difference(run.nodes, variant.region.nodes)
+        line = run.difference(variant.region.nodes)
         if line is not None:
             entry.variants.remove(variant)
             self._note(entry, None, followed=followed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import dis
 import math
+import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from inspect import CO_COROUTINE
@@ -61,7 +62,7 @@ def watched(fn: Any, leaves: Sequence[Any], gives_up: bool = False) -> Generator
     """
     watch = Watch(gives_up, any(map(_is_number, leaves)))
     watch.reads.start(fn, leaves)
-    with _C.Profile(watch):
+    with _silent_ends(), _C.Profile(watch):
         yield watch
 
 
@@ -80,6 +81,10 @@ class Watch:
         """Restart, now and at whatever handlers of the function that catch it do next."""
         self._given_up = self._given_up or why
         raise Restart(self._given_up)
+
+    def forget_reads(self) -> None:
+        """Lets go of what the function read."""
+        self.reads = Reads(self._report)
 
     def expect_going(self) -> None:
         """Restart where the function is over and caught one."""
@@ -160,6 +165,22 @@ class Watch:
         if self._gives_up and not over:
             self.give_up(problem)
         self.problem = problem
+
+
+@contextmanager
+def _silent_ends() -> Generator[None]:
+    """Python prints what stops a generator that is closed; not where that is a Restart."""
+    before = sys.unraisablehook
+
+    def told(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, Restart):
+            before(unraisable)
+
+    sys.unraisablehook = told
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _is_number(leaf: Any) -> bool:

@@ -97,8 +97,8 @@ class Followed:
         found = self.breaks.get((line, why))
         if found is None:
             found = self.breaks[line, why] = Break(line, why)
-            if self.on_break is not None:
-                self.on_break(found)
+        if found.count == 0 and self.on_break is not None:  # also where it was refused before
+            self.on_break(found)
         return found.tally
 
 
@@ -106,12 +106,11 @@ class Run:
     """One run of a function, a region after the other: the ops inside are of it. An error leaves
     what was done before it."""
 
-    def __init__(self, followed: Followed, keep_nodes: bool = False) -> None:
+    def __init__(self, followed: Followed, before_end: Callable[[], None] | None = None) -> None:
+        """`before_end` is called where a region ends."""
         self.followed = followed
-        self.nodes: list[Node] = []
-        """What was recorded, where `keep_nodes` asks for it."""
         self._regions = _C.FollowedRun(
-            followed.known, followed.break_here, self._run_new, self._keep if keep_nodes else None
+            followed.known, followed.break_here, self._run_new, before_end
         )
         self._session = Session(self._regions.tracer, following=True, channels=followed.channels)
 
@@ -128,8 +127,10 @@ class Run:
             close_session()
             self._regions.let_go()
 
-    def _keep(self) -> None:
-        self.nodes += [Node(*n) for n in self._session.tracer.nodes()]
+    @property
+    def tracer(self) -> _C.Tracer:
+        """What records the region that is running."""
+        return self._session.tracer
 
     def _run_new(self, held: list[Any], given: list[Any], key: bytes) -> None:
         run_new(self._session, self.followed, held, given, key)
@@ -181,6 +182,13 @@ def overlap_text(name: str) -> str:
     )
 
 
+def refusal(why: str, line: str) -> str:
+    """The text of the error where a region would have to end for this reason."""
+    if not why.startswith("capture: "):  # what says itself what to do
+        why = f"capture: {why}; return the tensor, or call it outside the compiled function"
+    return f"{why} (at {line})"
+
+
 def leave_current(why: str) -> bool:
     """Ends the region of the innermost capture, where that can be left; for `_C.set_leave_hook`."""
     session = current_session()
@@ -189,7 +197,16 @@ def leave_current(why: str) -> bool:
 
 def first_difference(found: Sequence[Node], wanted: Sequence[Node]) -> str | None:
     """Where one run of a function leaves the ops of another; None where they are the same."""
-    return _difference(found, wanted, lambda n: (n.name, n.attrs, n.line))
+    return _difference(found, wanted, _told)
+
+
+def is_same_op(one: Node, other: Node) -> bool:
+    """Whether two runs of a function do the same here."""
+    return _told(one) == _told(other)
+
+
+def _told(node: Node) -> Any:
+    return node.name, node.attrs, node.line
 
 
 def first_other_op(found: Sequence[Node], wanted: Sequence[Node]) -> str | None:

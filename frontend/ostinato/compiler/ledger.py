@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
+from .call_key import CallKey, Leaf, NumberLeaf, ObjectLeaf, Settings, TensorLeaf
 from .follow import Followed
 from .lookup import NOTHING, shared_of
 from .passed import add_seconds
@@ -145,22 +146,22 @@ def _short(text: str) -> str:
     return " ".join(w.rsplit("/", 1)[-1] if "/" in w and ":" in w else w for w in text.split(" "))
 
 
-def key_cause(old: Any, new: Any) -> Cause:
+def key_cause(old: CallKey, new: CallKey) -> Cause:
     """What differs between the keys of two calls: structure, leaves, settings."""
-    if old[0] != new[0] or len(old[1]) != len(new[1]):
-        return Cause("the structure of the arguments", "", str(old[0]), str(new[0]),
+    if old.structure != new.structure or len(old.leaves) != len(new.leaves):
+        return Cause("the structure of the arguments", "", str(old.structure), str(new.structure),
                      "give the same arguments in the same way")  # fmt: skip
-    for i, (a, b) in enumerate(zip(old[1], new[1], strict=True)):
+    for i, (a, b) in enumerate(zip(old.leaves, new.leaves, strict=True)):
         if a != b:
             return _leaf_cause(i, a, b)
-    names = ("grad mode", "autocast", "default device", "matmul precision")
-    for name, a, b in zip(names, old[2], new[2], strict=True):
+    for name, a, b in zip(Settings._fields, old.settings, new.settings, strict=True):
         if a != b:
-            return Cause(name, "", repr(a), repr(b), "set it once, outside the loop")
+            return Cause(
+                name.replace("_", " "), "", repr(a), repr(b), "set it once, outside the loop"
+            )
     return Cause("nothing", "", "", "", "report this")
 
 
-_LEAF = ("kind", "shape", "dtype", "requires_grad", "is_leaf", "device")
 _ADVICE = {
     "shape": "pad to one shape, or give few different ones",
     "dtype": "convert before the call",
@@ -170,21 +171,21 @@ _ADVICE = {
 }
 
 
-def _leaf_cause(index: int, old: Any, new: Any) -> Cause:
-    if _is_tensor(old) and _is_tensor(new):
-        for name, a, b in zip(_LEAF, old, new, strict=True):
+def _leaf_cause(index: int, old: Leaf, new: Leaf) -> Cause:
+    if isinstance(old, TensorLeaf) and isinstance(new, TensorLeaf):
+        for name, a, b in zip(TensorLeaf._fields, old, new, strict=True):
             if a != b:
                 return Cause(f"{name} of argument {index}", "", str(a), str(b), _ADVICE[name])
     return Cause(f"argument {index}", "", _told(old), _told(new),
                  "give a number or tensor where the value changes")  # fmt: skip
 
 
-def _is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, tuple) and leaf[:1] == ("tensor",)
-
-
-def _told(leaf: Any) -> str:
-    return f"a {leaf[0]}" if type(leaf) is tuple else repr(leaf)
+def _told(leaf: Leaf) -> str:
+    if isinstance(leaf, TensorLeaf):
+        return "a tensor"
+    if isinstance(leaf, NumberLeaf):
+        return f"a number of type {leaf.kind}"
+    return "an object" if isinstance(leaf, ObjectLeaf) else repr(leaf)
 
 
 _WHOLE = ("elements", "entries", "members", "names of a module")

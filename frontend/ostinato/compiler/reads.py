@@ -334,6 +334,7 @@ class Reads:
             self._functions.setdefault(value.__code__, []).append(value)
             self._add("attribute", value, "__code__", value.__code__)
             self._add("attribute", value, "__defaults__", value.__defaults__)
+            self._add("attribute", value, "__kwdefaults__", value.__kwdefaults__)
             if value.__kwdefaults__ is not None:
                 self._note_contents(value.__kwdefaults__)
             value = vars(value).get("__wrapped__")

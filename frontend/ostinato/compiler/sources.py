@@ -190,6 +190,10 @@ def _holds_numbers(frame: FrameType) -> bool:
     for node in nodes:
         if not isinstance(node, (ast.Name, ast.Attribute)):
             continue
+        if any(isinstance(n, ast.Call) for n in ast.walk(node)):  # which has run already
+            if _is_callee(frame, node):
+                continue
+            return True
         try:
             value = eval(compile(ast.Expression(node), "<source>", "eval"),
                          frame.f_globals, frame.f_locals)  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -92,27 +92,3 @@ class Variant:
         if structure == tree.tree_structure((0,) * structure.num_leaves, **_TREES):
             return tuple
         return structure.unflatten
-
-
-def settings() -> Any:
-    """What the thread or process has set that changes what ops do."""
-    device = id(_C.device_of(None))  # there is one object a device
-    return _C.grad_enabled(), _C.autocast(), device, _C.float32_matmul_precision()
-
-
-def signature(leaf: Any) -> Any:
-    """What of one leaf of the arguments belongs to the key of a variant."""
-    if isinstance(leaf, _C.Tensor):
-        return (
-            "tensor", leaf.shape, leaf.dtype.name, leaf.requires_grad, leaf.is_leaf, leaf.device
-        )  # fmt: skip
-    if isinstance(leaf, (bool, str, bytes)) or leaf is None:
-        return leaf
-    if isinstance(leaf, (int, float)):
-        return type(leaf).__name__
-    return ("object", id(leaf))
-
-
-def kept_objects(leaves: Sequence[Any]) -> list[Any]:
-    """The leaves that a key names by id."""
-    return [x for x in leaves if signature(x) == ("object", id(x))]

@@ -17,11 +17,7 @@ bool may_run_program(std::span<const Tensor> roots, std::span<const Tensor> seed
 
 std::vector<Tensor> backward(std::span<const Tensor> roots, std::span<const Tensor> seeds,
                              std::span<const Tensor> inputs, const BackwardOptions& options) {
-  struct Restore {
-    bool before = grad_enabled();
-    ~Restore() { set_grad_enabled(before); }
-  } restore;
-  set_grad_enabled(options.create_graph);
+  const GradMode mode(options.create_graph);
   std::vector<Ref<Node>> alive;  // even where another thread changes a root in place
   for (const Tensor& root : roots) alive.push_back(autograd_state(root).node);
   if (may_run_program(roots, seeds, options)) {

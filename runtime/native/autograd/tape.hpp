@@ -85,6 +85,17 @@ struct AutogradState {
 
 bool grad_enabled();
 void set_grad_enabled(bool on);
+// That of a scope.
+class GradMode {
+ public:
+  explicit GradMode(bool on) : before_(grad_enabled()) { set_grad_enabled(on); }
+  ~GradMode() { set_grad_enabled(before_); }
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+
+ private:
+  bool before_;
+};
 
 // Set by the bindings: the innermost user line, and its text "file:line".
 CallSite& call_site();

@@ -55,16 +55,11 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
   const Tensor& root = expect_tensor(root_object, "what is to be differentiated");
   check_root(root);
   note_call_site({&root, 1});
-  bool before = grad_enabled();
-  set_grad_enabled(false);
   Tensor seed;
-  try {
+  {
+    const GradMode off(false);
     seed = seed_for(root, seed_object);
-  } catch (...) {
-    set_grad_enabled(before);
-    throw;
   }
-  set_grad_enabled(before);
   for (const Tensor& t : inputs) {
     if (!t) throw Error(ErrorKind::type, "backward: an input is None; give a tensor");
   }
@@ -75,7 +70,8 @@ std::vector<Tensor> run_backward(nb::handle root_object, nb::handle seed_object,
                   "gradients are not recorded; call it outside");
     }
     std::vector<Tensor> made;
-    if (is_in_region([&] { made = tracer->gradient(root, seed, inputs, retain); })) return made;
+    if (is_in_region({&seed, 1}, [&] { made = tracer->gradient(root, seed, inputs, retain); }))
+      return made;
     const Pause now;
     return run_backward(root_object, seed_object, inputs, retain, create);
   }

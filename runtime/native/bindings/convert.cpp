@@ -177,13 +177,13 @@ void note_layout(const Tensor& t) {
   if (Tracer* tracer = Tracer::active()) tracer->note_layout(t);
 }
 
-void need_value(const Tensor& t, const char* what) {
+void need_value(const Tensor& t, const char* what, const char* instead) {
   const Tracer* tracer = Tracer::active();
+  if (!tracer) expect_value(t);
   if (!tracer || (tracer->is_following() && tracer->is_settled(t))) return;
   const std::string why = std::string(what) + " needs a value now";
   if (leave_region(why)) return;
-  throw Error(ErrorKind::capture,
-              "capture: " + why + "; return the tensor, or call it outside the compiled function");
+  throw Error(ErrorKind::capture, "capture: " + why + "; " + instead);
 }
 
 }  // namespace ostinato::python

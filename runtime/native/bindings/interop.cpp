@@ -68,14 +68,27 @@ Tensor from_array(nb::ndarray<nb::ro> array) {
   return as_view(base, sizes, strides, -low);
 }
 
+// What others have of a tensor whose memory they see, until they let go of it.
+struct Shown {
+  explicit Shown(const Tensor& t) : tensor(t) {
+    if (t->storage) t->storage->show_to_others();
+  }
+  ~Shown() {
+    if (tensor->storage) tensor->storage->hide_from_others();
+  }
+  Shown(const Shown&) = delete;
+  Shown& operator=(const Shown&) = delete;
+
+  Tensor tensor;
+};
+
 nb::capsule keeper_of(const Tensor& t) {
-  return nb::capsule(new Tensor(t), [](void* p) noexcept { delete static_cast<Tensor*>(p); });
+  return nb::capsule(new Shown(t), [](void* p) noexcept { delete static_cast<Shown*>(p); });
 }
 
 template <class... Annotations>
-nb::object export_array(const Tensor& t) {
-  need_value(t, "the content of a tensor");
-  if (t->storage) t->storage->show_to_others();
+nb::object export_array(const Tensor& t, const char* what) {
+  need_value(t, what);
   std::vector<size_t> shape(t.sizes().begin(), t.sizes().end());
   std::vector<int64_t> strides(t.strides().begin(), t.strides().end());
   const bool cuda = t.device().is_cuda();
@@ -85,7 +98,7 @@ nb::object export_array(const Tensor& t) {
   return nb::cast(array, nb::rv_policy::reference);
 }
 
-nb::object to_numpy(const Tensor& t) {
+nb::object to_numpy(const Tensor& t, const char* what) {
   if (t.device().is_cuda()) {
     throw Error(ErrorKind::type, "numpy: the tensor lies on " + show(t.device()) +
                                      ", NumPy arrays on the CPU; use .cpu().numpy()");
@@ -95,7 +108,7 @@ nb::object to_numpy(const Tensor& t) {
         ErrorKind::dtype,
         "numpy: dtype bfloat16 has no NumPy type; convert with .to(ostinato.float32) first");
   }
-  return export_array<nb::numpy>(t);
+  return export_array<nb::numpy>(t, what);
 }
 
 nb::object read_number(const Tensor& t) {
@@ -114,8 +127,8 @@ nb::object read_number(const Tensor& t) {
   return nb::int_(whole);
 }
 
-nb::object item(const Tensor& t) {
-  need_value(t, "`.item()`");
+nb::object value_for(const Tensor& t, const char* what, const char* instead) {
+  need_value(t, what, instead);
   if (t.numel() != 1) {
     throw Error(ErrorKind::value, "item: shape " + show(t.sizes()) + " has " +
                                       std::to_string(t.numel()) +
@@ -130,9 +143,16 @@ void bind_interop(nb::module_& m) {
   m.def(
       "from_array", &from_array, "array"_a,
       "A tensor on the memory of a NumPy array or any object with DLPack or the buffer protocol.");
-  m.def("to_numpy", &to_numpy, "tensor"_a, "A NumPy array on the memory of `tensor`.");
-  m.def("to_dlpack", &export_array<>, "tensor"_a, "A DLPack capsule on the memory of `tensor`.");
-  m.def("item", &item, "tensor"_a, "The one element as a Python number.");
+  m.def("to_numpy", &to_numpy, "tensor"_a, "what"_a,
+        "A NumPy array on the memory of `tensor`; `what` the user wrote asks for it.");
+  m.def(
+      "to_dlpack", [](const Tensor& t) { return export_array<>(t, "DLPack"); }, "tensor"_a,
+      "A DLPack capsule on the memory of `tensor`.");
+  m.def(
+      "item", [](const Tensor& t) { return value_for(t, "`.item()`", kInstead); }, "tensor"_a,
+      "The one element as a Python number.");
+  m.def("value_for", &value_for, "tensor"_a, "what"_a, "instead"_a = kInstead,
+        "The same, which `what` the user wrote asks for, and what a region could have instead.");
   m.def("item_now", &read_number, "number"_a, "The value of a number, also inside a capture.");
   m.def(
       "give_value",

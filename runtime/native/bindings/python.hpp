@@ -113,7 +113,9 @@ void set_call_site(PyObject* file, int line);
 // The same for device memory that is allocated next, where history is kept.
 void note_memory_holder();
 // Before the memory of `t` is read: a running region ends there, or CaptureError names `what`.
-void need_value(const Tensor& t, const char* what);
+inline constexpr const char* kInstead =
+    "return the tensor, or call it outside the compiled function";
+void need_value(const Tensor& t, const char* what, const char* instead = kInstead);
 // In a capture: user code saw how `t` lies in memory.
 void note_layout(const Tensor& t);
 

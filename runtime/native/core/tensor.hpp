@@ -59,8 +59,12 @@ class Storage : public RefCounted {
   bool is_traced() const { return !data_; }
   TraceMark& mark() { return mark_; }
   // Whether others than our ops may read and change the memory.
-  bool is_shared_with_others() const { return memory_ == Memory::borrowed || shown_; }
-  void show_to_others() { shown_ = true; }
+  bool is_shared_with_others() const { return memory_ == Memory::borrowed || is_shown(); }
+  // The same where the memory is ours.
+  bool is_shown() const { return shown_ > 0; }
+  // As many times as it is hidden again; where nobody knows when that may be, never.
+  void show_to_others() { ++shown_; }
+  void hide_from_others() { --shown_; }
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -74,7 +78,7 @@ class Storage : public RefCounted {
   TraceMark mark_;
   enum class Memory : uint8_t { with_header, own_block, borrowed, on_device, pinned };
   Memory memory_ = Memory::borrowed;
-  std::atomic<bool> shown_{false};
+  std::atomic<int> shown_{0};
   uint8_t size_class_ = 0;
   Device device_;
 };

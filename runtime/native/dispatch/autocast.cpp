@@ -1,6 +1,7 @@
 #include "dispatch/autocast.hpp"
 
 #include "ops.hpp"
+#include "trace/leave.hpp"
 
 namespace ostinato {
 namespace {
@@ -32,6 +33,7 @@ bool cast_operands(const OpInfo& op, std::span<const Tensor> operands, std::vect
     const DType to = rule == CastRule::low ? *low : DType::float32_;
     if (operands[i].dtype() == to) continue;
     if (cast.empty()) cast.assign(operands.begin(), operands.end());
+    const InUse held(cast);
     const Attr attrs[] = {Attr(to)};
     cast[i] = call_op(op_info(op::to), operands.subspan(i, 1), attrs);
   }

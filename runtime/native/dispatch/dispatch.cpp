@@ -39,6 +39,7 @@ void compute(const OpCall& call, const TensorMeta* metas, Tensor* results) {
   const OpInfo& op = *call.op;
   const Device device = device_of(call);
   const KernelFn kernel = kernel_on(op, device);
+  for (const Tensor& t : call.operands) expect_value(t);
   if (op.view) {
     results[0] = op.view_fn(call, metas[0]);
     return;
@@ -100,6 +101,7 @@ bool move_operands(const OpCall& call, std::vector<Tensor>& there) {
     if (!t || t.device() == device) continue;
     if (!t->requires_grad && !is_out_of_reach(*call.op, t)) continue;
     if (there.empty()) there.assign(call.operands.begin(), call.operands.end());
+    const InUse held(there);
     there[i] = moved(t, device);
   }
   return !there.empty();
@@ -240,7 +242,7 @@ void call_op(const OpInfo& op, std::span<const Tensor> operands, std::span<const
   const bool moves = recorded || any_out_of_reach(op, operands);
   if (moves && move_operands(call, there)) call.operands = there;
   if (Tracer* tracer = Tracer::active()) {
-    if (is_in_region([&] { tracer->record(call, metas, results); })) return;
+    if (is_in_region(call.operands, [&] { tracer->record(call, metas, results); })) return;
     const Pause now;
     return call_op(op, given, attrs, results);
   }
@@ -273,10 +275,11 @@ void call_op_into(const OpInfo& op, std::span<const Tensor> operands, std::span<
   std::vector<Tensor> results(op.results);
   if (Tracer* tracer = Tracer::active()) {
     const auto record = [&] {
+      for (const Tensor& t : targets) tracer->expect_writable(t);
       tracer->record(call, metas, results.data());
       for (int i = 0; i < op.results; ++i) tracer->write_to(targets[i], results[i]);
     };
-    if (is_in_region(record)) return;
+    if (is_in_region(operands, record)) return;
     const Pause now;
     return call_op_into(op, operands, attrs, targets);
   }
@@ -325,10 +328,11 @@ void call_op_inplace(const OpInfo& op, std::span<const Tensor> operands,
   }
   check_inplace(call, metas[0], grad);
   if (Tracer* tracer = Tracer::active()) {
-    if (is_in_region([&] { tracer->record_inplace(call, metas[0]); })) return;
+    if (is_in_region(operands, [&] { tracer->record_inplace(call, metas[0]); })) return;
     const Pause now;
     return call_op_inplace(op, operands, attrs);
   }
+  for (const Tensor& t : operands) expect_value(t);
   std::optional<LookedAt> looked_at;
   if (looks_for_anomaly()) looked_at.emplace(call.operands);
   if (grad) {

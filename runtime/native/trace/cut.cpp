@@ -5,15 +5,18 @@
 #include "core/tensor.hpp"
 #include "cuda/blas.hpp"
 #include "dispatch/op_call.hpp"
+#include "trace/leave.hpp"
 #include "trace/tracer.hpp"
 
 namespace ostinato {
 
 bool Tracer::is_settled(const Tensor& t) const {
-  if (!t->storage) return true;
-  if (t.is_traced()) return false;
+  return !t->storage || (!t.is_traced() && !is_changed(t));
+}
+
+bool Tracer::is_changed(const Tensor& t) const {
   const Cell* cell = cell_of(t->storage.get());
-  return !cell || !cell->version;
+  return cell && cell->version;
 }
 
 std::vector<Tensor> Tracer::fixed_layouts() const {
@@ -56,7 +59,8 @@ TraceCut Tracer::cut() {
     digest.add(static_cast<uint64_t>(c.value) << 1 | c.kept);
   }
   for (const auto& [t, value, view] : trace_->made) {
-    if (!t->py_object || !(t.is_traced() || (t->requires_grad && view))) continue;
+    if (!(t.is_traced() || (t->requires_grad && view)) || !(t->py_object || InUse::has(t)))
+      continue;
     found.held.push_back(t);
     digest.add(static_cast<uint64_t>(value));
   }
@@ -83,11 +87,12 @@ TraceCut Tracer::cut() {
   return found;
 }
 
-// Other code may read and change the memory of `t` while the function runs. What has gradients
-// stays the tensor that these belong to.
+// Other code may read and change the memory of `t` while the function runs, which has its present
+// value. What has gradients stays the tensor that these belong to, and so the region may have
+// changed it.
 bool Tracer::is_shared_with_others(const Tensor& t) const {
   return following_ && !t->requires_grad && t->storage && !t.is_traced() &&
-         t->storage->is_shared_with_others();
+         t->storage->is_shared_with_others() && !is_changed(t);
 }
 
 // An input with the elements that `t` has now.

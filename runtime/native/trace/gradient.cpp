@@ -51,6 +51,11 @@ std::vector<Tensor> Tracer::gradient(const Tensor& root, const Tensor& seed,
                 "before; pass retain_graph=True to the first");
   }
   if (inputs.empty()) wanted = leaves_of(path, operands[0]);
+  // Half of a backward is never recorded.
+  for (int leaf : inputs.empty() ? wanted : std::vector<int>()) {
+    const Tensor grad = autograd_state(values()[leaf].tensor).grad;
+    if (grad) expect_writable(grad);
+  }
   if (!retain) release(from);
   operands.insert(operands.end(), wanted.begin(), wanted.end());
   TraceNode& node = trace_->add_node(nullptr, operands, {}, call_site(), false, false);
@@ -116,11 +121,9 @@ void Tracer::accumulate(std::span<const int> leaves, std::span<const Tensor> gra
       grad = gradients[i];
       continue;
     }
-    bool before = grad_enabled();
-    set_grad_enabled(false);
+    const GradMode off(false);
     Tensor pair[] = {grad, gradients[i]};
     call_op_inplace(op_info(op::add), pair, {});
-    set_grad_enabled(before);
   }
 }
 

@@ -33,10 +33,9 @@ bool is_tied(const TensorImpl* root, const Tensor& t) {
 Tensor apply_views(Tensor source, std::span<const ViewStep> steps) {
   const bool before = grad_enabled();
   for (const ViewStep& s : steps) {
-    set_grad_enabled(before && !s.no_grad);
+    const GradMode mode(before && !s.no_grad);
     source = call_op(*s.op, {&source, 1}, s.attrs);
   }
-  set_grad_enabled(before);
   return source;
 }
 
@@ -323,6 +322,7 @@ void Tracer::drop_unused() {
 void Tracer::record_inplace(const OpCall& call, const TensorMeta& meta) {
   Tensor self = call.operand(0);
   Tensor result;
+  expect_writable(self);
   record(call, &meta, &result);
   write_to(self, result);
 }
@@ -336,17 +336,24 @@ void Tracer::write_to(const Tensor& target, const Tensor& source) {
   write(target, id);
 }
 
-void Tracer::write(const Tensor& target, int value) {
-  if (is_shared_with_others(target)) {
+void Tracer::expect_writable(const Tensor& t) {
+  const bool is_shown = following_ && !t.is_traced() && t->storage && t->storage->is_shown();
+  if (is_shared_with_others(t) || (is_shown && !is_changed(t))) {
     throw Error(ErrorKind::capture, "capture: memory that other code sees is changed");
   }
-  value_of(target);  // an input is one from here on
-  Cell& cell = *cell_of(target->storage.get());
+  value_of(t);  // an input is one from here on
+  const Cell& cell = *cell_of(t->storage.get());
   if (cell.shared) {
     throw Error(ErrorKind::capture,
                 "capture: two inputs are different views of one storage that the region changes in "
                 "place; clone() one of them");
   }
+  if (!same_geometry(cell.root, t)) geometry(cell, t);
+}
+
+void Tracer::write(const Tensor& target, int value) {
+  expect_writable(target);
+  Cell& cell = *cell_of(target->storage.get());
   const bool whole = same_geometry(cell.root, target);
   const bool tied = is_tied(cell.root, target);
   const bool recorded = grad_enabled() && tied;
@@ -389,6 +396,12 @@ bool Tracer::requires_grad(const Tensor& t) {
 
 bool requires_grad(const Tensor& t) {
   return current ? current->requires_grad(t) : t->requires_grad || follows_base(t);
+}
+
+void refuse_unmade() {
+  throw Error(ErrorKind::capture,
+              "capture: this tensor was made in a capture that ended with an error, so it has no "
+              "value; call the function again");
 }
 
 bool is_leaf(const Tensor& t) {

@@ -111,6 +111,8 @@ class Tracer {
   int value_of(const Tensor& t);
   // Registers `t` (a number or tensor) as an input of the region even when it is a number.
   int add_input(const Tensor& t);
+  // Before anything is recorded that writes to `t` as well: an error where that cannot be captured.
+  void expect_writable(const Tensor& t);
   // `target` takes the value of `source`, converted.
   void write_to(const Tensor& target, const Tensor& source);
 
@@ -164,6 +166,7 @@ class Tracer {
   void add_made(const Tensor& t, int value, bool view);
   void drop_unused();
   bool is_shared_with_others(const Tensor& t) const;
+  bool is_changed(const Tensor& t) const;
   int snapshot(const Tensor& t);
   void write(const Tensor& target, int value);
   int shown(const Cell& cell, const Tensor& t);
@@ -198,5 +201,10 @@ class Tracer {
 bool is_leaf(const Tensor& t);
 // Whether `t` has a gradient, also where a change in place made it so.
 bool requires_grad(const Tensor& t);
+// An error where `t` is of a capture that ended without giving it a value.
+[[noreturn]] void refuse_unmade();
+inline void expect_value(const Tensor& t) {
+  if (t && t.is_traced() && t.numel() > 0) refuse_unmade();
+}
 
 }  // namespace ostinato

@@ -115,7 +115,10 @@ def _run(node: Node, values: dict[int, Any], region: Region, noise: Noise | None
         )
     if noise is not None:
         results = noise.on_results(node, results)
-    values.update(zip(node.results, results, strict=True))
+    for v, made in zip(node.results, results, strict=True):
+        if node.no_grad and node.name == "detach" and region.values[v][5]:
+            made.requires_grad_()  # the region made a leaf of it
+        values[v] = made
 
 
 def _gradients_of(root: Any, seed: Any, wanted: Sequence[Any]) -> list[Any]:

@@ -11,12 +11,13 @@ from ...ir.errors import CaptureError
 from ...ir.polynomial import DiffersError, Samples, Sizes, evaluated
 from .. import build
 from ..build import Built
+from ..call_key import CallKey
 from ..effects import Restart
 from ..follow import first_other_op
 from ..region import Region
 from ..sizes.recapture import Call, fixed_sizes, recaptured, told
 from ..sizes.sized import Sized
-from ..sizes.symbols import Symbols, is_prime, shapes_of
+from ..sizes.symbols import Symbols, is_prime
 from .bucketed import Bucketed, with_numbers
 from .buckets import Dim, Dims, checked, found_dims
 from .planning import plan_of
@@ -58,7 +59,7 @@ class Padder:
         self._dims, self._others = checked(dims, fn, name), others
         self._groups: dict[Any, _Group] = {}
 
-    def has_family(self, key: Any) -> bool:
+    def has_family(self, key: CallKey) -> bool:
         """Whether a Program is there for a call like this."""
         fit = self._fit(key)
         if isinstance(fit, str):
@@ -66,7 +67,7 @@ class Padder:
         group = self._groups.get(_without(key, fit))
         return group is not None and fit.padded in group.made
 
-    def why_fixed(self, key: Any) -> str:
+    def why_fixed(self, key: CallKey) -> str:
         """Why a call like this is not padded."""
         fit = self._fit(key)
         return fit if isinstance(fit, str) else "this size makes other ops than those around it"
@@ -89,11 +90,11 @@ class Padder:
             group.made[fit.padded] = made
         return group.made[fit.padded].bind(region, fit.sizes)
 
-    def _fit(self, key: Any) -> _Fit | str:
+    def _fit(self, key: CallKey) -> _Fit | str:
         """How a call is padded, or why it is not."""
         found: dict[Any, list[Dim]] = {}
-        shapes = shapes_of(key)
-        for dim in found_dims(self._dims, self._fn, self._name, key[0], shapes):
+        shapes = key.shapes
+        for dim in found_dims(self._dims, self._fn, self._name, key.structure, shapes):
             leaf, axis = dim.place
             size = shapes[leaf][axis]
             if size == 0:
@@ -105,7 +106,7 @@ class Padder:
         return _Fit(list(found.values()), tuple(size for size, _ in found), padded)
 
     def _group(self, call: Call, fit: _Fit, region: Region) -> _Group:
-        shapes = shapes_of(call.key)
+        shapes = call.key.shapes
         largest = [dims[0].bucket.sizes[-1] for dims in fit.dims]
         samples = _samples(largest, fixed_sizes(fit.symbols, shapes, region))
         regions = [self._captured(call, fit, sizes) for sizes in samples.sizes]
@@ -116,7 +117,7 @@ class Padder:
         return _Group(samples, regions, samples.tree(list(map(build.described, regions)), "trace"))
 
     def _captured(self, call: Call, fit: _Fit, sizes: Sizes) -> Region:
-        shapes = fit.symbols.put(shapes_of(call.key), sizes)
+        shapes = fit.symbols.put(call.key.shapes, sizes)
         try:
             return recaptured(self._fn, self._name, call, shapes)
         except (Exception, Restart) as error:
@@ -157,14 +158,9 @@ class _Naming:
         raise CaptureError(f"{self.name}: {self.fit.names} cannot be padded: {why}")
 
 
-def _without(key: Any, fit: _Fit) -> Any:
+def _without(key: CallKey, fit: _Fit) -> CallKey:
     """What calls have in common that differ in the sizes of `fit` only."""
-    marked = fit.symbols.put(shapes_of(key), [-1 - i for i in range(len(fit.sizes))])
-    leaves = tuple(
-        (leaf[0], shape, *leaf[2:]) if shape else leaf
-        for leaf, shape in zip(key[1], marked, strict=True)
-    )
-    return key[0], leaves, key[2]
+    return key.with_shapes(fit.symbols.put(key.shapes, [-1 - i for i in range(len(fit.sizes))]))
 
 
 def _samples(largest: Sequence[int], avoid: Collection[int]) -> Samples:

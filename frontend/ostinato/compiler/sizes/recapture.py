@@ -10,6 +10,7 @@ from typing import Any
 from ...ir.polynomial import DiffersError
 from ...runtime import _C
 from ..attempt import Attempt, Policy, Unrepeatable
+from ..call_key import CallKey
 from ..recording.channels import Channels
 from ..region import Region
 from .symbols import Symbols
@@ -24,7 +25,7 @@ _IN_TRACE = re.compile(r"trace(\[0\]\[(?P<value>\d+)\]|\[1\]\[(?P<node>\d+)\])")
 class Call:
     """The arguments of a call: its key, its leaves, and their structure."""
 
-    key: Any
+    key: CallKey
     leaves: list[Any]
     structure: Any
 

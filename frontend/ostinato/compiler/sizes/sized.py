@@ -9,12 +9,13 @@ from typing import Any
 from ...ir.polynomial import DiffersError, evaluated
 from .. import build
 from ..build import Built
+from ..call_key import CallKey
 from ..effects import Restart
 from ..follow import first_other_op
 from ..region import Node, Region
 from .family import Family, family_of
 from .recapture import Call, Shapes, fixed_sizes, recaptured, told
-from .symbols import MOST, Domain, Symbols, domains, shapeless, shapes_of, varying
+from .symbols import MOST, Domain, Symbols, domains, varying
 
 MOST_SIZES = 64
 """How many sizes a family is bound for at a time; the oldest goes first."""
@@ -37,9 +38,9 @@ class Sized:
         self._fn, self._name = fn, name
         self._groups: dict[Any, _Group] = {}
 
-    def has_family(self, key: Any) -> bool:
+    def has_family(self, key: CallKey) -> bool:
         """Whether calls of other sizes than this one's have a variant for any."""
-        group = self._groups.get(shapeless(key))
+        group = self._groups.get(key.without_sizes)
         return group is not None and bool(group.families)
 
     def built(self, call: Call, region: Region) -> Built | None:
@@ -48,8 +49,8 @@ class Sized:
         own sizes."""
         if build.is_edited(region, self._name):
             return None
-        group = self._groups.setdefault(shapeless(call.key), _Group())
-        shapes = shapes_of(call.key)
+        group = self._groups.setdefault(call.key.without_sizes, _Group())
+        shapes = call.key.shapes
         for family in group.families:
             sizes = family.sizes_in(shapes, region)
             if sizes is not None:
@@ -64,9 +65,9 @@ class Sized:
         group.static.append((shapes, region.nodes))
         return None
 
-    def why_fixed(self, key: Any) -> str:
+    def why_fixed(self, key: CallKey) -> str:
         """Why there is no family for calls like this, "" where none was asked for."""
-        group = self._groups.get(shapeless(key), _Group())
+        group = self._groups.get(key.without_sizes, _Group())
         return group.refused[-1][2] if group.refused else ""
 
     def _family(self, group: _Group, call: Call, shapes: Shapes, region: Region) -> Family | None:

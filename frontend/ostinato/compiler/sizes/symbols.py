@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from ...ir.polynomial import Samples
 
@@ -18,22 +17,6 @@ _LEAST = 11
 
 Place = tuple[int, int]
 """A dimension: the leaf of the call that is a tensor, and its axis."""
-
-
-def shapes_of(key: Any) -> list[tuple[int, ...]]:
-    """The shape of each leaf of a call's key; () of what is no tensor."""
-    return [tuple(leaf[1]) if _is_tensor(leaf) else () for leaf in key[1]]
-
-
-def shapeless(key: Any) -> Any:
-    """What calls have in common that differ in sizes only."""
-    leaves = tuple((leaf[0], len(leaf[1]), *leaf[2:]) if _is_tensor(leaf) else leaf
-                   for leaf in key[1])  # fmt: skip
-    return key[0], leaves, key[2]
-
-
-def _is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, tuple) and len(leaf) > 2 and leaf[0] == "tensor"  # pyright: ignore
 
 
 @dataclass(frozen=True)

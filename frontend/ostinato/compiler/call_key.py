@@ -1,0 +1,99 @@
+"""What tells calls of a compiled function apart before any guard is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..ir.dtypes import DType
+from ..runtime import _C
+
+Shape = tuple[int, ...]
+
+
+class TensorLeaf(NamedTuple):
+    """What of a tensor among the arguments makes another variant."""
+
+    shape: Shape
+    dtype: str
+    requires_grad: bool
+    is_leaf: bool
+    device: Any
+
+
+class NumberLeaf(NamedTuple):
+    """A number, whose value is live."""
+
+    kind: str
+
+
+class ObjectLeaf(NamedTuple):
+    """Anything else, which counts by identity."""
+
+    number: int
+
+
+Leaf = TensorLeaf | NumberLeaf | ObjectLeaf | bool | str | bytes | None
+"""Of texts and flags the value counts."""
+
+
+class Settings(NamedTuple):
+    """What the thread or process has set that changes what ops do."""
+
+    grad_mode: bool
+    autocast: Any
+    default_device: int
+    matmul_precision: int
+
+
+class CallKey(NamedTuple):
+    """Calls with equal ones have entries in common."""
+
+    structure: Any
+    leaves: tuple[Leaf, ...]
+    settings: Settings
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """That of each leaf; () of what is no tensor."""
+        return [leaf.shape if isinstance(leaf, TensorLeaf) else () for leaf in self.leaves]
+
+    def with_shapes(self, shapes: Sequence[Shape]) -> CallKey:
+        """The same for tensors of other shapes."""
+        pairs = zip(self.leaves, shapes, strict=True)
+        leaves = (
+            leaf._replace(shape=shape) if isinstance(leaf, TensorLeaf) else leaf
+            for leaf, shape in pairs
+        )
+        return self._replace(leaves=tuple(leaves))
+
+    @property
+    def without_sizes(self) -> CallKey:
+        """What calls have in common that differ in sizes only."""
+        return self.with_shapes([(-1,) * len(shape) for shape in self.shapes])
+
+
+def key_of(structure: Any, leaves: Sequence[Any]) -> CallKey:
+    """The key of a call whose arguments have these leaves, in the settings of now."""
+    return CallKey(structure, tuple(map(_leaf, leaves)), _settings())
+
+
+def kept_objects(leaves: Sequence[Any]) -> list[Any]:
+    """The leaves that a key names by id."""
+    return [x for x in leaves if isinstance(_leaf(x), ObjectLeaf)]
+
+
+def _settings() -> Settings:
+    device = id(_C.device_of(None))  # there is one object a device
+    return Settings(_C.grad_enabled(), _C.autocast(), device, _C.float32_matmul_precision())
+
+
+def _leaf(leaf: Any) -> Leaf:
+    if isinstance(leaf, _C.Tensor):
+        dtype: DType = leaf.dtype
+        return TensorLeaf(leaf.shape, dtype.name, leaf.requires_grad, leaf.is_leaf, leaf.device)
+    if isinstance(leaf, (bool, str, bytes)) or leaf is None:
+        return leaf
+    if isinstance(leaf, (int, float)):
+        return NumberLeaf(type(leaf).__name__)
+    return ObjectLeaf(id(leaf))
