@@ -143,7 +143,7 @@ void bind_interop(nb::module_& m) {
   m.def(
       "from_array", &from_array, "array"_a,
       "A tensor on the memory of a NumPy array or any object with DLPack or the buffer protocol.");
-  m.def("to_numpy", &to_numpy, "tensor"_a, "what"_a,
+  m.def("to_numpy", &to_numpy, "tensor"_a, "what"_a = "the content of a tensor",
         "A NumPy array on the memory of `tensor`; `what` the user wrote asks for it.");
   m.def(
       "to_dlpack", [](const Tensor& t) { return export_array<>(t, "DLPack"); }, "tensor"_a,
