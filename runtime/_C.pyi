@@ -849,7 +849,7 @@ def number(value: Any) -> Tensor:
 def from_array(array: Any) -> Tensor:
     """A tensor on the memory of a NumPy array or any object with DLPack or the buffer protocol."""
 
-def to_numpy(tensor: Tensor, what: str) -> NDArray[Any]:
+def to_numpy(tensor: Tensor, what: str = ...) -> NDArray[Any]:
     """A NumPy array on the memory of `tensor`; `what` the user wrote asks for it."""
 
 def to_dlpack(tensor: Tensor) -> Any:
