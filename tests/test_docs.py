@@ -28,7 +28,8 @@ def shown_by(page: Path, folder: Path, capsys: Any) -> str:
 PAGES = {
     "README.md": ("loss", "launches", "ot.fusion"),
     "docs/capture.md": (
-        "break at", "ms each", "the truth of a tensor (`if`, `while`, `bool()`) needs a value now at", "is False; give it as an argument",
+        "break at", "ms each", "is False; give it as an argument",
+        "the truth of a tensor (`if`, `while`, `bool()`) needs a value now at",
     ),
 }  # fmt: skip
 
