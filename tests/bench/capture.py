@@ -48,28 +48,26 @@ def of_programs(rounds: int) -> Table:
 
 
 def of_calls(rounds: int) -> Table:
-    """Guards and dispatch, following, and a break, by what they take besides the work."""
+    """Guards and dispatch, padding, following, and a break, by what they take besides the work."""
     table = Table("what a call takes, µs", ["call", "µs", "at most", "rounds"])
-    guarded, followed, broken = (
-        capture_calls.measured(make(), rounds)
-        for make in (capture_calls.guarded, capture_calls.followed, capture_calls.broken)
-    )
-    calm, followed_calm = guarded.undisturbed(), followed.undisturbed()
-    dispatch = calm.beyond("a call", "its Program")
-    following = followed_calm.beyond("followed", "its Program", "Python alone")
-    for name, seconds, limit, counted in (
-        ("guards and dispatch, 100 parameters", dispatch, 15.0, (calm, guarded)),
-        ("following an op", following / capture_calls.OPS, 0.5, (followed_calm, followed)),
-    ):
-        kept, every = (r.count for r in counted)
-        table.rows.append([name, f"{seconds * 1e6:.2f}", f"{limit}", f"{kept} of {every}"])
+    every = {name: capture_calls.measured(make(), rounds) for name, make in KINDS.items()}
+    calm = {name: found.undisturbed() for name, found in every.items()}
+    following = calm["followed"].beyond("followed", "its Program", "Python alone")
+    for kind, name, seconds, limit in (
+        ("guarded", "guards and dispatch, 100 parameters",
+         calm["guarded"].beyond("a call", "its Program"), 15.0),
+        ("padded", "growing and cutting of a padded call",
+         calm["padded"].beyond("padded", "its own"), 60.0),
+        ("followed", "following an op", following / capture_calls.OPS, 0.5),
+    ):  # fmt: skip
+        counted = f"{calm[kind].count} of {every[kind].count}"
+        table.rows.append([name, f"{seconds * 1e6:.2f}", f"{limit}", counted])
         table.bars.append(Bar(f"{name}, µs / {limit}", seconds * 1e6 / limit, 1.0))
+    broken = every["broken"]
     ratio = broken.ratio("one break", "two halves")
     table.rows.append(["one break / its halves", f"{ratio:.2f}", f"{1 / 0.8}", str(broken.count)])
     table.bars.append(Bar("one break, speed of its halves / 0.8", ratio * 0.8, 1.0))
-    table.figures = {
-        "guarded": guarded.seconds, "followed": followed.seconds, "broken": broken.seconds
-    }  # fmt: skip
+    table.figures = {name: found.seconds for name, found in every.items()}
     return table
 
 
@@ -95,6 +93,10 @@ def of_lengths(rounds: int) -> Table:
     return table
 
 
+KINDS = {
+    "guarded": capture_calls.guarded, "padded": capture_calls.padded,
+    "followed": capture_calls.followed, "broken": capture_calls.broken,
+}  # fmt: skip
 PARTS: dict[str, Callable[[int], Table]] = {
     "calls": of_calls, "lengths": of_lengths, "programs": of_programs
 }  # fmt: skip

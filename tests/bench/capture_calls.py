@@ -49,6 +49,14 @@ def guarded() -> dict[str, Callable[[], Any]]:
     return {"a call": call, "its Program": alone}
 
 
+def padded() -> dict[str, Callable[[], Any]]:
+    """A call with a padded argument and result, and one that is compiled for its size alone."""
+    run = ot.compile(lambda x: x * 2, dims={"x": {0: ot.Bucket(64, 128)}})
+    own = ot.compile(lambda x: x * 2)
+    x = ot.ones(50, 8)
+    return {"padded": lambda: run(x), "its own": lambda: own(x)}
+
+
 def followed() -> dict[str, Callable[[], Any]]:
     """A function of two hundred ops whose Python runs, and the same Python on plain numbers."""
 
