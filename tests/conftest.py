@@ -28,17 +28,20 @@ RUN_SECONDS = 300
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-golden` writes the files anew that tests of text compare with; `--round-trips=all`
-    takes the text of every module there and back."""
+    takes the text of every module there and back, `none` leaves modules alone."""
     parser.addoption("--update-golden", action="store_true", help="write golden files anew")
-    parser.addoption("--round-trips", choices=("new", "all"), default="new",
+    parser.addoption("--round-trips", choices=("none", "new", "all"), default="new",
                      help="modules whose text is parsed and printed again")  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Passes are watched from the start; all of them run where nothing comes from a cache."""
-    from round_trips import ALL, NEW, RoundTrips
+    from round_trips import ALL, MODE, NEW, NONE, RoundTrips
 
     mode: str = config.getoption("--round-trips") or NEW
+    os.environ[MODE] = mode
+    if mode == NONE:
+        return
     if mode == ALL:
         folder = TemporaryDirectory(prefix="round-trips-")
         os.environ["OSTINATO_CACHE"] = folder.name

@@ -9,6 +9,7 @@ no module before held in the same process. Lines are looked at always.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -28,7 +29,9 @@ from ostinato.passes import pipeline
 BREAKS_IR = "breaks_ir"
 """The mark of tests that break modules on purpose."""
 PACKAGE = str(Path(ostinato.__file__).parent)
-NEW, ALL = "new", "all"
+NONE, NEW, ALL = "none", "new", "all"
+MODE = "ROUND_TRIPS"
+"""The variable that tells processes of tests how those that started them look at modules."""
 
 Text = Callable[[ModuleOp], str]
 
@@ -100,6 +103,12 @@ def _kinds(attributes: dict[str, Attribute]) -> Iterator[tuple[str, type]]:
 def _kind(of: Attribute) -> Any:
     element: Any = of.get_element_type() if isinstance(of, ShapedType) else None  # type: ignore
     return type(of), element
+
+
+def option_inside() -> str:
+    """The option for a test that runs others in a process: what the suite looks at in its own
+    processes is not looked at again there."""
+    return f"--round-trips={ALL if os.environ.get(MODE) == ALL else NONE}"
 
 
 @dataclass

@@ -3,6 +3,8 @@ equal results, side effects, sharing of memory, gradients, exceptions and warnin
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -50,6 +52,14 @@ def first_difference(got: Any, want: Any, tolerance: float) -> str | None:
             if not same(a[what], b[what], tolerance):
                 return f"{when}, {what}:\n  {a[what]}\n  instead of\n  {b[what]}"
     return None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_was_there_before() -> Iterator[None]:
+    """Collections of garbage look through what programs made, not through the whole suite's."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("name", BY_NAME)

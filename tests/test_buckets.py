@@ -202,8 +202,9 @@ BATCHES = ot.Bucket(4)
 STEPS = {"the length": {1: LENGTHS}, "the batch": {0: BATCHES}, "both": {0: BATCHES, 1: LENGTHS}}
 
 
-@pytest.mark.parametrize("causal", (True, False))
-@pytest.mark.parametrize("padded", STEPS)
+@pytest.mark.parametrize(("padded", "causal"), [
+    ("the length", True), ("the length", False), ("the batch", False), ("both", True),
+])  # fmt: skip
 def test_a_training_step_learns_the_same(padded: str, causal: bool) -> None:
     dims = dict.fromkeys(("batch.x", "batch.y"), STEPS[padded])
     compiled, ours, parameters = trained(dims, causal)

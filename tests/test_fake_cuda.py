@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from round_trips import option_inside
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "fake_cuda"
 ENVIRONMENT = {
@@ -45,7 +47,8 @@ def test_on_the_fake_driver(file: str, library: Path) -> None:
         "OSTINATO_LIBCUBLASLT": str(library),
         **ENVIRONMENT.get(file, {}),
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(FOLDER / file)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", option_inside(),
+               str(FOLDER / file)]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 

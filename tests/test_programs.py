@@ -51,7 +51,7 @@ BREAKS = {
     "GAN": [("return judge_loss.item(), draw_loss.item()", ITEM)],
     "ODE": [("error = away.abs().amax().item()", ITEM), ("loss.backward()", "backward leads to")],
     "beam search": [("return parents.tolist(), tokens.tolist(), scores.tolist(), tokens, scores, "
-                     "cache", "the content of a tensor needs a value now")],
+                     "cache", "`.tolist()` needs a value now")],
 }  # fmt: skip
 
 

@@ -249,9 +249,8 @@ def test_a_region_that_was_not_dumped_is_told_with_the_difference(program: Progr
     assert message == (
         "OSTINATO_REPLACE: a region of doubled is compiled as it is, since it is none of those "
         "that were dumped: where line 2 of DIR/R/0-captured.mlir has `func.func @main(%x: "
-        'tensor<4x5xf32> {ot.name = "x"} loc("USER":5:0)) -> tensor<4x5xf32> {`, it has '
-        '`func.func @main(%x: tensor<2x3xf32> {ot.name = "x"} loc("USER":5:0)) -> '
-        "tensor<2x3xf32> {`"
+        'tensor<4x5xf32> {ot.name = "x"}) -> tensor<4x5xf32> {`, it has '
+        '`func.func @main(%x: tensor<2x3xf32> {ot.name = "x"}) -> tensor<2x3xf32> {`'
     )
 
 

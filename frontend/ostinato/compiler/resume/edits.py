@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ class Edits:
 
         put(module, text, str(self.folder / file), stage_of_step(step))
         return True
+
+
+_LOCATION = re.compile(r" loc\((?:[^()\"]|\"[^\"]*\")*\)")
 
 
 def are_asked() -> bool:
@@ -151,7 +155,7 @@ def _tell_of(dumped: Dumped, region: Region) -> None:
     apart = next((i for i, (a, b) in enumerate(lines, 1) if a != b), None)
     where = ""
     if apart is not None:
-        was, is_ = (_short(text[apart - 1]) for text in (before, now))
+        was, is_ = _short(before[apart - 1], now[apart - 1])
         where = f": where line {apart} of {file} has `{was}`, it has `{is_}`"
     warnings.warn(
         f"{REPLACE}: a region of {dumped.identity.function} is compiled as it is, since it is none "
@@ -160,6 +164,8 @@ def _tell_of(dumped: Dumped, region: Region) -> None:
     )
 
 
-def _short(line: str) -> str:
-    line = line.strip()
-    return line if len(line) <= 160 else f"{line[:160]}…"
+def _short(*lines: str) -> list[str]:
+    """Lines for a message: without locations where they differ without them, and cut."""
+    plain = [_LOCATION.sub("", line).strip() for line in lines]
+    shown = plain if len({*plain}) == len(lines) else [line.strip() for line in lines]
+    return [line if len(line) <= 160 else f"{line[:160]}…" for line in shown]
