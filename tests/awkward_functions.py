@@ -164,7 +164,8 @@ def late_binding_of_lambdas(w: World) -> Fn:
 @TABLE.function()
 def map_filter_and_reduce(w: World) -> Fn:
     def fn(x):
-        parts = filter(lambda p: p.shape[0] > 0, map(lambda i: x[i:], range(4)))
+        rows: Any = map(lambda i: x[i:], range(4))
+        parts = filter(lambda p: p.shape[0] > 0, rows)
         return functools.reduce(lambda a, b: a + b.sum(), parts, x)
 
     return fn
