@@ -40,6 +40,7 @@ def assert_equal(given: Any, expected: Any, size: int, tolerance: float = 2e-5) 
 def run(case: Case, sizes: tuple[int, ...] = SIZES, tolerance: float = 2e-5) -> Any:
     """The compiled function, after calls that are compared with eager ones."""
     compiled = ot.compile(case.fn, dims=case.dims)
+    ot.manual_seed(0)  # a place that is wrong may be right by chance
     for n in sizes:
         given = case.given(n)
         assert_equal(compiled(*given), case.fn(*given), n, tolerance)
