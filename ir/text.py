@@ -127,6 +127,11 @@ Where = Callable[[Operation], str]
 """What messages begin with that are of an op: `step.mlir:12: `, or nothing."""
 
 
+def without_locations(text: str) -> str:
+    """Printed text without the lines of the user that its ops name. For messages."""
+    return re.sub(rf" {_LOCATION.pattern}", "", text)
+
+
 def parse_module(text: str, name: str = "text") -> ModuleOp:
     """The module that `text` describes, not yet verified.
 

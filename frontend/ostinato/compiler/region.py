@@ -81,9 +81,8 @@ class Region:
     device: str  # where it runs: `cpu`, `cuda:0`
     guard_lines: list[str]  # where each of the guards came from, and each of the reads
     read_lines: list[str]
-    start: tuple[
-        str, int
-    ]  # the line of the first op, of a region without ops where it was asked for
+    start: tuple[str, int]
+    """The line of the first op; of a region without ops the one that asked for it."""
     watched: list[Watching]
     padding: Plan | None = None
     """Of a region whose inputs are padded, after which it takes the numbers of the plan."""

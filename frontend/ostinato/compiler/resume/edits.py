@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,9 +49,6 @@ class Edits:
 
         put(module, text, str(self.folder / file), stage_of_step(step))
         return True
-
-
-_LOCATION = re.compile(r" loc\((?:[^()\"]|\"[^\"]*\")*\)")
 
 
 def are_asked() -> bool:
@@ -166,6 +162,8 @@ def _tell_of(dumped: Dumped, region: Region) -> None:
 
 def _short(*lines: str) -> list[str]:
     """Lines for a message: without locations where they differ without them, and cut."""
-    plain = [_LOCATION.sub("", line).strip() for line in lines]
+    from ...ir.text import without_locations
+
+    plain = [without_locations(line).strip() for line in lines]
     shown = plain if len({*plain}) == len(lines) else [line.strip() for line in lines]
     return [line if len(line) <= 160 else f"{line[:160]}…" for line in shown]
