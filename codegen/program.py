@@ -10,7 +10,7 @@ from xdsl.ir import BlockArgument, SSAValue
 
 from ..ir.dialects.kernel import BatchOp
 from ..ir.dialects.kernel import FuncOp as KernelOp
-from ..ir.dialects.ot_types import NumberType, number_value
+from ..ir.dialects.ot.types import NumberType, number_value
 from ..ir.dialects.program import (
     ArenaOp,
     CallOp,

@@ -14,8 +14,8 @@ from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from .dialects.kernel import ForOp, FuncOp, Launchable, LoadOp, LocalOp, ReduceOp, StoreOp
-from .dialects.kernel_types import BufferType
-from .dialects.ot_types import NumberType
+from .dialects.kernel.types import BufferType
+from .dialects.ot.types import NumberType
 from .dialects.program import (
     ArenaOp,
     CallOp,

@@ -26,7 +26,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from .dialects.integers import SEGMENTS, integers_attribute, segment_sizes
 from .dialects.ot import ConstantOp, GradientOp, class_of, has_segments
-from .dialects.ot_types import to_ir_type, to_property, to_table_type
+from .dialects.ot.types import to_ir_type, to_property, to_table_type
 from .op import Builder, Op, Type, Value, is_list
 from .pins import PIN
 

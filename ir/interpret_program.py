@@ -15,8 +15,9 @@ from xdsl.dialects.func import FuncOp as FunctionOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation, SSAValue
 
+from .dialects.elements import dtype_of
 from .dialects.kernel import FuncOp, Launchable
-from .dialects.ot_types import dtype_of, from_property, number_value
+from .dialects.ot.types import from_property, number_value
 from .dialects.program import (
     ArenaOp,
     CallOp,

@@ -10,7 +10,7 @@ from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerType, LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from .dialects.kernel_types import value_type
+from .dialects.kernel.types import value_type
 from .dtypes import BY_IR, DType, bool_
 from .scalar import FUNCTIONS, PRIMITIVES, Scalar, argument, make, postorder
 from .scalar_math import expand

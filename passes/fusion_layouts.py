@@ -7,11 +7,12 @@ in memory in that order, the transposition and reshape that follow are a view in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from xdsl.dialects.builtin import ArrayAttr
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from ..ir.dialects.integers import integers_attribute
+from ..ir.dialects.integers import integers_attribute, integers_of
 from ..ir.dialects.ot import TableOp
 from .fusion_index import Linear, axes_of, strides_for, strides_of, weighted
 from .fusion_types import Shape, shape_of, size_of
@@ -39,7 +40,7 @@ def strides_in_memory(op: Operation) -> list[Sequence[int]]:
     given = op.attributes.get(LAYOUTS)
     if not isinstance(given, ArrayAttr):
         return [()] * len(op.results)
-    return [tuple(int(n) for n in s.get_values()) for s in given]  # pyright: ignore
+    return [integers_of(s) for s in cast("ArrayAttr[Attribute]", given)]
 
 
 def layouts_of(block: Block) -> dict[SSAValue, Linear]:

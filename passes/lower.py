@@ -16,7 +16,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp
-from ..ir.dialects.ot_types import to_ir_type
+from ..ir.dialects.ot.types import to_ir_type
 from ..ir.dialects.program import CallOp, LaunchOp, ViewOp
 from ..ir.dialects.program import ConstantOp as ProgramConstant
 from ..ir.dtypes import BY_NAME

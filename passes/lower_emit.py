@@ -15,7 +15,7 @@ from xdsl.rewriter import InsertPoint
 
 from ..ir.dialects.integers import integer_attribute
 from ..ir.dialects.kernel import LoadOp, StoreOp
-from ..ir.dialects.kernel_types import value_type
+from ..ir.dialects.kernel.types import value_type
 from ..ir.dtypes import DType
 from ..ir.kernel_builder import KernelBuilder, Reduction
 from ..ir.scalar import Scalar, argument, postorder, rewrite

@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from ..ir.dialects.ot_types import to_ir_type
+from ..ir.dialects.ot.types import to_ir_type
 from ..ir.dialects.program import CallOp, ConstantOp, UploadOp, ViewOp
 from ..ir.graph import HOST
 from ..ir.locations import fuse_locations

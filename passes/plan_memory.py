@@ -24,10 +24,10 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
+from ..ir.dialects.elements import element_type
 from ..ir.dialects.integers import integer_attribute, integers_attribute
 from ..ir.dialects.kernel import FuncOp as KernelOp
 from ..ir.dialects.kernel import Launchable
-from ..ir.dialects.ot_types import element_type
 from ..ir.dialects.program import (
     SLOT_BYTES,
     ArenaOp,

@@ -17,15 +17,9 @@ from xdsl.ir import Block, Region
 from xdsl.utils.exceptions import VerifyException
 
 from graph_cases import IR_OPS, Graph, bound, graph, same_bits, sample_graph
+from ostinato.ir.dialects.elements import dtype_of, element_type
 from ostinato.ir.dialects.ot import ConstantOp, FusionOp, YieldOp, class_of
-from ostinato.ir.dialects.ot_types import (
-    dtype_of,
-    element_type,
-    from_property,
-    to_ir_type,
-    to_property,
-    to_table_type,
-)
+from ostinato.ir.dialects.ot.types import from_property, to_ir_type, to_property, to_table_type
 from ostinato.ir.dtypes import DTYPES, bfloat16, float32, float64, uint8
 from ostinato.ir.errors import IRError, ShapeError
 from ostinato.ir.graph import NAME, close_main, main_of, open_main, writes_of

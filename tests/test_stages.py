@@ -20,9 +20,7 @@ from xdsl.utils.exceptions import VerifyException
 from fusion_cases import random_region
 from graph_cases import SEED, Graph, graph
 from ostinato.ir.dialects.ot import FusionOp, GradientOp, YieldOp
-from ostinato.ir.dialects.ot_types import (
-    to_ir_type,
-)
+from ostinato.ir.dialects.ot.types import to_ir_type
 from ostinato.ir.dtypes import float32, float64, int64
 from ostinato.ir.errors import IRError
 from ostinato.ir.graph import main_of

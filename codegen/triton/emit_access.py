@@ -21,7 +21,7 @@ from xdsl.ir.affine import (
 )
 
 from ...ir.dialects.kernel import BufferType, FuncOp, LoadOp, LocalOp, StoreOp
-from ...ir.dialects.kernel_types import value_type
+from ...ir.dialects.kernel.types import value_type
 from ...ir.dtypes import DType
 from ...ir.errors import CompileError
 from ...ir.locations import lines_of

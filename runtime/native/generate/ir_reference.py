@@ -17,6 +17,7 @@ from stubs import ROOT
 
 from ostinato.ir import stages
 from ostinato.ir.dialects import kernel, ot, program
+from ostinato.ir.dialects.integers import SEGMENTS
 from ostinato.ir.dialects.ot import FusionOp, GradientOp, TableOp
 from ostinato.ir.op import OPS
 from ostinato.passes import split
@@ -112,7 +113,7 @@ def _op(of: Any) -> Iterator[str]:
         ("operands", definition.operands), ("results", definition.results),
         ("attributes", definition.properties.items()), ("bodies", definition.regions),
     ):  # fmt: skip
-        names = [f"`{name}`" for name, _ in named if name != program.SEGMENTS]
+        names = [f"`{name}`" for name, _ in named if name != SEGMENTS]
         if names:
             yield f"- {title}: {', '.join(names)}"
 

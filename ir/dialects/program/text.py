@@ -11,6 +11,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
+from ..text import parse_attributes, print_operand
+
 
 @dataclass
 class Parsed:
@@ -85,7 +87,7 @@ def _parse_rest(
     properties: dict[str, Attribute] = {}
     if option and parser.parse_optional_keyword(option):
         properties[option] = parser.parse_attribute()
-    found = parser.parse_optional_attr_dict_with_keyword()
+    attributes = parse_attributes(parser)
     parser.parse_punctuation(":")
     types = parser.parse_function_type()
     values = parser.resolve_operands([*given, *into], types.inputs.data, start)
@@ -95,7 +97,7 @@ def _parse_rest(
         values[len(given) :],
         types.outputs.data,
         properties,
-        dict(found.data) if found else {},
+        attributes,
     )
 
 
@@ -103,20 +105,10 @@ def print_call(printer: Printer, op: Any, grouped: Sequence[Any]) -> None:
     """Prints ` matmul(%0, none, [%1]) {attributes} into (%2) : (types) -> types`."""
     printer.print_string(f" {op.callee.data}")
     with printer.in_parens():
-        printer.print_list(grouped, lambda v: _print_operand(printer, v))
+        printer.print_list(grouped, lambda v: print_operand(printer, v))
     printer.print_string(" ")
     printer.print_attribute(op.given)
     _print_rest(printer, op, "layouts")
-
-
-def _print_operand(printer: Printer, operand: Any) -> None:
-    if operand is None:
-        printer.print_string("none")
-    elif isinstance(operand, list):
-        with printer.in_square_brackets():
-            printer.print_list(operand, printer.print_ssa_value)  # pyright: ignore
-    else:
-        printer.print_ssa_value(operand)
 
 
 def parse_call(parser: Parser) -> Parsed:
@@ -163,7 +155,7 @@ def parse_view(parser: Parser) -> tuple[SSAValue, list[int], int, Attribute, dic
     strides = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_integer)
     parser.parse_keyword("start")
     start = parser.parse_integer()
-    found = parser.parse_optional_attr_dict_with_keyword()
+    attributes = parse_attributes(parser)
     parser.parse_punctuation(":")
     type_ = parser.parse_type()
     parser.parse_punctuation("->")
@@ -173,7 +165,7 @@ def parse_view(parser: Parser) -> tuple[SSAValue, list[int], int, Attribute, dic
         strides,
         start,
         result,
-        dict(found.data) if found else {},
+        attributes,
     )
 
 
@@ -189,6 +181,6 @@ def print_constant(printer: Printer, op: Operation) -> None:
 def parse_constant(parser: Parser) -> tuple[Attribute, Attribute, dict[str, Attribute]]:
     """Parses what `print_constant` prints."""
     value = parser.parse_attribute()
-    found = parser.parse_optional_attr_dict_with_keyword()
+    attributes = parse_attributes(parser)
     parser.parse_punctuation("->")
-    return value, parser.parse_type(), dict(found.data) if found else {}
+    return value, parser.parse_type(), attributes

@@ -4,47 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import (
-    BFloat16Type,
-    Float16Type,
-    Float32Type,
-    Float64Type,
-    IntegerType,
-    Signedness,
-    i1,
-    i64,
-)
 from xdsl.ir import Attribute, ParametrizedAttribute, TypeAttribute
 from xdsl.irdl import irdl_attr_definition, param_def
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
-from ..dtypes import BY_IR, DType
-
-_TYPES: dict[str, TypeAttribute] = {
-    "i1": i1,
-    "ui8": IntegerType(8, Signedness.UNSIGNED),
-    "i8": IntegerType(8),
-    "i16": IntegerType(16),
-    "i32": IntegerType(32),
-    "i64": i64,
-    "f16": Float16Type(),
-    "bf16": BFloat16Type(),
-    "f32": Float32Type(),
-    "f64": Float64Type(),
-}
-_DTYPES: dict[Attribute, DType] = {type_: BY_IR[name] for name, type_ in _TYPES.items()}
-
-
-def element_type(dtype: DType) -> TypeAttribute:
-    """The type of an element of `dtype` in a buffer; `ui8` for uint8."""
-    return _TYPES[dtype.ir]
+from ... import dtypes
+from ...dtypes import DType
+from ..elements import dtype_of, element_type
 
 
 def value_type(dtype: DType) -> TypeAttribute:
     """The type of a loaded element of `dtype`; `i8` for uint8, since `arith` is signless."""
-    return _TYPES["i8" if dtype.ir == "ui8" else dtype.ir]
+    return element_type(dtypes.int8 if dtype is dtypes.uint8 else dtype)
 
 
 @irdl_attr_definition
@@ -62,7 +35,7 @@ class BufferType(ParametrizedAttribute, TypeAttribute):
     @property
     def dtype(self) -> DType:
         """The dtype of an element."""
-        return _DTYPES[self.element]
+        return dtype_of(self.element)
 
     @property
     def value_type(self) -> TypeAttribute:
@@ -70,11 +43,10 @@ class BufferType(ParametrizedAttribute, TypeAttribute):
         return value_type(self.dtype)
 
     def verify(self) -> None:
-        if self.element not in _DTYPES:
-            raise VerifyException(
-                f"!kernel.buffer: element type {self.element}; it must be one "
-                f"of {', '.join(_TYPES)}"
-            )
+        try:
+            dtype_of(self.element)
+        except VerifyException as error:
+            raise VerifyException(f"!kernel.buffer: {error}") from error
 
     @classmethod
     def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:

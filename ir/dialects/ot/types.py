@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 from xdsl.dialects.builtin import (
-    BFloat16Type,
     DenseArrayBase,
-    Float16Type,
-    Float32Type,
     FloatAttr,
     IntegerAttr,
-    IntegerType,
-    Signedness,
     StringAttr,
     TensorType,
     f64,
@@ -26,35 +21,13 @@ from xdsl.irdl import irdl_attr_definition, param_def
 from xdsl.parser import AttrParser
 from xdsl.utils.exceptions import VerifyException
 
-from .. import dtypes
-from ..dtypes import BY_IR, DType
-from ..op import Type
-from .integers import integer_attribute, integers_attribute
+from ... import dtypes
+from ...dtypes import DType
+from ...op import Type
+from ..elements import dtype_of, element_type, find_dtype
+from ..integers import integer_attribute, integers_attribute
 
-_ELEMENTS: dict[str, Attribute] = {
-    "i1": i1,
-    "ui8": IntegerType(8, Signedness.UNSIGNED),
-    **{f"i{n}": IntegerType(n) for n in (8, 16, 32, 64)},
-    "f16": Float16Type(),
-    "bf16": BFloat16Type(),
-    "f32": Float32Type(),
-    "f64": f64,
-}
-_DTYPES = {_ELEMENTS[name]: d for name, d in BY_IR.items()}
 _NUMBERS = (dtypes.bool_, dtypes.int64, dtypes.float64)
-
-
-def element_type(dtype: DType) -> Attribute:
-    """The element type of tensors of `dtype`."""
-    return _ELEMENTS[dtype.ir]
-
-
-def dtype_of(element: Attribute) -> DType:
-    """The dtype of an element type; VerifyException where no dtype has it."""
-    dtype = _DTYPES.get(element)
-    if dtype is None:
-        raise VerifyException(f"element type {element}; it must be one of {', '.join(_ELEMENTS)}")
-    return dtype
 
 
 @irdl_attr_definition
@@ -70,7 +43,7 @@ class NumberType(ParametrizedAttribute, TypeAttribute):
             return [parser.parse_type()]
 
     def verify(self) -> None:
-        if _DTYPES.get(self.element) not in _NUMBERS:
+        if find_dtype(self.element) not in _NUMBERS:
             raise VerifyException(f"!ot.number<{self.element}>; it must be of f64, i64 or i1")
 
 
@@ -108,6 +81,11 @@ def _table_type(type_: Attribute) -> Type:
     if any(s < 0 for s in shape):
         raise VerifyException(f"a value of type {type_}; every size must be known")
     return Type(shape, dtype_of(tensor.element_type))
+
+
+def show(types: Sequence[Attribute]) -> str:
+    """Types as messages list them."""
+    return ", ".join(map(str, types)) or "none"
 
 
 def number_dtype(value: bool | int | float) -> DType:
@@ -182,7 +160,7 @@ _KINDS: dict[str, tuple[Callable[[Any], Attribute], Callable[[Attribute], Any]]]
     "float": (lambda v: FloatAttr(float(v), f64), _read_float),
     "str": (_write_str, lambda a: a.data if isinstance(a, StringAttr) else None),
     "device": (_write_str, lambda a: a.data if isinstance(a, StringAttr) else None),
-    "dtype": (element_type, _DTYPES.get),
+    "dtype": (element_type, find_dtype),
 }
 
 

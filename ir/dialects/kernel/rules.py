@@ -22,8 +22,8 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAVal
 from xdsl.ir.affine import AffineMap
 from xdsl.utils.exceptions import VerifyException
 
-from .kernel_text import numbers
-from .kernel_types import BufferType
+from ..integers import integers_of
+from .types import BufferType
 
 _LOOPS = ("kernel.for", "kernel.reduce")
 _NAME = re.compile(r"[A-Za-z_][\w.$]*", re.ASCII)
@@ -128,7 +128,7 @@ def check_nest(func: Operation) -> None:
         is_right = argument in buffers if i < len(buffers) else argument.type == IndexType()
         if not is_right:
             _refuse(func, f"argument {i} is a {argument.type}; it must be {wanted}")
-    for number in numbers(func.properties.get("aliased")):
+    for number in integers_of(func.properties.get("aliased")):
         if not 0 <= number < len(buffers):
             _refuse(func, f"aliased buffer {number}; there are {len(buffers)} buffers")
     name = func.properties["sym_name"]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.dialects.builtin import (
     AffineMapAttr,
-    DenseArrayBase,
     IndexType,
     IntegerAttr,
-    IntegerType,
     UnitAttr,
     i1,
 )
@@ -19,15 +16,9 @@ from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
-from .integers import integer_attribute, integers_attribute
-from .kernel_types import BufferType
-
-
-def numbers(attribute: Attribute | None) -> tuple[int, ...]:
-    """The elements of an i64 array attribute; none where it is absent."""
-    if not isinstance(attribute, DenseArrayBase):
-        return ()
-    return tuple(cast("DenseArrayBase[IntegerType]", attribute).get_values())
+from ..integers import integer_attribute, integers_attribute, integers_of
+from ..text import parse_attributes
+from .types import BufferType
 
 
 def print_options(printer: Printer, properties: Mapping[str, Attribute]) -> None:
@@ -39,7 +30,7 @@ def print_options(printer: Printer, properties: Mapping[str, Attribute]) -> None
         if isinstance(value, IntegerAttr):
             printer.print_string(f" {key} {value.value.data}")
     if "aliased" in properties:
-        aliased = ", ".join(map(str, numbers(properties["aliased"])))
+        aliased = ", ".join(map(str, integers_of(properties["aliased"])))
         printer.print_string(f" aliased [{aliased}]")
 
 
@@ -98,12 +89,6 @@ def parse_loop(parser: Parser) -> ParsedLoop:
     properties |= parse_options(parser)
     attributes = parse_attributes(parser)
     return ParsedLoop(properties, attributes, parser.parse_region([index]), sizes)
-
-
-def parse_attributes(parser: Parser) -> dict[str, Attribute]:
-    """Parses an optional `attributes {...}`."""
-    found = parser.parse_optional_attr_dict_with_keyword()
-    return dict(found.data) if found else {}
 
 
 def print_access(

@@ -10,7 +10,8 @@ from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
-from ..op import Op
+from ...op import Op
+from ..text import parse_attributes, print_operand
 
 
 def print_table_op(
@@ -19,21 +20,11 @@ def print_table_op(
     """Prints ` %0, [%1, %2], none {dim = 1 : i64} : (types) -> types`, less `hidden` properties."""
     if grouped:
         printer.print_string(" ")
-    printer.print_list(grouped, lambda operand: _print_operand(printer, operand))
+    printer.print_list(grouped, lambda operand: print_operand(printer, operand))
     shown = {k: v for k, v in op.properties.items() if k not in hidden} | op.attributes
     printer.print_op_attributes(shown)
     printer.print_string(" : ")
     printer.print_function_type(op.operand_types, op.result_types)
-
-
-def _print_operand(printer: Printer, operand: Any) -> None:
-    if operand is None:
-        printer.print_string("none")
-    elif isinstance(operand, list):
-        with printer.in_square_brackets():
-            printer.print_list(operand, printer.print_ssa_value)  # pyright: ignore[reportUnknownArgumentType]
-    else:
-        printer.print_ssa_value(operand)
 
 
 @dataclass
@@ -95,8 +86,7 @@ def parse_fusion(parser: Parser) -> tuple[ParsedOp, Region]:
     )
     parser.parse_punctuation(":")
     types = parser.parse_function_type()
-    found = parser.parse_optional_attr_dict_with_keyword()
+    attributes = parse_attributes(parser)
     operands = parser.resolve_operands(given or [], types.inputs.data, start)
     region = parser.parse_region()
-    attributes = dict(found.data) if found else {}
     return ParsedOp(operands, [], types.outputs.data, attributes), region

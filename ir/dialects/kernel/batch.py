@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.dialects.builtin import (
     I64,
     ArrayAttr,
     DenseArrayBase,
     IntegerAttr,
-    IntegerType,
     ModuleOp,
     StringAttr,
     SymbolRefAttr,
@@ -22,7 +20,8 @@ from xdsl.printer import Printer
 from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import VerifyException
 
-from .integers import integer_attribute, integers_attribute
+from ..integers import integer_attribute, integers_attribute, integers_of
+from ..text import parse_attributes
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class BatchOp(IRDLOperation):
     def members(self) -> list[Member]:
         """The kernels, in the order given."""
         return [
-            Member(k.string_value(), cast("DenseArrayBase[IntegerType]", b).get_values())
+            Member(k.string_value(), integers_of(b))
             for k, b in zip(self.kernels, self.buffers, strict=True)
         ]
 
@@ -88,8 +87,7 @@ class BatchOp(IRDLOperation):
             parser.Delimiter.SQUARE, lambda: _parse_member(parser)
         )
         op = cls(name, count, members)
-        found = parser.parse_optional_attr_dict_with_keyword()
-        op.attributes |= dict(found.data) if found else {}
+        op.attributes |= parse_attributes(parser)
         return op
 
     def verify_(self) -> None:
