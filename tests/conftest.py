@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import ostinato
+from triton_runner import Interpreter
 
 _ROOT = Path(__file__).parents[1]
 _LOADED = Path(ostinato.__file__).resolve()
@@ -47,6 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["OSTINATO_CACHE"] = folder.name
         config.add_cleanup(folder.cleanup)
     config.pluginmanager.register(RoundTrips(mode), "round_trips")
+
+
+@pytest.fixture(scope="module")
+def triton() -> Iterator[Interpreter]:
+    """The process that runs Triton kernels in Triton's interpreter."""
+    made = Interpreter()
+    yield made
+    made.close()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

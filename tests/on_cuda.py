@@ -56,6 +56,7 @@ COMPILED: dict[str, dict[str, str]] = {
         "test_both_programs_come_from_one_entry_of_the_cache":
             "counts the entries of the CPU's backend",
     },
+    "test_compiled_refusals.py": {},
     "test_region_leaves.py": {},
     "test_optim.py": {},
     "test_awkward.py": {

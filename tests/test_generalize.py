@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
 from kernel_cases import CASES
+from kernel_pointwise import flat
 from kernel_table import Case, f32, same_bits
 from ostinato.codegen.llvm.backend import LLVMBackend
 from ostinato.codegen.llvm.load import LoadedKernels
@@ -80,7 +81,7 @@ def scaled(n: int, times: int, count: int = 0) -> FuncOp:
 REFUSED: list[tuple[Callable[[int], FuncOp], str]] = [
     (lambda n: scaled(n, n // 2), "8, 30, 65"),
     (lambda n: scaled(n, 1, count=16 * (n > 50) + 16), "16, 32, 32"),
-    (lambda n: CASES[0].build(n) if n > 50 else scaled(n, 1), "the ops of a kernel"),
+    (lambda n: flat(n) if n > 50 else scaled(n, 1), "the ops of a kernel"),
 ]
 
 

@@ -5,7 +5,7 @@
 
 import ctypes
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -14,8 +14,10 @@ import pytest
 from numpy.typing import NDArray
 from xdsl.dialects import arith, math
 
+from kernel_accesses import twice
 from kernel_cases import CASES
-from kernel_table import Case, bf16, bit, compute, f16, f32, f64, same_bits, sample, start
+from kernel_pointwise import flat
+from kernel_table import Case, f16, f32, f64, same_bits, sample, start
 from ostinato.codegen.backend import Backend, CompiledModule, Options
 from ostinato.codegen.elf import undefined_symbols
 from ostinato.codegen.llvm.backend import LLVMBackend
@@ -26,9 +28,10 @@ from ostinato.ir.dialects.kernel import FuncOp
 from ostinato.ir.dtypes import DType
 from ostinato.ir.errors import CompileError
 from ostinato.ir.interpret_kernel import run_kernel
-from ostinato.ir.scalar import FUNCTIONS, KINDS, PRIMITIVES, Scalar, argument, cast, make
-from ostinato.ir.scalar_math import EXPANSIONS, expand
+from ostinato.ir.scalar import argument, make
+from ostinato.ir.scalar_math import expand
 from ostinato.ir.scalar_numpy import evaluate
+from scalar_kernels import COUNT, Row, casts, functions, kinds, number, pointwise
 
 Array = NDArray[Any]
 COUNTS = (1, 7, 16, 17, 64, 1000)
@@ -64,119 +67,39 @@ def test_compiled_kernels_equal_numpy_and_the_interpreter(
     case.check(count, before, by_llvm)
 
 
-TENSOR_DTYPES = dtypes.DTYPES
-COUNT = 85
-
-
-def pointwise(name: str, root: Scalar, inputs: Sequence[DType], result: DType) -> FuncOp:
-    """A flat kernel that stores the expression `root` of its inputs."""
-    buffers = {f"x{k}": d for k, d in enumerate(inputs)} | {"o": result}
-    b = start(name, buffers, COUNT, vector=True)
-    *sources, o = b.buffers
-    values = [b.load(x, {b.index: 1}) for x in sources]
-    b.store(compute(b, root, *values), o, {b.index: 1})
-    return b.finish()
-
-
-def domain(kind: str) -> list[DType]:
-    """The dtypes that a kind's operands have and a kernel can compute with."""
-    row = KINDS[kind]
-    letters = {
-        "b": [bit],
-        "i": [d for d in TENSOR_DTYPES if d.is_integer],
-        "f": [f32, f64],
-        "h": [f16, bf16],
-        "u": [],
-    }
-    found = [d for letter in row.domain for d in letters[letter]]
-    return [d for d in found if not (kind == "rem" and d.is_floating_point)]
-
-
-PLAIN = [kind for kind in PRIMITIVES if kind not in ("cast", "bitcast", "mulhi", "select")]
+def run_rows(rows: Iterable[Row]) -> Iterator[tuple[Row, Array]]:
+    """The rows, and what their kernels store."""
+    rows = list(rows)
+    loaded = compiled(*(row.kernel for row in rows))
+    for row in rows:
+        ours = row.empty
+        launch(loaded.addresses[row.name], [*row.arrays, ours], 0, COUNT)
+        yield row, ours
 
 
 def test_every_kind_means_in_llvm_what_it_means_in_numpy() -> None:
-    rows: list[tuple[FuncOp, Scalar, list[Array], DType]] = []
-    for kind in PLAIN:
-        for dtype in domain(kind):
-            operands = [argument(k, dtype) for k in range(KINDS[kind].arity)]
-            root = make(kind, *operands)
-            kernel = pointwise(f"{kind}_{dtype.name}", root, [dtype] * len(operands), root.dtype)
-            arrays = [sample(dtype, COUNT, 7 * k + 1) for k in range(len(operands))]
-            if dtype.is_integer and dtype.signed and len(arrays) == 2:
-                # The one quotient that does not fit.
-                arrays[0][-1], arrays[1][-1] = np.iinfo(dtype.numpy).min, -1
-            rows.append((kernel, root, arrays, root.dtype))
-    loaded = compiled(*(row[0] for row in rows))
+    rows = list(kinds())
     assert len(rows) > 150
-    for kernel, root, arrays, dtype in rows:
-        name = kernel.sym_name.data
-        ours = np.zeros(COUNT, dtype.numpy)
-        launch(loaded.addresses[name], [*arrays, ours], 0, COUNT)
-        assert same_bits(ours, evaluate([root], arrays)[0]), name
+    for row, ours in run_rows(rows):
+        assert same_bits(ours, row.wanted), row.name
 
 
 def test_casts_mean_in_llvm_what_they_mean_in_numpy() -> None:
-    pairs = [(a, b) for a in TENSOR_DTYPES for b in TENSOR_DTYPES]
-    roots = [cast(argument(0, a), b) for a, b in pairs]
-    names = [f"from_{a.name}_to_{b.name}" for a, b in pairs]
-    loaded = compiled(
-        *(
-            pointwise(name, root, [a], b)
-            for name, root, (a, b) in zip(names, roots, pairs, strict=True)
-        )
-    )
-    for name, root, (a, b) in zip(names, roots, pairs, strict=True):
-        x = castable(a, b)
-        ours = np.zeros(COUNT, "uint16" if b is bf16 else b.numpy)
-        launch(loaded.addresses[name], [x, ours], 0, COUNT)
-        assert same_bits(number(ours, b), evaluate([root], [number(x, a)])[0]), name
-
-
-def castable(source: DType, target: DType) -> Array:
-    """Elements whose value a cast to `target` specifies."""
-    x = sample(source, COUNT, 5)
-    if source.is_floating_point and not target.is_floating_point and target is not bit:
-        low = 0.0 if not target.signed else -100.0
-        return stored(np.clip(sample(f32, COUNT, 5, finite=True), low, 100.0), source)
-    return x
-
-
-def stored(x: Array, dtype: DType) -> Array:
-    """float32 numbers in the memory of a floating dtype."""
-    if dtype is bf16:
-        return (x.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
-    return x.astype(dtype.numpy)
-
-
-def number(x: Array, dtype: DType) -> Array:
-    """Memory as the array of numbers that `scalar_numpy` works on."""
-    return (x.astype(np.uint32) << np.uint32(16)).view(np.float32) if dtype is bf16 else x
+    for row, ours in run_rows(casts()):
+        assert same_bits(number(ours, row.dtype), row.wanted), row.name
 
 
 @pytest.mark.parametrize("dtype", [f32, f64], ids=lambda d: d.name)
 def test_functions_in_llvm_equal_their_expansions(dtype: DType) -> None:
-    kinds = [k for k in FUNCTIONS if k in EXPANSIONS]
-    assert len(kinds) >= 9
-    roots = {k: make(k, *(argument(i, dtype) for i in range(KINDS[k].arity))) for k in kinds}
-    loaded = compiled(
-        *(pointwise(k, root, [dtype] * KINDS[k].arity, dtype) for k, root in roots.items())
-    )
-    for kind, root in roots.items():
-        arrays = [sample(dtype, COUNT, 3 + i) for i in range(KINDS[kind].arity)]
-        ours = np.zeros(COUNT, dtype.numpy)
-        launch(loaded.addresses[kind], [*arrays, ours], 0, COUNT)
-        assert same_bits(ours, evaluate([expand(root)], arrays)[0]), kind
-        np.testing.assert_allclose(ours, evaluate([root], arrays)[0], 1e-5, 1e-30)
+    rows = [row for _, row in functions(dtype)]
+    assert len(rows) >= 9
+    for row, ours in run_rows(rows):
+        assert same_bits(ours, evaluate([expand(row.root)], row.arrays)[0]), row.name
+        np.testing.assert_allclose(ours, row.wanted, 1e-5, 1e-30)
 
 
 def test_a_buffer_passed_twice_is_written_in_the_order_of_the_text() -> None:
-    b = start("twice", {"x": f32, "same": f32}, COUNT, vector=True, aliased=(0, 1))
-    x, same = b.buffers
-    a, at = argument(0, f32), {b.index: 1}
-    b.store(compute(b, a * 2.0, b.load(same, at)), x, at)
-    b.store(compute(b, a + 1.0, b.load(same, at)), x, at)
-    kernel = b.finish()
+    kernel = twice(COUNT)
     ours = np.arange(COUNT, dtype=np.float32)
     reference = ours.copy()
     loaded = compiled(kernel)
@@ -280,7 +203,7 @@ def integer_tanh(n: int) -> FuncOp:
 @pytest.mark.parametrize(
     ("kernels", "options", "message"),
     [
-        ([CASES[0].build(5)] * 2, None, "llvm: two kernels are named flat; give each its own name"),
+        ([flat(5)] * 2, None, "llvm: two kernels are named flat; give each its own name"),
         ([], {"fast": True}, "llvm: unknown option fast; the backend takes none"),
         ([unlowered(5)], None, "llvm: arith.ceildivsi has no lowering; use arith and math ops"),
         ([integer_tanh(5)], None, "llvm: math.tanh of f16; cast to f32 first"),
@@ -311,7 +234,7 @@ def test_only_elf_objects_are_read(data: bytes) -> None:
 def test_llvm_backend_is_a_backend() -> None:
     backend: Backend = LLVMBackend()
     assert backend.name == "llvm"
-    assert backend.target() == backend.build([CASES[0].build(3)]).target
+    assert backend.target() == backend.build([flat(3)]).target
 
 
 @pytest.mark.parametrize("dtype", [dtypes.int32, dtypes.int64, dtypes.uint8], ids=lambda d: d.name)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import ostinato as ot
-from test_compiled_gradients import close, pair, pairs, weighted
+from both_libraries import close, pair, pairs, weighted
 
 
 def test_what_a_capture_leaves_behind_belongs_to_the_tape() -> None:

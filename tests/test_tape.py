@@ -10,12 +10,8 @@ import pytest
 import torch
 
 import ostinato as ot
+from both_libraries import pair
 from ostinato.runtime import _C
-
-
-def pair(*shape: int, seed: int = 0) -> tuple[Any, torch.Tensor]:
-    array = np.random.default_rng(seed).standard_normal(shape)
-    return ot.from_numpy(array.copy()).requires_grad_(), torch.tensor(array, requires_grad=True)
 
 
 def net(lib: Any, x: Any, w: Any, b: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -238,14 +238,6 @@ def wrong(case: Case, ours: Sequence[Array], wanted: Sequence[Array]) -> list[in
         if not np.allclose(a, b, rtol=0, atol=bound * top):
             found.append(i)
     return found
-
-
-@pytest.fixture(scope="module")
-def triton() -> Iterator[Interpreter]:
-    """The process that runs kernels."""
-    made = Interpreter()
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

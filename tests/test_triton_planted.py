@@ -3,7 +3,6 @@ shows; tests/gpu/test_planted.py has the check of a compiled function report the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +20,6 @@ from triton_program import GpuProgram
 from triton_runner import Interpreter
 
 TARGET = replace(CUDA, kernels={name: Kernels(t.take, t.scratch) for name, t in TEMPLATES.items()})
-
-
-@pytest.fixture(scope="module")
-def triton() -> Iterator[Interpreter]:
-    """The process that runs kernels."""
-    made = Interpreter()
-    yield made
-    made.close()
 
 
 def results(triton: Interpreter, fn: Any, args: Any) -> list[Any]:

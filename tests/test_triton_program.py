@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,14 +26,6 @@ from triton_program import GpuProgram
 from triton_runner import Interpreter
 
 TARGET = replace(CUDA, kernels={name: Kernels(t.take, t.scratch) for name, t in TEMPLATES.items()})
-
-
-@pytest.fixture(scope="module")
-def triton() -> Iterator[Interpreter]:
-    """The process that runs kernels."""
-    made = Interpreter()
-    yield made
-    made.close()
 
 
 def planned(g: Graph) -> Graph:

@@ -3,7 +3,7 @@ for all what the reference interpreter does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,20 +26,12 @@ from ostinato.passes.generalize import General
 from size_cases import ANY
 from test_generalize import COUNTS, PRIMES, SAMPLES, general
 from test_sizes import train
-from test_triton import assert_agree
+from triton_agreement import assert_agree
 from triton_families import GpuFamily
 from triton_runner import Interpreter, Job, places_of
 
 Array = NDArray[Any]
 SPREAD = Spread([(2, PRIMES[-1])], [64], SAMPLES.sizes)
-
-
-@pytest.fixture(scope="module")
-def triton() -> Iterator[Interpreter]:
-    """The process that runs kernels."""
-    made = Interpreter()
-    yield made
-    made.close()
 
 
 def variants(made: General, spread: Spread = SPREAD) -> list[tuple[int, TritonKernel]]:

@@ -12,6 +12,7 @@ import pytest
 
 from fusion_cases import floats, op
 from kernel_cases import CASES
+from kernel_pointwise import flat
 from ostinato.codegen import cache
 from ostinato.codegen.triton.build import build
 from ostinato.codegen.triton.emit import emit
@@ -94,7 +95,7 @@ def test_kernels_compile_without_a_gpu_and_spill_nothing(
 
 
 def test_a_kernel_needs_a_name_that_python_has() -> None:
-    kernel = CASES[0].build(5)
+    kernel = flat(5)
     kernel.sym_name = type(kernel.sym_name)("a.b")
     with pytest.raises(CompileError) as error:
         emit(kernel)
