@@ -4,6 +4,7 @@ The updates of a hundred parameters, and the last sums of their gradients, wait 
 memory. Kernels of equal structure (sizes aside) that do not need each other become one
 `kernel.batch`, launched when the last of them can run. Calls and launches that a call waits for
 stay where they are, and so do launches with large intermediate operands, which would live longer.
+What is pinned apart is batched with its own kind alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..ir.dialects.kernel import BatchOp, FuncOp, Member
 from ..ir.dialects.program import LaunchOp, ViewOp
 from ..ir.graph import main_of
 from ..ir.locations import fuse_locations
+from ..ir.pins import pin_of
 from .fusion_types import bytes_of
 from .target import Target
 from .trail import OFF, Trail
@@ -59,7 +61,8 @@ class _Batching:
         groups: dict[Hashable, list[LaunchOp]] = {}
         for op in self.ops:
             if isinstance(op, LaunchOp) and op in self.heights:
-                key = self.heights[op], structure_of(self.kernels[op.kernel_name])
+                structure = structure_of(self.kernels[op.kernel_name])
+                key = self.heights[op], pin_of(op), structure
                 groups.setdefault(key, []).append(op)
         batches = [part for g in groups.values() for part in self._parts(g) if len(part) > 1]
         return self._rebuild(batches[:most]) if batches[:most] else []

@@ -240,6 +240,8 @@ class _Body:
         group = self.group
         kind = ROWS if self.by_row else COLUMNS if self.has_columns else POINTWISE
         fusion.attributes[KIND] = StringAttr(kind)
+        if group.fence:
+            fusion.attributes[PIN] = integer_attribute(group.fence)
         if kind != POINTWISE:
             fusion.attributes[LENGTH] = integer_attribute(group.length)
             if self.has_columns:

@@ -22,6 +22,7 @@ from ..ir.dialects.program import ConstantOp as ProgramConstant
 from ..ir.dtypes import BY_NAME
 from ..ir.graph import HOST, main_of, writes_of
 from ..ir.op import Type
+from ..ir.pins import PIN
 from .fusion_index import Linear
 from .fusion_layouts import LAYOUTS, layouts_of, strides_in_memory
 from .fusion_types import dtype_of, shape_of
@@ -192,8 +193,11 @@ class _Lowering:
             kernels.insert_op_before(kernel.func, self.func)
         take_lines(kernel.func, op)
         inputs = [self._on_device(op.inputs[i]) for i in kernel.inputs]
-        self._add(op, LaunchOp.of(kernel.func.sym_name.data, inputs,
-                               [r.type for r in op.results], kernel.reuse))  # fmt: skip
+        launch = LaunchOp.of(kernel.func.sym_name.data, inputs, [r.type for r in op.results],
+                             kernel.reuse)  # fmt: skip
+        if PIN in op.attributes:
+            launch.attributes[PIN] = op.attributes[PIN]
+        self._add(op, launch)
         kind = op.attributes.get("kind")
         rewrite = kind.data if isinstance(kind, StringAttr) else "pointwise"
         self.trail.note(rewrite, op, f"ot.fusion, as kernel {kernel.func.sym_name.data}")
@@ -208,7 +212,8 @@ def structure(op: FusionOp, layouts: dict[SSAValue, Linear]) -> Hashable:
     """Equal for fusions that the same kernel computes."""
     block = op.body.block
     numbers: dict[SSAValue, int] = {}
-    parts: list[Hashable] = [tuple(sorted(op.attributes.items()))]
+    about = {name: a for name, a in op.attributes.items() if name != PIN}
+    parts: list[Hashable] = [tuple(sorted(about.items()))]
     for a in block.args:
         numbers[a] = len(numbers)
         parts.append((a.type, layouts.get(a)))

@@ -33,7 +33,7 @@ class Reason(StrEnum):
     CYCLE = "cycle", "something between them would have to run inside of the kernel"
     LIMIT = "limit", "the kernel would take too many buffers"
     BATCH = "batch", "an elementwise composite, which is batched with others of its kind"
-    PINNED = "pinned", "`with ot.nofuse()` keeps them apart"
+    PINNED = "pinned", "`with ot.nofuse()`, or statistics of `ot.watch`, which not every call makes"
     FEW = "few", "rows would wait for each other in a kernel that a small part of the machine runs"
     STORED = "stored", "the value is read from memory: cheaper than computing it again"
     STOPPED = "stopped", "the passes were told to end before"

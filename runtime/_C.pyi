@@ -529,8 +529,9 @@ class Channel:
     """What `watch` recorded at one place."""
 
     def __init__(self, keep: int) -> None: ...
-    def add(self, call: _int, every: _int, parts: Sequence[Tensor]) -> None:
-        """Counts a value of a call; those of every `every`th call are kept, none for 0."""
+    def add(self, call: _int, every: _int, parts: Sequence[Tensor]) -> bool:
+        """Counts a value of a call, and keeps those of every `every`th call, none for 0; whether it
+        kept this one."""
     def entries(self) -> list[tuple[_int, _int, list[Tensor]]]:
         """(call, index of the value in it, tensors) of those kept."""
     def clear(self) -> None:
@@ -761,6 +762,8 @@ class Tracer:
         the way."""
     def is_given(self, tensor: Tensor) -> bool:
         """Whether a tensor comes from outside and was not made in the capture."""
+    def spare(self, tensor: Tensor) -> None:
+        """Nobody needs the elements of a tensor of this region, though it is held."""
     def aliases(
         self,
     ) -> list[tuple[Tensor, Tensor, int, tuple[int, ...], tuple[int, ...], bool]]:

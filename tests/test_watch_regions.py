@@ -3,6 +3,7 @@ without it."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -186,3 +187,83 @@ def test_a_region_without_a_function() -> None:
     found = ot.watched()
     assert found["of a block"].values[0].tolist() == [2, 2, 2]
     assert found["its sum"].values == [6.0]
+
+
+def normalized(x: Any, w: Any) -> Any:
+    hidden = x @ w
+    ot.watch(hidden, "hidden", every=3)
+    ot.watch((hidden * 0.1).exp().amax(), "largest", every=3)
+    return hidden.tanh().sum()
+
+
+WATCHED_LINES = {f"{__file__}:{normalized.__code__.co_firstlineno + n}" for n in (2, 3)}
+
+
+def pulls(fn: Fn) -> Callable[[int], None]:
+    """Calls whose gradient is taken outside."""
+    w = ot.tensor(drawn(6, 40), requires_grad=True)
+    return lambda n: fn(ot.tensor(drawn(n, 6)), w).backward()
+
+
+def calls(fn: Fn) -> Callable[[int], None]:
+    w = ot.tensor(drawn(6, 40))
+    return lambda n: fn(ot.tensor(drawn(n, 6)), w)
+
+
+Begin = Callable[[Fn], Callable[[int], None]]
+WAYS: dict[str, tuple[Callable[[], Any], Begin, tuple[int, ...]]] = {
+    "replayed": (lambda: ot.compile(normalized), calls, (8,)),
+    "followed": (lambda: ot.compile(normalized, verify="follow"), calls, (8,)),
+    "gradients taken outside": (lambda: ot.compile(normalized), pulls, (8,)),
+    "followed, gradients": (lambda: ot.compile(normalized, verify="follow"), pulls, (8,)),
+    "any sizes": (lambda: ot.compile(normalized), calls, (8, 12, 15, 9)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_not_kept_is_not_computed(way: str) -> None:
+    make, begin, sizes = WAYS[way]
+    fn = make()
+    call = begin(fn)
+    for n in sizes:
+        call(n)
+    so_far = len(sizes)
+    with ot.profile(every=0) as found:
+        for _ in range(12):
+            call(sizes[-1])
+    runs = {line: {s.runs for s in found.steps if s.line == line} for line in WATCHED_LINES}
+    assert runs == {line: {4} for line in WATCHED_LINES}
+    assert {s.runs for s in found.steps if s.line not in WATCHED_LINES} == {12}
+    kept = [r.step for r in fn.watched()["hidden"].records]
+    assert kept == [n for n in range(so_far + 12) if n % 3 == 0]
+    hidden = drawn(sizes[-1], 6) @ drawn(6, 40)
+    assert all(
+        v.mean == pytest.approx(hidden.mean(), rel=1e-4) for v in fn.watched()["hidden"].values[-3:]
+    )
+    assert fn.watched()["largest"].values[-1] == pytest.approx(np.exp(hidden * 0.1).max(), rel=1e-3)
+
+
+def test_what_is_returned_too_is_always_made() -> None:
+    @ot.compile
+    def fn(x: Any) -> Any:
+        y = x * 2
+        ot.watch(y, "y", whole=True, every=2)
+        total = ot.watch(y.sum(), "total", every=0)
+        return y, total
+
+    for _ in range(3):
+        y, total = fn(ot.ones(3))
+        assert (y.tolist(), total.item()) == ([2.0, 2.0, 2.0], 6.0)
+
+
+def test_threads_each_find_their_call() -> None:
+    fn = ot.compile(lambda x: ot.watch(x.sum(), "sum", every=2))
+    fn(ot.ones(4))
+    threads = [
+        threading.Thread(target=lambda: [fn(ot.ones(4)) for _ in range(50)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [r.step for r in fn.watched()["sum"].records] == list(range(0, 201, 2))

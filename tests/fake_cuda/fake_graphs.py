@@ -173,6 +173,27 @@ def test_a_schedule_and_new_inputs_record_nothing_anew(fake: Fake) -> None:
     assert (counters["builds"], counters["copies"]) == (1, 0)
 
 
+def test_statistics_that_are_not_kept_are_nodes_that_are_switched_off(fake: Fake) -> None:
+    def fn(x: Any) -> Any:
+        y = x @ x
+        ot.watch(y, "y", every=3)
+        return y.tanh()
+
+    run = ot.compile(fn)
+    switched: list[list[str]] = []
+    for i in range(7):
+        run(values(8, 8, seed=i))
+        calls = [c.split() for c in fake.calls("GraphNodeSetEnabled")]
+        assert all("tanh" not in name for _, name, *_ in calls)
+        switched.append([word for *_, word in calls])
+    number = len(switched[1])
+    assert number > 0
+    off, on, same = ["0"] * number, ["1"] * number, list[str]()
+    assert switched == [same, off, same, on, off, same, on]
+    counters = built(run).program.counters()
+    assert (counters["builds"], counters["replays"]) == (1, 7)
+
+
 def test_products_of_new_inputs_are_right_and_results_stay(fake: Fake) -> None:
     w = values(16, 8, seed=1)
     run = ot.compile(lambda x: (x @ w) @ w.t())

@@ -66,7 +66,7 @@ void CUgraph_st::run() const {
   for (auto at = nodes.rbegin();
        (at = std::find_if(nodes.rbegin(), nodes.rend(), is_next)) != nodes.rend();) {
     if ((*at)->child) (*at)->child->run();
-    if ((*at)->work) (*at)->work();
+    if ((*at)->work && (*at)->enabled) (*at)->work();
     done.insert(at->get());
   }
 }

@@ -196,6 +196,16 @@ FAKE_EXPORT CUresult cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNod
   return call.log(params->func->name);
 }
 
+FAKE_EXPORT CUresult cuGraphNodeSetEnabled(CUgraphExec exec, CUgraphNode node,
+                                           unsigned int enabled) {
+  const Call call("cuGraphNodeSetEnabled");
+  CUgraphNode made = twin(exec, node);
+  if (call.fails()) return call.log();
+  if (made == nullptr || made->type != CU_GRAPH_NODE_TYPE_KERNEL) return CUDA_ERROR_INVALID_VALUE;
+  made->enabled = enabled != 0;
+  return call.log(made->function->name, "enabled", enabled);
+}
+
 // As of the driver, a child must be like the one before.
 FAKE_EXPORT CUresult cuGraphExecChildGraphNodeSetParams(CUgraphExec exec, CUgraphNode node,
                                                         CUgraph child) {

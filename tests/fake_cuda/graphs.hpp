@@ -19,6 +19,7 @@ struct CUgraphNode_st {
   std::unique_ptr<CUgraph_st> child;
   CUDA_MEMSET_NODE_PARAMS memset = {};
   std::function<void()> work;
+  bool enabled = true;
 };
 
 struct CUgraph_st {

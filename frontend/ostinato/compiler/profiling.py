@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class PhaseTime:
 @dataclass(frozen=True)
 class _Program:
     """A Program that ran `runs` times: (name, line, phase, is a kernel) of each step, and the
-    seconds that each took in the runs that were measured step by step."""
+    seconds that each took in the runs that were measured step by step, NaN where it was not run."""
 
     number: int
     runs: int
@@ -86,8 +87,12 @@ class profile(Shown):
         found: list[StepTime] = []
         for program in self._programs():
             share = program.runs / len(program.measured)
-            for step, taken in zip(program.steps, zip(*program.measured, strict=True), strict=True):
-                found.append(StepTime(*step, program.runs, sum(taken) * share))
+            for step, seconds in zip(
+                program.steps, zip(*program.measured, strict=True), strict=True
+            ):
+                taken = [s for s in seconds if not math.isnan(s)]
+                if taken:
+                    found.append(StepTime(*step, round(len(taken) * share), sum(taken) * share))
         return sorted(found, key=lambda s: -s.seconds)
 
     def _programs(self) -> Iterator[_Program]:
@@ -133,10 +138,15 @@ class profile(Shown):
                 threads[thread] = len(threads) + 1
                 yield _name("thread_name", threads[thread], f"thread {threads[thread]}")
             track, at = threads[thread], round(started * 1e9)
-            lasting = [round(s * 1e9) for s in seconds]
-            whole = max(round(taken * 1e9), sum(lasting))
+            steps = programs[number][1]
+            lasting = [
+                (step, round(s * 1e9))
+                for step, s in zip(steps, seconds, strict=False)
+                if not math.isnan(s)
+            ]
+            whole = max(round(taken * 1e9), sum(ns for _, ns in lasting))
             yield _slice(f"Program {number}", track, at, whole, "run", {})
-            yield from _steps(programs[number][1], lasting, track, at)
+            yield from _steps(lasting, track, at)
 
     def _blocks(self) -> list[Block]:
         steps = self.steps
@@ -160,10 +170,10 @@ class profile(Shown):
 
 
 def _steps(
-    steps: list[tuple[str, str, str, bool]], lasting: list[int], track: int, at: int
+    measured: list[tuple[tuple[str, str, str, bool], int]], track: int, at: int
 ) -> Iterable[dict[str, Any]]:
-    """The steps of a run that was measured, those of a phase that follow each other together."""
-    measured = list(zip(steps, lasting, strict=False))
+    """The steps of a run that was measured, with nanoseconds, those of a phase that follow each
+    other together."""
     for phase, stretch in groupby(measured, lambda each: each[0][2]):
         parts = list(stretch)
         yield _slice(phase or "other", track, at, sum(ns for _, ns in parts), "phase", {})

@@ -84,6 +84,8 @@ class Region:
     start: tuple[str, int]
     """The line of the first op; of a region without ops the one that asked for it."""
     watched: list[Watching]
+    spare: list[int]
+    """Results that are made for what is watched alone, and only where a value is kept."""
     padding: Plan | None = None
     """Of a region whose inputs are padded, after which it takes the numbers of the plan."""
 
@@ -130,6 +132,8 @@ def finish(
         (f.channel, [results.place(tracer.value_of(t)) for t in f.parts], f.every, f.read)
         for f in session.feeds.fed
     ]
+    kept_elsewhere = {p for _, p in grads} | {p for p, _ in assigned}
+    spare = _spare(session, outputs, returned, watched) - kept_elsewhere
     shown = len(results.values)
     writes = [(results.add(v), i) for i, v, recorded in ends if not recorded]
     sources = [
@@ -149,7 +153,23 @@ def finish(
         reads.finish(set(session.by_key)) if reads else [],
         _ties(tracer, results.values[:shown], values, position), str(tracer.device()),
         session.guard_lines, list(reads.lines.values()) if reads else [], _start(nodes), watched,
+        sorted(spare),
     )  # fmt: skip
+
+
+def _spare(
+    session: Session, outputs: Sequence[Any], returned: Sequence[Any], watched: Sequence[Watching]
+) -> set[int]:
+    """The results that only channels have: those of a function that is followed are among the
+    outputs, as tensors that `watch` holds."""
+    held = {id(part) for parts in session.feeds.held for part in parts}
+    found = {position for _, positions, _, _ in watched for position in positions}
+    others: set[int] = set()
+    for output, (kind, what) in zip(outputs, returned, strict=True):
+        kind, what = what[0] if kind == "view" else (kind, what)
+        if kind == "value":
+            (found if id(output) in held else others).add(what)
+    return found - others
 
 
 def _start(nodes: Sequence[Node]) -> tuple[str, int]:

@@ -1,5 +1,8 @@
 #include "autograd/region.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 #include "core/device.hpp"
 #include "ops.hpp"
 
@@ -87,10 +90,35 @@ void RegionProgram::keep(Node& node, std::span<const Tensor> inputs,
   }
 }
 
-std::vector<Tensor> RegionProgram::run(std::span<const Tensor> inputs) {
+void RegionProgram::may_spare(std::span<const int> outputs) {
+  const auto is_kept = [&](int o) {
+    return std::ranges::any_of(ties_.kept,
+                               [&](const Kept& k) { return !k.is_input && k.index == o; });
+  };
+  for (int o : outputs) {
+    const bool is_tied = std::ranges::find(ties_.results, o) != ties_.results.end() ||
+                         std::ranges::find(ties_.spent, o) != ties_.spent.end();
+    if (!is_tied && !is_kept(o)) spare_.push_back(o);
+  }
+  forward_->may_spare(spare_);
+}
+
+// All outputs of the forward Program but those of `spare_` that are not wanted.
+std::vector<int> RegionProgram::asked(std::span<const int> wanted) const {
+  std::vector<int> asked(forward_->outputs.size());
+  std::iota(asked.begin(), asked.end(), 0);
+  for (int o : spare_) asked[o] = kSpared;
+  for (int o : wanted) {
+    if (o != kSpared) asked[o] = o;
+  }
+  return asked;
+}
+
+std::vector<Tensor> RegionProgram::run(std::span<const Tensor> inputs,
+                                       std::span<const int> wanted) {
   // Before the region runs: it may change inputs, and so their place on the tape.
   const Ref<Node> node = open_node(inputs);
-  std::vector<Tensor> made = forward_->run(inputs);
+  std::vector<Tensor> made = forward_->run(inputs, asked(wanted));
   keep(*node, inputs, made);
   for (const std::vector<int>* part : {&ties_.results, &ties_.spent}) {
     for (int i : *part) {
@@ -99,7 +127,8 @@ std::vector<Tensor> RegionProgram::run(std::span<const Tensor> inputs) {
       node->result_sizes.push_back(made[i].sizes());
     }
   }
-  node->device = made.empty() ? kCpu : made[0].device();
+  const auto found = std::ranges::find_if(made, [](const Tensor& t) { return bool(t); });
+  node->device = found == made.end() ? kCpu : found->device();
   seal(*node);
   made.resize(ties_.shown);
   return made;

@@ -33,16 +33,22 @@ class RegionProgram {
   RegionProgram(std::shared_ptr<CompiledProgram> forward, std::shared_ptr<CompiledProgram> backward,
                 RegionTies ties);
 
-  // The first `shown` outputs of the forward Program, now results of a node of the tape.
-  std::vector<Tensor> run(std::span<const Tensor> inputs);
+  // Runs may be asked for other results than `outputs`; see `CompiledProgram`.
+  void may_spare(std::span<const int> outputs);
+  // The first `shown` outputs of the forward Program, now results of a node of the tape. Null may
+  // stand for those that can be spared and are none of `wanted`.
+  std::vector<Tensor> run(std::span<const Tensor> inputs, std::span<const int> wanted);
+  size_t shown() const { return ties_.shown; }
 
  private:
+  std::vector<int> asked(std::span<const int> wanted) const;
   Ref<Node> open_node(std::span<const Tensor> inputs) const;
   void keep(Node& node, std::span<const Tensor> inputs, std::span<const Tensor> made) const;
 
   std::shared_ptr<CompiledProgram> forward_;
   std::shared_ptr<const GradientFunction> gradient_;
   RegionTies ties_;
+  std::vector<int> spare_;  // outputs that no gradient needs
 };
 
 }  // namespace ostinato

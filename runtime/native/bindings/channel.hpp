@@ -22,6 +22,13 @@ class Channel {
     std::vector<nb::object> parts;
   };
 
+  // Which value it is that comes next, and whether it is kept.
+  struct Turn {
+    int64_t step;
+    int64_t index;
+    bool keeps;
+  };
+
   explicit Channel(size_t keep) : keep_(keep) {}
 
   // A number that no other call has.
@@ -31,7 +38,9 @@ class Channel {
   static void set_on(bool on);
 
   // Counts a value of `call`. Those of every `every`th call are kept, none for 0.
-  void add(int64_t call, int64_t every, std::span<const Tensor> parts);
+  Turn take_turn(int64_t call, int64_t every);
+  // The value of a turn that keeps.
+  void keep(const Turn& turn, std::span<const Tensor> parts);
   const std::deque<Entry>& entries() const { return entries_; }
   int64_t steps() const { return steps_; }
   // Starts anew.

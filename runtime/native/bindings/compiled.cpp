@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
+#include <numeric>
 
 #include "autograd/region.hpp"
 #include "bindings/spec.hpp"
@@ -150,7 +151,9 @@ void bind_region(nb::module_& m) {
           [](RegionProgram& p, const std::vector<Tensor>& inputs) {
             note_call_site(inputs);
             nb::gil_scoped_release unlocked;
-            return p.run(inputs);
+            std::vector<int> all(p.shown());
+            std::iota(all.begin(), all.end(), 0);
+            return p.run(inputs, all);
           },
           "inputs"_a, "The results, in order, tied to the tape.");
 }

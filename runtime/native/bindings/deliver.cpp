@@ -22,12 +22,15 @@ void deliver(const Tracer& tracer, std::span<const Tensor> held, std::span<const
   const std::vector<Tensor> leaves = tracer.changed_leaves();
   bool any_views = false;
   for (size_t i = 0; i < held.size(); ++i) {
+    if (!values[i]) continue;
     become(held[i], values[i]);
     any_views |= static_cast<bool>(held[i]->base);
   }
   if (!any_views && leaves.empty()) return;
   std::unordered_map<const TensorImpl*, Tensor> names;
-  for (size_t i = 0; i < held.size(); ++i) names.try_emplace(values[i].get(), held[i]);
+  for (size_t i = 0; i < held.size(); ++i) {
+    if (values[i]) names.try_emplace(values[i].get(), held[i]);
+  }
   for (const Tensor& t : held) {
     const auto base = names.find(t->base.get());
     if (base != names.end()) t->base = Ref<TensorImpl>(base->second.get());

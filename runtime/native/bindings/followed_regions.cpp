@@ -57,7 +57,8 @@ std::optional<TraceCut> FollowedRegions::run(Tracer& tracer, Key& key) {
   }
   const Known known = found->second;  // which stays, whatever runs meanwhile
   tracer.stop();
-  deliver(tracer, cut.held, known.replay->run_for_held(given));
+  const std::vector<bool> spared = tracer.spared(cut.held);
+  deliver(tracer, cut.held, known.replay->run_for_held(given, spared));
   return std::nullopt;
 }
 

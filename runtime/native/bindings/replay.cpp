@@ -1,6 +1,7 @@
 #include "bindings/replay.hpp"
 
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "ops.hpp"
 
@@ -55,6 +56,10 @@ Replay::Replay(nb::object program, nb::handle region)
     assigned_.push_back({want(nb::cast<int>(a[0])), nb::cast<int>(a[1])});
   }
   for (nb::handle w : nb::object(region.attr("watched"))) add_watched(w);
+  const auto spare = nb::cast<std::vector<int>>(nb::object(region.attr("spare")));
+  if (spare.empty()) return;
+  if (program_) program_->may_spare(spare);
+  if (region_) region_->may_spare(spare);
 }
 
 bool Replay::fits(nb::handle leaves) {
@@ -68,7 +73,14 @@ bool Replay::fits(nb::handle leaves) {
   return tensors_.are_apart(leaves);
 }
 
-nb::list Replay::run(nb::list leaves) { return hand_out(leaves, launch(leaves)); }
+nb::list Replay::run(nb::list leaves) {
+  if (watched_.empty()) return hand_out(leaves, launch(leaves));
+  const Turns turns = take_turns(leaves);
+  const std::vector<Tensor> made = run_program(leaves, wanted_for(turns));
+  leave_behind(leaves, made);
+  record(turns, made);
+  return returned(leaves, made);
+}
 
 std::vector<Tensor> Replay::inputs(nb::list leaves) const {
   std::vector<Tensor> now = inputs_;
@@ -76,38 +88,50 @@ std::vector<Tensor> Replay::inputs(nb::list leaves) const {
   return now;
 }
 
-std::vector<Tensor> Replay::launch(nb::list leaves) {
+std::vector<Tensor> Replay::run_program(nb::list leaves, std::span<const int> wanted) {
   ++runs_;
-  std::vector<Tensor> made(wanted_.size());
+  std::vector<Tensor> made(wanted.size());
   if (region_) {
-    run_region(leaves, made);
+    run_region(leaves, wanted, made);
     return made;
   }
   SmallVector<Given, 16> given;
   for (const Source& s : sources_) given.push_back(find(s, leaves));
   nb::gil_scoped_release unlocked;
-  program_->run(given, wanted_, made.data());
+  program_->run(given, wanted, made.data());
   return made;
 }
 
-std::vector<Tensor> Replay::run_for_held(nb::list leaves) {
-  const std::vector<Tensor> made = launch(leaves);
+std::vector<Tensor> Replay::run_for_held(nb::list leaves, const std::vector<bool>& spared) {
+  std::vector<int> wanted = wanted_;
+  for (size_t i = 0; i < spared.size(); ++i) {
+    if (spared[i] && returned_[i].wanted >= 0) wanted[returned_[i].wanted] = kSpared;
+  }
+  const std::vector<Tensor> made = run_program(leaves, wanted);
   leave_behind(leaves, made);
   std::vector<Tensor> out;
   for (const Returned& r : returned_) {
-    out.push_back(r.same.is_valid() ? tensor_of(r.same.ptr()) : tensor_for(r, made, leaves));
+    const bool is_spared = r.wanted >= 0 && !made[r.wanted];
+    out.push_back(is_spared           ? Tensor()
+                  : r.same.is_valid() ? tensor_of(r.same.ptr())
+                                      : tensor_for(r, made, leaves));
   }
   return out;
 }
 
 nb::list Replay::hand_out(nb::list leaves, const std::vector<Tensor>& made) const {
   leave_behind(leaves, made);
+  if (!watched_.empty()) record(take_turns(leaves), made);
+  return returned(leaves, made);
+}
+
+nb::list Replay::returned(nb::list leaves, std::span<const Tensor> made) const {
   nb::list out;
   for (const Returned& r : returned_) out.append(handed(r, made, leaves));
   return out;
 }
 
-void Replay::leave_behind(nb::list leaves, const std::vector<Tensor>& made) const {
+void Replay::leave_behind(nb::list leaves, std::span<const Tensor> made) const {
   if (!assigned_.empty()) assign(inputs(leaves), made);
   for (const auto& [source, at] : grads_) {
     const Tensor leaf(source.find(leaves));
@@ -116,16 +140,34 @@ void Replay::leave_behind(nb::list leaves, const std::vector<Tensor>& made) cons
     else if (has_grad(leaf))
       leaf->autograd->grad = Tensor();
   }
-  if (!watched_.empty()) record(leaves, made);
 }
 
-void Replay::record(nb::handle leaves, std::span<const Tensor> made) const {
+// Before the Program runs, so that another thread meanwhile takes the next ones.
+Replay::Turns Replay::take_turns(nb::handle leaves) const {
   const int64_t call = Channel::next_call();
+  Turns turns;
   for (const Watched& w : watched_) {
-    std::vector<Tensor> parts;
-    for (int i : w.wanted) parts.push_back(made[i]);
     const int64_t every = w.read ? nb::cast<int64_t>((*w.read)(leaves)) : w.every;
-    w.channel->add(call, every, parts);
+    turns.push_back(w.channel->take_turn(call, every));
+  }
+  return turns;
+}
+
+std::vector<int> Replay::wanted_for(const Turns& turns) const {
+  std::vector<int> wanted = wanted_;
+  for (size_t i = 0; i < turns.size(); ++i) {
+    if (turns[i].keeps) continue;
+    for (int at : watched_[i].wanted) wanted[at] = kSpared;
+  }
+  return wanted;
+}
+
+void Replay::record(const Turns& turns, std::span<const Tensor> made) const {
+  for (size_t i = 0; i < turns.size(); ++i) {
+    if (!turns[i].keeps) continue;
+    std::vector<Tensor> parts;
+    for (int at : watched_[i].wanted) parts.push_back(made[at]);
+    watched_[i].channel->keep(turns[i], parts);
   }
 }
 
@@ -140,12 +182,15 @@ Tensor Replay::tensor_for(const Returned& r, std::span<const Tensor> made, nb::h
   return r.view.empty() ? t : apply_views(t, r.view);
 }
 
-void Replay::run_region(nb::list leaves, std::span<Tensor> made) const {
+void Replay::run_region(nb::list leaves, std::span<const int> wanted,
+                        std::span<Tensor> made) const {
   const std::vector<Tensor> now = inputs(leaves);
   note_call_site(now);
   nb::gil_scoped_release unlocked;
-  const std::vector<Tensor> results = region_->run(now);
-  for (size_t i = 0; i < made.size(); ++i) made[i] = results[wanted_[i]];
+  const std::vector<Tensor> results = region_->run(now, wanted);
+  for (size_t i = 0; i < made.size(); ++i) {
+    if (wanted[i] != kSpared) made[i] = results[wanted[i]];
+  }
 }
 
 void Replay::assign(std::span<const Tensor> now, std::span<const Tensor> made) const {

@@ -23,10 +23,11 @@ class Replay {
   bool are_apart(nb::handle leaves) { return tensors_.are_apart(leaves); }
   // What the captured function returned, flat.
   nb::list run(nb::list leaves);
-  // The same of a region that is followed, whose results are the tensors that user code holds.
-  std::vector<Tensor> run_for_held(nb::list leaves);
+  // The same of a region that is followed, whose results are the tensors that user code holds; null
+  // in the place of those that `spared` says nobody needs.
+  std::vector<Tensor> run_for_held(nb::list leaves, const std::vector<bool>& spared);
   // Its halves: the Program makes the results numbered `wanted`, and these are handed out.
-  std::vector<Tensor> launch(nb::list leaves);
+  std::vector<Tensor> launch(nb::list leaves) { return run_program(leaves, wanted_); }
   nb::list hand_out(nb::list leaves, const std::vector<Tensor>& made) const;
   // The region's inputs now, numbers as tensors.
   std::vector<Tensor> inputs(nb::list leaves) const;
@@ -65,12 +66,18 @@ class Replay {
     std::optional<Reader> read = {};  // of `every`, where it is live
   };
 
-  void leave_behind(nb::list leaves, const std::vector<Tensor>& made) const;
-  void record(nb::handle leaves, std::span<const Tensor> made) const;
+  using Turns = std::vector<Channel::Turn>;
+
+  std::vector<Tensor> run_program(nb::list leaves, std::span<const int> wanted);
+  nb::list returned(nb::list leaves, std::span<const Tensor> made) const;
+  void leave_behind(nb::list leaves, std::span<const Tensor> made) const;
+  Turns take_turns(nb::handle leaves) const;
+  std::vector<int> wanted_for(const Turns& turns) const;
+  void record(const Turns& turns, std::span<const Tensor> made) const;
   static Tensor tensor_for(const Returned& r, std::span<const Tensor> made, nb::handle leaves);
   static nb::object handed(const Returned& r, std::span<const Tensor> made, nb::handle leaves);
   static Given find(const Source& s, nb::handle leaves);
-  void run_region(nb::list leaves, std::span<Tensor> made) const;
+  void run_region(nb::list leaves, std::span<const int> wanted, std::span<Tensor> made) const;
   void assign(std::span<const Tensor> now, std::span<const Tensor> made) const;
   void add_source(int input, nb::handle described);
   void add_returned(const std::string& kind, nb::handle what);

@@ -164,6 +164,8 @@ void bind_trace(nb::module_& m) {
             deliver(t, held, values);
           },
           "held"_a, "values"_a, "Tensors of the finished region become what it gave for them.")
+      .def("spare", &Tracer::spare, "tensor"_a,
+           "Nobody needs the elements of a tensor of this region, though it is held.")
       .def("value_of", &Tracer::value_of, "tensor"_a)
       .def("add_input", &Tracer::add_input, "tensor"_a);
   m.def(

@@ -69,6 +69,7 @@ namespace ostinato::cuda {
   X(cuGraphInstantiate)                \
   X(cuGraphLaunch)                     \
   X(cuGraphExecDestroy)                \
+  X(cuGraphNodeSetEnabled)             \
   X(cuGraphExecKernelNodeSetParams)    \
   X(cuGraphExecChildGraphNodeSetParams)
 

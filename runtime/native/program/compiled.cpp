@@ -79,6 +79,11 @@ void CompiledProgram::keep(int i, Tensor t) {
   kept_.push_back({i, std::move(t)});
 }
 
+void CompiledProgram::may_spare(std::span<const int> outputs) {
+  std::lock_guard lock(workspace_->mutex);
+  spared_ = SparedSteps(*this, outputs);
+}
+
 void CompiledProgram::run(std::span<const Given> given, std::span<const int> wanted,
                           Tensor* results, double* seconds) {
   std::lock_guard lock(workspace_->mutex);
@@ -95,16 +100,26 @@ void CompiledProgram::run(std::span<const Given> given, std::span<const int> wan
   } at_end{this};
   bind(given);
   bind_kept();
+  spared_.choose(wanted);
   allocate_outputs();
   if (!seconds && Profiler::active())
     run_profiled();
   else
     run_steps(seconds);
   write_back();
-  for (size_t i = 0; i < wanted.size(); ++i) results[i] = result(wanted[i]);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] != kSpared) results[i] = result(wanted[i]);
+  }
 }
 
 std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* seconds) {
+  std::vector<int> wanted(outputs.size());
+  std::iota(wanted.begin(), wanted.end(), 0);
+  return run(given, wanted, seconds);
+}
+
+std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, std::span<const int> wanted,
+                                         double* seconds) {
   std::vector<Given> all;
   all.reserve(given.size());
   for (size_t i = 0; i < given.size(); ++i) {
@@ -112,8 +127,6 @@ std::vector<Tensor> CompiledProgram::run(std::span<const Tensor> given, double* 
     const bool number = i < inputs.size() && inputs[i].number;
     all.push_back(number ? Given::number(at, given[i]) : Given{at, given[i].get()});
   }
-  std::vector<int> wanted(outputs.size());
-  std::iota(wanted.begin(), wanted.end(), 0);
   std::vector<Tensor> results(wanted.size());
   run(all, wanted, results.data(), seconds);
   return results;
@@ -138,7 +151,7 @@ void CompiledProgram::prepare() {
   memory_.emplace(*this, *workspace_);
   try {
     if (device.is_cuda())
-      cuda_ = std::make_unique<CudaProgram>(*this, *memory_, *workspace_, counters_);
+      cuda_ = std::make_unique<CudaProgram>(*this, *memory_, spared_, *workspace_, counters_);
   } catch (...) {
     memory_.reset();
     throw;
@@ -225,6 +238,7 @@ void CompiledProgram::bind_number(const Given& given) {
 
 void CompiledProgram::allocate_outputs() {
   for (int o : made_) {
+    if (spared_.has_output(o)) continue;
     fresh_[o] = empty(outputs[o].sizes, outputs[o].dtype, outputs[o].host ? kCpu : device);
     memory_->move_output(o, fresh_[o].bytes());
   }
@@ -234,7 +248,7 @@ void CompiledProgram::run_profiled() {
   const std::shared_ptr<Profiler> profiler = Profiler::active();
   if (!profiler) return run_steps(nullptr);
   ProfiledRun run;
-  if (profiler->measures(*this)) run.seconds.resize(steps.size());
+  if (profiler->measures(*this)) run.seconds.assign(steps.size(), kNotRun);
   run.started = profiler->now();
   run_steps(run.seconds.empty() ? nullptr : run.seconds.data());
   run.taken = profiler->now() - run.started;
@@ -245,12 +259,13 @@ void CompiledProgram::run_steps(double* seconds) {
   if (cuda_) return cuda_->run(seconds);
   using Clock = std::chrono::steady_clock;
   for (size_t s = 0; s < steps.size(); ++s) {
+    if (spared_.has_step(s)) continue;
     const Clock::time_point started = seconds ? Clock::now() : Clock::time_point();
     if (steps[s].kernel)
       launch(steps[s], memory_->pointers(s));
     else
       run_call(steps[s], memory_->operands(s), memory_->results(s), kCpu);
-    if (seconds) *seconds++ = std::chrono::duration<double>(Clock::now() - started).count();
+    if (seconds) seconds[s] = std::chrono::duration<double>(Clock::now() - started).count();
   }
   memory_->settle();
 }

@@ -11,6 +11,7 @@
 #include "program/cubins.hpp"
 #include "program/memory.hpp"
 #include "program/object_loader.hpp"
+#include "program/spared.hpp"
 
 namespace ostinato {
 
@@ -121,12 +122,17 @@ class CompiledProgram {
   void share(const CompiledProgram& other);
   // Input `i` is `t` in every run that does not give it.
   void keep(int i, Tensor t);
-  // The results that `wanted` names, in fresh memory or those of written inputs. Error (shape,
-  // dtype) where an input is not as it was captured. One run at a time: the arena is the Program's
-  // own. `seconds`, where given, takes what each step took.
+  // A run may be asked for other results than `outputs`, and leaves out what only these need.
+  void may_spare(std::span<const int> outputs);
+  // The results that `wanted` names, in fresh memory or those of written inputs; null for
+  // `kSpared`. Error (shape, dtype) where an input is not as it was captured. One run at a time:
+  // the arena is the Program's own. `seconds`, where given, takes what each step took; that of one
+  // that is left out stays.
   void run(std::span<const Given> given, std::span<const int> wanted, Tensor* results,
            double* seconds = nullptr);
-  // All results, of all inputs.
+  // Those that `wanted` names, of all inputs; all results where it is left out.
+  std::vector<Tensor> run(std::span<const Tensor> given, std::span<const int> wanted,
+                          double* seconds = nullptr);
   std::vector<Tensor> run(std::span<const Tensor> given, double* seconds = nullptr);
   ProgramCounters counters() const { return counters_; }
   // What library calls of the graph ask for beside the arena; 0 before it is built.
@@ -164,6 +170,7 @@ class CompiledProgram {
   std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
   std::vector<Kept> kept_;
   std::optional<Memory> memory_;
+  SparedSteps spared_;
   std::unique_ptr<CudaProgram> cuda_;
   ProgramCounters counters_;
   const std::string* line_ = nullptr;  // what holds its memory on a device

@@ -91,7 +91,8 @@ CudaGraph::CudaGraph(const CompiledProgram& program, Memory& memory, CudaSteps& 
       steps_(steps),
       counters_(counters),
       capturing_(cuda::Stream::make(program.device.index)),
-      nodes_(program.steps.size()) {
+      nodes_(program.steps.size()),
+      disabled_(program.steps.size()) {
   build();
 }
 
@@ -209,7 +210,22 @@ CudaGraph::Captured CudaGraph::captured(size_t s) {
   return found;
 }
 
-void CudaGraph::replay() {
+// A disabled node keeps its edges: what follows it waits for what it would have waited for.
+void CudaGraph::spare(const SparedSteps& spared) {
+  for (size_t s : spared.steps()) {
+    const bool now = spared.has_step(s);
+    if (now == disabled_[s]) continue;
+    for (CUgraphNode node : nodes_[s]) {
+      const CUresult result = cuda::driver().cuGraphNodeSetEnabled_(exec_.get(), node, now ? 0 : 1);
+      if (result != CUDA_SUCCESS)
+        cuda::fail(result, "leaving out of a graph " + steps_.described(s));
+    }
+    disabled_[s] = now;
+  }
+}
+
+void CudaGraph::replay(const SparedSteps& spared) {
+  spare(spared);
   for (int s : memory_.moved()) {
     if (!program_.steps[s].host) patch(static_cast<size_t>(s));
   }

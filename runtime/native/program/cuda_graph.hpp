@@ -23,8 +23,9 @@ class CudaGraph {
   CudaGraph(const CudaGraph&) = delete;
   CudaGraph& operator=(const CudaGraph&) = delete;
 
-  // Gives nodes what moved since, and queues the graph on the current stream.
-  void replay();
+  // Gives nodes what moved since, and queues the graph on the current stream, but for what is
+  // spared.
+  void replay(const SparedSteps& spared);
   // Of the memory that library calls ask for beside operands and results.
   size_t scratch_bytes() const { return scratch_.bytes(); }
   // That memory is in use on `stream`, beside the one that it was made on.
@@ -50,6 +51,7 @@ class CudaGraph {
   Captured captured(size_t s);
   std::string size_text() const;
   void patch(size_t s);
+  void spare(const SparedSteps& spared);
 
   const CompiledProgram& program_;
   Memory& memory_;
@@ -61,6 +63,7 @@ class CudaGraph {
   ExecHandle exec_;
   std::vector<std::vector<CUgraphNode>> nodes_;  // by step; several of a long upload
   std::vector<size_t> watched_;                  // steps that read values of the host
+  std::vector<bool> disabled_;                   // by step, those of spared ones
 };
 
 }  // namespace ostinato

@@ -19,10 +19,11 @@ bool is_stepwise() {
 
 }  // namespace
 
-CudaProgram::CudaProgram(const CompiledProgram& program, Memory& memory, Workspace& workspace,
-                         ProgramCounters& counters)
+CudaProgram::CudaProgram(const CompiledProgram& program, Memory& memory, const SparedSteps& spared,
+                         Workspace& workspace, ProgramCounters& counters)
     : program_(program),
       memory_(memory),
+      spared_(spared),
       workspace_(workspace),
       counters_(counters),
       steps_(program, memory) {}
@@ -38,7 +39,7 @@ void CudaProgram::run(double* seconds) {
   steps_.run_host();
   if (seconds || is_stepwise()) return run_steps(seconds);
   if (!graph_) graph_.emplace(program_, memory_, steps_, counters_);
-  graph_->replay();
+  graph_->replay(spared_);
 }
 
 // Runs of all Programs of a workspace share an arena, so that one on another stream waits for the
@@ -65,6 +66,7 @@ void CudaProgram::run_steps(double* seconds) {
   const Ref<cuda::Stream> stream = cuda::current_stream(device);
   cuda::Event before(device, true), after(device, true);
   for (size_t s = 0; s < program_.steps.size(); ++s) {
+    if (spared_.has_step(s)) continue;
     try {
       before.record(*stream);
       steps_.run(s);

@@ -8,8 +8,8 @@ namespace ostinato {
 
 class CudaProgram {
  public:
-  CudaProgram(const CompiledProgram& program, Memory& memory, Workspace& workspace,
-              ProgramCounters& counters);
+  CudaProgram(const CompiledProgram& program, Memory& memory, const SparedSteps& spared,
+              Workspace& workspace, ProgramCounters& counters);
   ~CudaProgram();
 
   // Queues one run on the current stream of the device. With `seconds` the steps run one by one,
@@ -23,6 +23,7 @@ class CudaProgram {
 
   const CompiledProgram& program_;
   Memory& memory_;
+  const SparedSteps& spared_;
   Workspace& workspace_;
   ProgramCounters& counters_;
   CudaSteps steps_;

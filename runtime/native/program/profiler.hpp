@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -21,13 +22,16 @@ struct ProfiledStep {
   bool kernel;
 };
 
+// In the place of the seconds of a step that a run left out.
+constexpr double kNotRun = std::numeric_limits<double>::quiet_NaN();
+
 // One run: when it began, in seconds since the profiler was made, and what each step took. Runs
 // that were not measured step by step have no seconds of these.
 struct ProfiledRun {
-  int program;
-  uint64_t thread;
-  double started;
-  double taken;  // of the host
+  int program = 0;
+  uint64_t thread = 0;
+  double started = 0;
+  double taken = 0;  // of the host
   std::vector<double> seconds;
 };
 

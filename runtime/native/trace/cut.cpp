@@ -87,6 +87,13 @@ TraceCut Tracer::cut() {
   return found;
 }
 
+std::vector<bool> Tracer::spared(std::span<const Tensor> held) const {
+  std::vector<bool> found;
+  if (spared_.empty()) return found;
+  for (const Tensor& t : held) found.push_back(spared_.contains(t.get()));
+  return found;
+}
+
 // Other code may read and change the memory of `t` while the function runs, which has its present
 // value. What has gradients stays the tensor that these belong to, and so the region may have
 // changed it.

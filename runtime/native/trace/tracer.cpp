@@ -59,6 +59,7 @@ void Tracer::renew() {
   aliases_.clear();
   layouts_.clear();
   grads_.clear();
+  spared_.clear();
   most_made_ = kFewMade;
   device_.reset();
   expect(nullptr);

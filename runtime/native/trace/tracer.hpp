@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -142,6 +143,10 @@ class Tracer {
   std::vector<Tensor> changed_leaves() const;
   // What the region leaves to user code, so far.
   TraceCut cut();
+  // Nobody needs the elements of `t`, which the region made, though it is held.
+  void spare(const Tensor& t) { spared_.insert(t.get()); }
+  // For each of `held` whether that was said; empty where it was said of none.
+  std::vector<bool> spared(std::span<const Tensor> held) const;
   // The grads as they are now, by leaf.
   std::vector<GradChange> grad_changes();
 
@@ -187,6 +192,7 @@ class Tracer {
   std::vector<TraceAlias> aliases_;
   std::vector<Tensor> layouts_;
   std::vector<GradChange> grads_;
+  std::set<const TensorImpl*> spared_;
   size_t most_made_;  // before those that nobody uses are dropped
   std::optional<Device> device_;
   bool following_;

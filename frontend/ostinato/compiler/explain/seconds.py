@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -9,8 +10,12 @@ _newest: dict[int, list[float]] = {}
 
 
 def note_seconds(program: int, runs: Iterable[Sequence[float]]) -> None:
-    """`runs` of the Program of that number have been measured, each step by step."""
-    _newest[program] = [median(seconds) for seconds in zip(*runs, strict=True)]
+    """`runs` of the Program of that number have been measured, each step by step, NaN where it was
+    left out."""
+    _newest[program] = [
+        median([s for s in seconds if not math.isnan(s)] or [0.0])
+        for seconds in zip(*runs, strict=True)
+    ]
 
 
 def step_seconds(program: int) -> list[float] | None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from ...runtime import _C
 from ..frames import user_line
 from ..live import LiveNumber, current_session
+from ..pins import nofuse
 from ..sources import live_given
 from .channels import EAGER, Fed
 
@@ -49,7 +50,9 @@ def watch(
     parts = _parts(value, whole)
     if session.following:
         session.feeds.held.append(parts)
-        channel.add(session.feeds.call, every, parts)
+        if not channel.add(session.feeds.call, every, parts):
+            for part in parts:
+                session.tracer.spare(part)
         return value
     given = live_given(every)
     is_live = isinstance(given, LiveNumber)
@@ -66,12 +69,16 @@ def _check(what: str, number: int | LiveNumber | None) -> None:
 
 def _parts(value: _C.Tensor, whole: bool) -> list[_C.Tensor]:
     """The tensors that are kept: a copy, or what `Statistics.of` takes. They have no gradient and
-    belong to no block of `fuse` or `nofuse`."""
+    belong to no block of `fuse` or `nofuse`. Statistics have kernels of their own, which only calls
+    run that keep them."""
     pin, recording = _C.exchange_pin(0), _C.grad_enabled()
     _C.set_grad_enabled(False)
     try:
         x = value.detach()
-        return [x.clone()] if whole or x.numel() <= 1 else _sums(x)
+        if whole or x.numel() <= 1:
+            return [x.clone()]
+        with nofuse():
+            return _sums(x)
     finally:
         _C.set_grad_enabled(recording)
         _C.exchange_pin(pin)
