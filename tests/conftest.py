@@ -1,4 +1,4 @@
-"""Refuse another checkout's code, watch what passes make of modules (see `round_trips`), and
+"""Refuse another checkout's code, watch what passes make of modules (see `watched_tests`), and
 collect `.mlir` files: each `// RUN:` line is one test."""
 
 # pyright: reportUnknownMemberType=false
@@ -10,7 +10,6 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -36,18 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Passes are watched from the start; all of them run where nothing comes from a cache."""
-    from round_trips import ALL, MODE, NEW, NONE, RoundTrips
+    """What passes make is watched from the start."""
+    from watched_tests import NEW, watch_tests
 
-    mode: str = config.getoption("--round-trips") or NEW
-    os.environ[MODE] = mode
-    if mode == NONE:
-        return
-    if mode == ALL:
-        folder = TemporaryDirectory(prefix="round-trips-")
-        os.environ["OSTINATO_CACHE"] = folder.name
-        config.add_cleanup(folder.cleanup)
-    config.pluginmanager.register(RoundTrips(mode), "round_trips")
+    watch_tests(config, config.getoption("--round-trips") or NEW)
 
 
 @pytest.fixture(scope="module")

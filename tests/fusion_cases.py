@@ -61,7 +61,7 @@ def close(found: Sequence[Any], expected: Sequence[Any], tolerance: float = 3e-4
 
 def through_all_stages(g: Graph, target: Target = CPU) -> Graph:
     """Runs the passes from `simplified` on, each verified; at each stage the region's meaning stays
-    what it was. (That its text parses back is seen to by `round_trips`.)"""
+    what it was. (That its text parses back is seen to by `watched_tests`.)"""
     expected = g.run()
     for name in ("fuse", "lower", "plan_memory"):
         before = g.module.clone() if name == "plan_memory" else g.module

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import ostinato as ot
-from round_trips import option_inside
+from watched_tests import INSIDE
 
 # Files of tests that run on a device, and what each has that is about the CPU, and why.
 EAGER: dict[str, dict[str, str]] = {
@@ -117,7 +117,7 @@ def run(file: str, left_out: Iterable[str]) -> None:
     names = [*left_out, *(NOT_ON_STAND_IN.get(file, {}) if on_stand_in else [])]
     options = [f"--deselect=tests/{file}::{name}" for name in names]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "on_cuda", "-p", "no:cacheprovider",
-               option_inside()]  # fmt: skip
+               INSIDE]  # fmt: skip
     done = subprocess.run(
         [*command, *options, f"tests/{file}"],
         cwd=folder.parent, capture_output=True, text=True, timeout=500,

@@ -1,37 +1,31 @@
-"""Watches the passes that tests run: at every stage the text of a module parses back to the same
-module and the same bytes, and every op names a line of the user.
+"""What has to be true of a module at every stage: its text parses back to the same module and the
+same bytes, and every op names a line of the user.
 
-    make test PYTEST_ARGS=--round-trips=all
-
-takes each text there is; the suite without it the text of those modules that hold something which
-no module before held in the same process. Lines are looked at always.
+A `Watch` looks at what passes make in this process; `watched_tests` is the plugin that has one.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pytest
 from xdsl.dialects.builtin import ModuleOp, ShapedType
 from xdsl.ir import Attribute, Operation
 
 import ostinato
+from ostinato.ir import interpret, stages
 from ostinato.ir.errors import IRError
 from ostinato.ir.locations import told_lines
 from ostinato.ir.text import parse_module, print_module
 from ostinato.passes import pipeline
 
-BREAKS_IR = "breaks_ir"
-"""The mark of tests that break modules on purpose."""
 PACKAGE = str(Path(ostinato.__file__).parent)
-NONE, NEW, ALL = "none", "new", "all"
-MODE = "ROUND_TRIPS"
-"""The variable that tells processes of tests how those that started them look at modules."""
+READERS = ((interpret, "run"), (stages, "verify"))
+"""Functions of a module that tests call with what no pass made, too."""
 
 Text = Callable[[ModuleOp], str]
 
@@ -105,18 +99,14 @@ def _kind(of: Attribute) -> Any:
     return type(of), element
 
 
-def option_inside() -> str:
-    """The option for a test that runs others in a process: what the suite looks at in its own
-    processes is not looked at again there."""
-    return f"--round-trips={ALL if os.environ.get(MODE) == ALL else NONE}"
-
-
 @dataclass
 class Watch:
-    """Looks at modules before the first pass and after each: at all, or only at those that have
-    something new. `problems` are told once, in order."""
+    """Looks at modules: before the first pass and after each, and with `every` also those that are
+    verified and interpreted. Lines are looked at always; the text of a module with `every` unless
+    the same text was met before, else where something is new in it."""
 
     every: bool
+    seen: int = 0
     looked_at: int = 0
     problems: list[str] = field(default_factory=list[str])
     _met: set[Any] = field(default_factory=set[Any])
@@ -131,14 +121,19 @@ class Watch:
         self.see(module, f"after '{name}'", self._lines)
 
     def see(self, module: ModuleOp, when: str, known: frozenset[str] | None) -> None:
-        """Looks at the lines of `module`, and at its text where it is not like those before."""
+        """Looks at the lines and at the text of `module`."""
         found = list(line_problems(module, known))
         self._lines = lines_in(module)
+        self.read(module, when, found)
+
+    def read(self, module: ModuleOp, when: str, found: Sequence[str] = ()) -> None:
+        """Looks at the text of `module`, of which `found` is known already."""
+        self.seen += 1
         key = {sha256(print_module(module).encode()).digest()} if self.every else features(module)
         if not key <= self._met:
             self._met |= key
             self.looked_at += 1
-            found += filter(None, [text_problem(module)])
+            found = [*found, *filter(None, [text_problem(module)])]
         self.problems += [f"{when}: {p}" for p in dict.fromkeys(found)]
 
     def taken(self) -> Sequence[str]:
@@ -161,18 +156,19 @@ def watch_passes(watch: Watch) -> None:
         return told
 
     pipeline._run, pipeline.Pass.run = running, running_one
+    if watch.every:
+        for home, name in READERS:
+            _watch_reader(watch, home, name)
 
 
-class RoundTrips:
-    """The plugin: a test fails by what was seen while it ran."""
+def _watch_reader(watch: Watch, home: Any, name: str) -> None:
+    """`watch` reads the module that `home.name` was called with, where it took that."""
+    function = getattr(home, name)
 
-    def __init__(self, mode: str) -> None:
-        self.watch = Watch(mode == ALL)
-        watch_passes(self.watch)
+    @wraps(function)
+    def reading(module: ModuleOp, *given: Any, **named: Any) -> Any:
+        told = function(module, *given, **named)
+        watch.read(module, f"in '{name}'")
+        return told
 
-    @pytest.fixture(autouse=True)
-    def _round_trips(self, request: pytest.FixtureRequest) -> Iterator[None]:
-        yield
-        problems = self.watch.taken()
-        if problems and request.node.get_closest_marker(BREAKS_IR) is None:
-            pytest.fail("\n".join(problems), pytrace=False)
+    setattr(home, name, reading)

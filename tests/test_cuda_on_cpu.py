@@ -11,7 +11,7 @@ import pytest
 from on_cuda import COMPILED, EAGER, NOT_ON_STAND_IN
 from ostinato.ir.op import OPS
 from ostinato.runtime import _C
-from round_trips import option_inside
+from watched_tests import INSIDE
 
 ROOT = Path(__file__).parents[1]
 STAND_IN = ROOT / "build" / "dev" / "libcuda_on_cpu.so"
@@ -59,7 +59,7 @@ PARTS = [f"test_spine.py::test_eager[{file}]" for file in EAGER]
 
 @pytest.mark.parametrize("file", [*sorted(FILES - FOR_A_GPU - {"test_spine.py"}), *PARTS])
 def test_the_gpu_tests_pass_on_the_stand_in(file: str) -> None:
-    pytest_ = ("-m", "pytest", "-q", "-p", "no:cacheprovider", option_inside())
+    pytest_ = ("-m", "pytest", "-q", "-p", "no:cacheprovider", INSIDE)
     done = on_the_stand_in(*pytest_, *SAME_KERNELS.get(file, ()), f"tests/gpu/{file}")
     assert done.returncode == 0, done.stdout[-4000:]
     assert "skipped" not in done.stdout.splitlines()[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from round_trips import option_inside
+from watched_tests import INSIDE
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "fake_cuda"
@@ -47,7 +47,7 @@ def test_on_the_fake_driver(file: str, library: Path) -> None:
         "OSTINATO_LIBCUBLASLT": str(library),
         **ENVIRONMENT.get(file, {}),
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", option_inside(),
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", INSIDE,
                str(FOLDER / file)]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -40,7 +40,7 @@ from ostinato.passes.fusion_recompute import Storage
 from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.reasons import Reason, name_of
 from ostinato.passes.target import CPU, CUDA
-from round_trips import ALL
+from watched_tests import ALL
 
 LEGAL = {Reason.STORED, Reason.LIMIT, Reason.BATCH, Reason.FEW}
 """One kernel would be right, and is not expected to be faster."""

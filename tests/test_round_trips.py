@@ -87,7 +87,7 @@ def test_a_lost_or_wrong_line_is_noticed(name: str) -> None:
 def test_a_pass_that_loses_a_line_fails_the_test_that_runs_it(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch: Watch = request.config.pluginmanager.get_plugin("round_trips").watch
+    watch: Watch = request.config.pluginmanager.get_plugin("watched_tests").watch
     assert not watch.taken()
     location, told = LINES[name]
     monkeypatch.setattr(simplify_module, "simplify", lambda module, *_: place(module, location))

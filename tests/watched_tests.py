@@ -1,0 +1,114 @@
+"""The plugin by which a test fails where a module that it made was not as `round_trips` says.
+
+    make test PYTEST_ARGS=--round-trips=all
+
+takes each text there and back, of processes that tests start too; the suite without it the text of
+those modules that hold something which no module before held in the same process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from round_trips import Watch, watch_passes
+
+NONE, NEW, ALL = "none", "new", "all"
+INSIDE = f"--round-trips={NONE}"
+"""The option for a test that runs others in a process: what the suite looks at in its own processes
+is not looked at again there, and with `all` every process is watched anyway."""
+BREAKS_IR = "breaks_ir"
+"""The mark of tests that break modules on purpose."""
+FOLDER = "OSTINATO_WATCHED"
+"""The variable with the folder where processes of tests note what they saw."""
+COUNTS = "round_trips"
+"""What a process of tests sends to the one that shows the summary."""
+
+
+def watch_tests(config: pytest.Config, mode: str) -> None:
+    """Begins to watch, before tests are collected. With `all` every pass runs, since nothing comes
+    from a cache."""
+    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+    folder = None
+    if mode == ALL and runs_tests:
+        made = TemporaryDirectory(prefix="round-trips-")
+        config.add_cleanup(made.cleanup)
+        folder = Path(made.name) / "notes"
+        folder.mkdir()
+        home = Path(__file__).parent
+        paths = [str(home / "watched"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["OSTINATO_CACHE"] = str(Path(made.name) / "cache")
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+        os.environ[FOLDER] = str(folder)
+    if mode != NONE:
+        config.pluginmanager.register(WatchedTests(config, folder), "watched_tests")
+
+
+class WatchedTests:
+    """The plugin. `folder` is where processes note what they see, where they are watched."""
+
+    def __init__(self, config: pytest.Config, folder: Path | None) -> None:
+        self.watch = Watch(folder is not None)
+        self._config, self._folder = config, folder
+        self._elsewhere = [0, 0]  # seen and looked at in other processes
+        watch_passes(self.watch)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        """A test fails by what was seen from its beginning to the end of its fixtures."""
+        yield
+        problems = [*self.watch.taken(), *self._noted()]
+        if problems and item.get_closest_marker(BREAKS_IR) is None:
+            pytest.fail("\n".join(problems), pytrace=False)
+
+    def _noted(self) -> Iterator[str]:
+        """The problems that processes noted since this was asked last."""
+        for file in () if self._folder is None else self._folder.glob("*.notes"):
+            taken = file.rename(file.with_suffix(".taken"))
+            for line in taken.read_text().splitlines():
+                looked_at, problems = json.loads(line)
+                self._add(1, looked_at)
+                yield from problems
+
+    def _add(self, seen: int, looked_at: int) -> None:
+        self._elsewhere = [self._elsewhere[0] + seen, self._elsewhere[1] + looked_at]
+
+    def _counts(self) -> tuple[int, int]:
+        return self.watch.seen + self._elsewhere[0], self.watch.looked_at + self._elsewhere[1]
+
+    def pytest_sessionfinish(self) -> None:
+        """What this process counted goes to the one that started it."""
+        if output := getattr(self._config, "workeroutput", None):
+            output[COUNTS] = self._counts()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A process of tests has ended; one that crashed sent nothing."""
+        self._add(*getattr(node, "workeroutput", {}).get(COUNTS, (0, 0)))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """So that a run which looked at nothing is seen to."""
+        seen, looked_at = self._counts()
+        terminalreporter.write_line(f"round trips: {looked_at} texts, of {seen} modules seen")
+
+
+class NotingWatch(Watch):
+    """The watch of a process that tests start: what it sees is written down at once, since such a
+    process may end anywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(every=True)
+        self._notes = folder / f"{os.getpid()}.notes"
+
+    def read(self, *given: Any) -> None:
+        """Looks at a module, and notes that and what is wrong with it."""
+        before = self.looked_at
+        super().read(*given)
+        with self._notes.open("a") as file:
+            print(json.dumps([self.looked_at - before, list(self.taken())]), file=file)
