@@ -26,7 +26,7 @@ from .fusion_pins import join_pinned, pairs_apart
 from .fusion_prepare import prepare
 from .fusion_recompute import Storage
 from .fusion_types import count, shape_of
-from .fusion_views import is_view
+from .fusion_views import is_view, keeps_order
 from .reasons import Unfused, unfused
 from .rewriter import copied
 from .target import Target
@@ -228,13 +228,20 @@ class _Body:
             block.add_op(copy)
             values.update(zip(op.results, copy.results, strict=True))
         end = YieldOp([values[n.result] for n in self.outputs])
-        location = fuse_locations(op.location for op in self.ops if isinstance(op, TableOp))
+        location = fuse_locations(op.location for op in self._telling())
         end.location = location
         block.add_op(end)
         fusion = FusionOp(inputs, Region(block))
         fusion.location = location
         self._describe(fusion)
         return fusion
+
+    def _telling(self) -> Iterator[TableOp]:
+        """The ops whose lines the kernel names: a new shape costs nothing where anything is
+        computed, and an update of a parameter would name what its gradient was flattened for."""
+        ops = [op for op in self.ops if isinstance(op, TableOp)]
+        only_views = all(map(is_view, ops))
+        return (op for op in ops if only_views or not keeps_order(op))
 
     def _describe(self, fusion: FusionOp) -> None:
         group = self.group

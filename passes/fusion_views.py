@@ -97,6 +97,11 @@ def is_view(op: object) -> TypeGuard[TableOp]:
     return isinstance(op, TableOp) and op.SCHEMA.name in _RULES
 
 
+def keeps_order(op: TableOp) -> bool:
+    """True for views that only give their operand another shape."""
+    return _RULES.get(op.SCHEMA.name) is _same
+
+
 @lru_cache(1 << 12)
 def _cached(name: str, source: Shape, result: Shape, attrs: tuple[tuple[str, Any], ...]) -> Linear:
     return _RULES[name](source, result, dict(attrs))

@@ -6,12 +6,14 @@ A `Watch` looks at what passes make in this process; `watched_tests` is the plug
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import ModuleOp, ShapedType
 from xdsl.ir import Attribute, Operation
@@ -21,9 +23,13 @@ from ostinato.ir import interpret, stages
 from ostinato.ir.errors import IRError
 from ostinato.ir.locations import told_lines
 from ostinato.ir.text import parse_module, print_module
-from ostinato.passes import pipeline
+
+if TYPE_CHECKING:
+    from ostinato.passes.pipeline import Options, Pass
 
 PACKAGE = str(Path(ostinato.__file__).parent)
+FOLDER = "OSTINATO_WATCHED"
+"""The variable with the folder where processes of tests note what they saw."""
 READERS = ((interpret, "run"), (stages, "verify"))
 """Functions of a module that tests call with what no pass made, too."""
 
@@ -142,15 +148,34 @@ class Watch:
         return taken
 
 
+class NotingWatch(Watch):
+    """The watch of a process that tests start: what it sees is written down at once, since such a
+    process may end anywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(every=True)
+        self._notes = folder / f"{os.getpid()}.notes"
+
+    def read(self, *given: Any) -> None:
+        """Looks at a module, and notes that and what is wrong with it."""
+        before = self.looked_at
+        super().read(*given)
+        with self._notes.open("a") as file:
+            print(json.dumps([self.looked_at - before, list(self.taken())]), file=file)
+
+
 def watch_passes(watch: Watch) -> None:
     """From now on `watch` sees what passes do, in this process."""
+    # Processes load this module while they load that one (see `watched`).
+    from ostinato.passes import pipeline
+
     run, run_one = pipeline._run, pipeline.Pass.run
 
     def running(chosen: Any, module: ModuleOp, *given: Any) -> Any:
         watch.start(module)
         return run(chosen, module, *given)
 
-    def running_one(self: pipeline.Pass, module: ModuleOp, options: pipeline.Options) -> Any:
+    def running_one(self: Pass, module: ModuleOp, options: Options) -> Any:
         told = run_one(self, module, options)
         watch.passed(module, self.name)
         return told

@@ -30,10 +30,11 @@ TWO = np.array(2.0, "float64")
 def on_host(g: Graph, *arguments: int) -> Graph:
     """`g` with some arguments in the CPU's memory."""
     func = main_of(g.module)
-    func.arg_attrs = ArrayAttr(
-        [DictionaryAttr({HOST: UnitAttr()} if i in arguments else {})
-         for i in range(len(func.args))]
-    )  # fmt: skip
+    if arguments:
+        func.arg_attrs = ArrayAttr(
+            [DictionaryAttr({HOST: UnitAttr()} if i in arguments else {})
+             for i in range(len(func.args))]
+        )  # fmt: skip
     return g
 
 

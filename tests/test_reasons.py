@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import linecache
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ import models
 import numpy as np
 import optree
 import pytest
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import LocationAttr, ModuleOp
 from xdsl.traits import SymbolTable
 
 import ostinato as ot
@@ -29,8 +29,10 @@ from ostinato.ir.dialects.program import CallOp, LaunchOp
 from ostinato.ir.errors import CompileError
 from ostinato.ir.graph import main_of
 from ostinato.ir.interpret import run
-from ostinato.ir.locations import MOST_LINES, told_lines
+from ostinato.ir.locations import MOST_LINES, fuse_locations, told_lines
 from ostinato.ir.pins import PIN, pin_attribute
+from ostinato.passes import batch, rewriter
+from ostinato.passes import fuse as fuse_module
 from ostinato.passes.fuse import fuse
 from ostinato.passes.fusion_groups import Grouping
 from ostinato.passes.fusion_nodes import Extraction
@@ -234,6 +236,38 @@ def test_the_lines_listed_are_in_the_models() -> None:
     stripped = [line.strip() for line in places]
     lines = {line for row in ROWS for line in row.lines}
     assert all(stripped.count(line) == 1 for line in lines), lines - set(stripped)
+
+
+def lost(locations: Iterable[LocationAttr]) -> LocationAttr:
+    """The first line, without the others."""
+    return fuse_locations([next(iter(locations))])
+
+
+def late() -> Callable[[Iterable[LocationAttr]], LocationAttr]:
+    """Merges lines into those of what came before."""
+    met: list[LocationAttr] = []
+
+    def merged(locations: Iterable[LocationAttr]) -> LocationAttr:
+        met.append(fuse_locations(locations))
+        return met[max(0, len(met) - 2)]
+
+    return merged
+
+
+PLANTED = {"rewriter": (rewriter, lost), "fuse": (fuse_module, late()), "batch": (batch, lost)}
+
+
+@pytest.mark.breaks_ir
+@pytest.mark.parametrize("home", PLANTED)
+def test_a_pass_that_merges_lines_wrongly_is_noticed(
+    home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, merged = PLANTED[home]
+    monkeypatch.setattr(module, "fuse_locations", merged)
+    step = captured("reverse").clone()
+    run_passes(step, (*TO_FUSE, *TO_KERNELS), Options(CUDA))
+    found = {(kernel, frozenset(lines)) for kernel, lines in launched(step)}
+    assert found != expected("R", on_cpu=False)
 
 
 @pytest.mark.parametrize("line", [GELU, TOKENS])

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from round_trips import Watch, watch_passes
+from round_trips import FOLDER, Watch, watch_passes
 
 NONE, NEW, ALL = "none", "new", "all"
 INSIDE = f"--round-trips={NONE}"
@@ -25,8 +25,6 @@ INSIDE = f"--round-trips={NONE}"
 is not looked at again there, and with `all` every process is watched anyway."""
 BREAKS_IR = "breaks_ir"
 """The mark of tests that break modules on purpose."""
-FOLDER = "OSTINATO_WATCHED"
-"""The variable with the folder where processes of tests note what they saw."""
 COUNTS = "round_trips"
 """What a process of tests sends to the one that shows the summary."""
 
@@ -96,19 +94,3 @@ class WatchedTests:
         """So that a run which looked at nothing is seen to."""
         seen, looked_at = self._counts()
         terminalreporter.write_line(f"round trips: {looked_at} texts, of {seen} modules seen")
-
-
-class NotingWatch(Watch):
-    """The watch of a process that tests start: what it sees is written down at once, since such a
-    process may end anywhere."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(every=True)
-        self._notes = folder / f"{os.getpid()}.notes"
-
-    def read(self, *given: Any) -> None:
-        """Looks at a module, and notes that and what is wrong with it."""
-        before = self.looked_at
-        super().read(*given)
-        with self._notes.open("a") as file:
-            print(json.dumps([self.looked_at - before, list(self.taken())]), file=file)

@@ -1,5 +1,5 @@
 """Python imports this first in each process that tests start with `--round-trips=all`: passes are
-watched there (see `watched_tests`) from when they are imported."""
+watched there (see `round_trips`) from when they are imported."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ class Finder(MetaPathFinder):
 def watch() -> None:
     """Watches passes, which have just been loaded."""
     sys.path.append(str(Path(__file__).parents[1]))
-    from round_trips import watch_passes
-    from watched_tests import FOLDER, NotingWatch
+    from round_trips import FOLDER, NotingWatch, watch_passes
 
     watch_passes(NotingWatch(Path(os.environ[FOLDER])))
 
