@@ -156,10 +156,10 @@ class NotingWatch(Watch):
         super().__init__(every=True)
         self._notes = folder / f"{os.getpid()}.notes"
 
-    def read(self, *given: Any) -> None:
+    def read(self, module: ModuleOp, when: str, found: Sequence[str] = ()) -> None:
         """Looks at a module, and notes that and what is wrong with it."""
         before = self.looked_at
-        super().read(*given)
+        super().read(module, when, found)
         with self._notes.open("a") as file:
             print(json.dumps([self.looked_at - before, list(self.taken())]), file=file)
 

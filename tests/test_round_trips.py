@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,8 @@ from ostinato.ir.op import OPS
 from ostinato.ir.text import print_module
 from ostinato.passes import simplify as simplify_module
 from ostinato.passes.pipeline import run_passes
-from round_trips import Watch, features, line_problems, lines_in, text_problem
+from round_trips import FOLDER, Watch, features, line_problems, lines_in, text_problem
+from watched_tests import WatchedTests
 
 X = np.ones((2, 3), "float32")
 
@@ -87,7 +91,8 @@ def test_a_lost_or_wrong_line_is_noticed(name: str) -> None:
 def test_a_pass_that_loses_a_line_fails_the_test_that_runs_it(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch: Watch = request.config.pluginmanager.get_plugin("watched_tests").watch
+    plugin: Any = request.config.pluginmanager.get_plugin("watched_tests")
+    watch = plugin.watch
     assert not watch.taken()
     location, told = LINES[name]
     monkeypatch.setattr(simplify_module, "simplify", lambda module, *_: place(module, location))
@@ -111,3 +116,24 @@ def test_modules_are_looked_at_once_unless_something_is_new() -> None:
     for module in (summed(), other, summed()):
         everything.see(module, "now", None)
     assert everything.looked_at == 2
+
+
+IN_A_PROCESS = """
+from ostinato.ir.text import parse_module
+from ostinato.passes.pipeline import run_passes
+
+module = parse_module("builtin.module { func.func @main() { func.return } }")
+run_passes(module, ["simplify"])
+"""
+
+
+def test_passes_of_a_process_are_watched(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    places = {"PYTHONPATH": str(Path(__file__).parent / "watched"), FOLDER: str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", IN_A_PROCESS]
+    subprocess.run(command, env=os.environ | places, check=True)
+    plugin = WatchedTests(request.config, tmp_path)
+    problems = list(plugin.noted())
+    assert "at the start: func.return has no line" in problems
+    assert "after 'simplify': func.return has no line" in problems
+    assert plugin.counts() == (2, 1)
+    assert not list(plugin.noted())

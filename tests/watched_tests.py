@@ -45,7 +45,9 @@ def watch_tests(config: pytest.Config, mode: str) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
         os.environ[FOLDER] = str(folder)
     if mode != NONE:
-        config.pluginmanager.register(WatchedTests(config, folder), "watched_tests")
+        plugin = WatchedTests(config, folder)
+        watch_passes(plugin.watch)
+        config.pluginmanager.register(plugin, "watched_tests")
 
 
 class WatchedTests:
@@ -55,17 +57,16 @@ class WatchedTests:
         self.watch = Watch(folder is not None)
         self._config, self._folder = config, folder
         self._elsewhere = [0, 0]  # seen and looked at in other processes
-        watch_passes(self.watch)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
         """A test fails by what was seen from its beginning to the end of its fixtures."""
         yield
-        problems = [*self.watch.taken(), *self._noted()]
+        problems = [*self.watch.taken(), *self.noted()]
         if problems and item.get_closest_marker(BREAKS_IR) is None:
             pytest.fail("\n".join(problems), pytrace=False)
 
-    def _noted(self) -> Iterator[str]:
+    def noted(self) -> Iterator[str]:
         """The problems that processes noted since this was asked last."""
         for file in () if self._folder is None else self._folder.glob("*.notes"):
             taken = file.rename(file.with_suffix(".taken"))
@@ -77,13 +78,14 @@ class WatchedTests:
     def _add(self, seen: int, looked_at: int) -> None:
         self._elsewhere = [self._elsewhere[0] + seen, self._elsewhere[1] + looked_at]
 
-    def _counts(self) -> tuple[int, int]:
+    def counts(self) -> tuple[int, int]:
+        """How many modules were seen, and how many texts looked at."""
         return self.watch.seen + self._elsewhere[0], self.watch.looked_at + self._elsewhere[1]
 
     def pytest_sessionfinish(self) -> None:
         """What this process counted goes to the one that started it."""
         if output := getattr(self._config, "workeroutput", None):
-            output[COUNTS] = self._counts()
+            output[COUNTS] = self.counts()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -92,5 +94,5 @@ class WatchedTests:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """So that a run which looked at nothing is seen to."""
-        seen, looked_at = self._counts()
+        seen, looked_at = self.counts()
         terminalreporter.write_line(f"round trips: {looked_at} texts, of {seen} modules seen")
