@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kMemory = size_t{4} << 30;
 constexpr size_t kAligned = 256;
+constexpr int kDevices = 2;
 
 struct Kernel {
   std::string name;
@@ -70,12 +71,12 @@ CUresult cuDriverGetVersion(int* version) {
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetCount(int* count) {
-  *count = 1;
+  *count = kDevices;
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGet(CUdevice* device, int index) {
   *device = index;
-  return index == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+  return index < kDevices ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 CUresult cuDeviceGetName(char* name, int length, CUdevice) {
   std::snprintf(name, static_cast<size_t>(length), "CPU");
@@ -113,8 +114,9 @@ CUresult cuDeviceCanAccessPeer(int* can, CUdevice, CUdevice) {
   *can = 0;
   return CUDA_SUCCESS;
 }
-CUresult cuDevicePrimaryCtxRetain(CUcontext* made, CUdevice) {
-  *made = some_handle<CUcontext>();
+CUresult cuDevicePrimaryCtxRetain(CUcontext* made, CUdevice device) {
+  static char contexts[kDevices];
+  *made = reinterpret_cast<CUcontext>(&contexts[device]);
   return CUDA_SUCCESS;
 }
 CUresult cuCtxSetCurrent(CUcontext c) {
@@ -154,6 +156,10 @@ CUresult cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t bytes, CUstream) {
 CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream) {
   std::memmove(memory(to), source(from), bytes);
   return CUDA_SUCCESS;
+}
+CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, size_t bytes,
+                           CUstream stream) {
+  return cuMemcpyDtoDAsync(to, from, bytes, stream);
 }
 CUresult cuMemsetD8Async(CUdeviceptr p, unsigned char v, size_t n, CUstream) {
   return fill(p, v, n);
