@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import ModuleOp, ShapedType
@@ -116,7 +117,7 @@ class Watch:
     looked_at: int = 0
     problems: list[str] = field(default_factory=list[str])
     _met: set[Any] = field(default_factory=set[Any])
-    _lines: frozenset[str] = frozenset()
+    _lines: dict[int, frozenset[str]] = field(default_factory=dict[int, frozenset[str]])
 
     def start(self, module: ModuleOp) -> None:
         """Passes begin with `module`."""
@@ -124,12 +125,12 @@ class Watch:
 
     def passed(self, module: ModuleOp, name: str) -> None:
         """The pass `name` is done."""
-        self.see(module, f"after '{name}'", self._lines)
+        self.see(module, f"after '{name}'", self._lines[get_ident()])
 
     def see(self, module: ModuleOp, when: str, known: frozenset[str] | None) -> None:
         """Looks at the lines and at the text of `module`."""
         found = list(line_problems(module, known))
-        self._lines = lines_in(module)
+        self._lines[get_ident()] = lines_in(module)
         self.read(module, when, found)
 
     def read(self, module: ModuleOp, when: str, found: Sequence[str] = ()) -> None:

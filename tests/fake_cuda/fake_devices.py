@@ -192,3 +192,16 @@ def test_autocast_is_of_a_kind_of_device(fake: Fake) -> None:
     with ot.autocast("cuda"):
         assert (y @ y).dtype is ot.float16
     assert (y @ y).dtype is ot.float32
+
+
+def test_compiled_calls_depend_on_the_current_device(fake: Fake) -> None:
+    @ot.compile
+    def f() -> ot.Tensor:
+        return ot.ones(3, device="cuda") * 2
+
+    for _ in range(2):
+        for index in (0, 1):
+            with ot.cuda.device(index):
+                assert f().device == f"cuda:{index}"
+    assert len(f.variants) == 2
+    assert "current cuda device was 0, is 1; set it once" in str(f.ledger)

@@ -42,7 +42,8 @@ class Settings(NamedTuple):
 
     grad_mode: bool
     autocast: Any
-    default_device: int
+    default_device: Any
+    current_cuda_device: int
     matmul_precision: int
 
 
@@ -84,8 +85,8 @@ def kept_objects(leaves: Sequence[Any]) -> list[Any]:
 
 
 def _settings() -> Settings:
-    device = id(_C.device_of(None))  # there is one object a device
-    return Settings(_C.grad_enabled(), _C.autocast(), device, _C.float32_matmul_precision())
+    return Settings(_C.grad_enabled(), _C.autocast(), _C.device_of(None),
+                    _C.cuda_current_device(), _C.float32_matmul_precision())  # fmt: skip
 
 
 def _leaf(leaf: Any) -> Leaf:

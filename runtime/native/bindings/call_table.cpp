@@ -1,6 +1,7 @@
 #include "bindings/call_table.hpp"
 
 #include "autograd/anomaly.hpp"
+#include "cuda/context.hpp"
 #include "trace/tracer.hpp"
 
 namespace ostinato::python {
@@ -24,13 +25,14 @@ bool are_same(const nb::list& a, const nb::list& b) {
 }  // namespace
 
 CallTable::Settings CallTable::Settings::now() {
-  return {grad_enabled(), ostinato::autocast(), creation_device(), cuda::blas::float32_precision()};
+  return {grad_enabled(), ostinato::autocast(), creation_device(), cuda::current_device(),
+          cuda::blas::float32_precision()};
 }
 
 bool CallTable::Settings::operator==(const Settings& other) const {
   return grad == other.grad && autocast.cpu == other.autocast.cpu &&
          autocast.cuda == other.autocast.cuda && device == other.device &&
-         precision == other.precision;
+         cuda_device == other.cuda_device && precision == other.precision;
 }
 
 void CallTable::add(nb::object replay, nb::tuple arguments, nb::dict keywords, nb::list leaves,

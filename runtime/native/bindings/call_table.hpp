@@ -29,7 +29,8 @@ class CallTable {
   struct Settings {
     bool grad;
     Autocast autocast;
-    Device device;
+    Device device;    // of tensors made from none
+    int cuda_device;  // that "cuda" means
     cuda::blas::Precision precision;
     static Settings now();
     bool operator==(const Settings& other) const;
