@@ -43,6 +43,7 @@ FORMS = {
     "causal, more keys than queries": Attended((2,), (20, 90), (16, 16), is_causal=True),
     "causal, more queries than keys": Attended((1,), (90, 20), (16, 64), is_causal=True),
     "of wide heads": Attended((2,), (70, 100), (64, 48)),
+    "causal, of wide heads": Attended((1, 2), (130, 130), (64, 64), is_causal=True),
     "of heads that are no vectors": Attended((2,), (33, 35), (18, 5)),
     "of heads too wide for the kernel": Attended((2,), (17, 9), (80, 80)),
     "that looks nowhere": Attended((2,), (3, 5), (8, 8), np.arange(3)[:, None] > np.arange(5)),
@@ -79,6 +80,17 @@ def test_attention_of_every_layout(name: str, place: Place) -> None:
 @pytest.mark.parametrize("name", ["causal", "of heads that are no vectors", "that looks nowhere"])
 def test_attention_of_every_dtype(name: str, dtype: str) -> None:
     found, wanted = pair(FORMS[name], on_cuda, dtype)
+    assert_alike(found, wanted)
+
+
+WIDE = [name for name, form in FORMS.items() if 32 < max(form.widths) <= 64]
+
+
+@pytest.mark.parametrize("place", [on_cuda, transposed, misaligned])
+@pytest.mark.parametrize("name", WIDE)
+def test_wide_heads_of_bfloat16(name: str, place: Place) -> None:
+    """Factors that are aligned are multiplied two in a register, others as floats."""
+    found, wanted = pair(FORMS[name], place, "bfloat16")
     assert_alike(found, wanted)
 
 

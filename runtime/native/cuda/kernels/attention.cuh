@@ -1,4 +1,4 @@
-// Tiles of attention and their products on tensor cores (mma.m16n8k8 of TF32).
+// Attention's factors as floats: tiles and their products on tensor cores (mma.m16n8k8 of TF32).
 //
 // A lane is (g, t) = (lane / 4, lane % 4). By the instruction it holds elements (g or g + 8, t or
 // t + 4) of the left factor, (t or t + 4, g) of the right one, and (g or g + 8, 2t or 2t + 1) of
@@ -102,6 +102,15 @@ class HeadMatrix {
       reader.template read_all<void>(*this, first);
     }
   }
+  // As they lie in memory, four elements of two bytes each; zeros outside of the matrix.
+  __device__ __forceinline__ void read_packed(uint32_t r, uint32_t first, uint32_t* words) const {
+    struct alignas(8) Words {
+      uint32_t at[2];
+    } x = {};
+    if (r < rows_ && first < width_) x = *reinterpret_cast<const Words*>(place(r, first));
+    words[0] = x.at[0];
+    words[1] = x.at[1];
+  }
   __device__ __forceinline__ void write(uint32_t r, uint32_t first, const float* x) const {
     if (r >= rows_ || first >= width_) return;
     char* to = place(r, first);
@@ -120,6 +129,10 @@ class HeadMatrix {
   DType dtype_;
   bool is_vectorised_;
 };
+
+// What is done with a tile, which may have a form of its own for each: scores are products with its
+// rows, sums add its rows up.
+enum class Use : uint8_t { scores, sums, both };
 
 // kAttentionBlock rows of kWidth floats in shared memory. Units of four floats are exchanged within
 // a row so that neither eight lanes along a row and the next one, nor those of every second row,
@@ -143,7 +156,7 @@ class Tile {
 };
 
 // This thread's part of a tile on its way from memory.
-template <int kWidth>
+template <bool kExact, int kWidth>
 class Staged {
  public:
   __device__ __forceinline__ Staged(const HeadMatrix& from, uint32_t first) {
@@ -156,7 +169,6 @@ class Staged {
       units_[j] = from.template read<Stored>(first + row(j), unit() * kVector);
     }
   }
-  template <bool kExact>
   __device__ __forceinline__ void put(const Tile<kWidth>& tile) const {
 #pragma unroll
     for (uint32_t j = 0; j < kEach; ++j) {
@@ -180,7 +192,7 @@ class Staged {
 
 // This lane's part of 16 rows as a left factor: four neighbouring elements of row g and of g + 8
 // out of every sixteen.
-template <int kWidth>
+template <bool kExact, int kWidth>
 struct Rows16 {
   Vector<float> at[kWidth / 16][2];
 
@@ -198,7 +210,6 @@ struct Rows16 {
       }
     }
   }
-  template <bool kExact>
   __device__ __forceinline__ void round() {
 #pragma unroll
     for (uint32_t s = 0; s < kWidth / 16; ++s) {
@@ -226,17 +237,18 @@ struct Rows16 {
 
 // Rows of a tile that are multiplied with at a time: exact products need the registers of half.
 template <bool kExact>
-inline constexpr uint32_t kStep = kExact ? 16 : 32;
+inline constexpr uint32_t kStepOf = kExact ? 16 : 32;
 // 16 rows by kStep columns: [n][i] at row g + i / 2 * 8 and column 8n + 2t + i % 2.
-template <bool kExact>
-using Scores = float[kStep<kExact> / 8][4];
+template <uint32_t kStep>
+using ScoresOf = float[kStep / 8][4];
 
 // Of 16 rows with the rows of the tile from `first`.
 template <bool kExact, int kWidth>
-__device__ __forceinline__ void multiply_rows(Scores<kExact>& c, const Rows16<kWidth>& a,
+__device__ __forceinline__ void multiply_rows(ScoresOf<kStepOf<kExact>>& c,
+                                              const Rows16<kExact, kWidth>& a,
                                               const Tile<kWidth>& tile, uint32_t first) {
 #pragma unroll
-  for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
+  for (uint32_t n = 0; n < kStepOf<kExact> / 8; ++n) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) c[n][i] = 0;
 #pragma unroll
@@ -258,25 +270,6 @@ template <int kWidth>
 struct Sums16 {
   float at[kWidth / 8][4] = {};
 
-  // Adds the product of `weights` with the rows of the tile from `first`.
-  template <bool kExact>
-  __device__ __forceinline__ void add(const Scores<kExact>& weights, const Tile<kWidth>& tile,
-                                      uint32_t first) {
-#pragma unroll
-    for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
-      const float* x = weights[n];
-      const float left[4] = {rounded<kExact>(x[0]), rounded<kExact>(x[2]), rounded<kExact>(x[1]),
-                             rounded<kExact>(x[3])};
-      const uint32_t row = first + 8 * n + 2 * lane_column();
-#pragma unroll
-      for (uint32_t w = 0; w < kWidth / 32; ++w) {
-        const Vector<float> b0 = tile.at(row, 8 * w + lane_row());
-        const Vector<float> b1 = tile.at(row + 1, 8 * w + lane_row());
-#pragma unroll
-        for (int j = 0; j < kVector; ++j) multiply<kExact>(at[4 * w + j], left, b0.at[j], b1.at[j]);
-      }
-    }
-  }
   // Row g + 8 * half times `factor`.
   __device__ __forceinline__ void scale(int half, float factor) {
 #pragma unroll
@@ -297,6 +290,43 @@ struct Sums16 {
       }
     }
   }
+};
+
+template <bool kExact, int kWidth>
+struct FloatSums : Sums16<kWidth> {
+  // Adds the product of `weights` with the rows of the tile from `first`.
+  __device__ __forceinline__ void add(const ScoresOf<kStepOf<kExact>>& weights,
+                                      const Tile<kWidth>& tile, uint32_t first) {
+#pragma unroll
+    for (uint32_t n = 0; n < kStepOf<kExact> / 8; ++n) {
+      const float* x = weights[n];
+      const float left[4] = {rounded<kExact>(x[0]), rounded<kExact>(x[2]), rounded<kExact>(x[1]),
+                             rounded<kExact>(x[3])};
+      const uint32_t row = first + 8 * n + 2 * lane_column();
+#pragma unroll
+      for (uint32_t w = 0; w < kWidth / 32; ++w) {
+        const Vector<float> b0 = tile.at(row, 8 * w + lane_row());
+        const Vector<float> b1 = tile.at(row + 1, 8 * w + lane_row());
+#pragma unroll
+        for (int j = 0; j < kVector; ++j) {
+          multiply<kExact>(this->at[4 * w + j], left, b0.at[j], b1.at[j]);
+        }
+      }
+    }
+  }
+};
+
+// What a kernel of attention multiplies: its factors, and products of those.
+template <bool kExact, int kWidth>
+struct FloatFactors {
+  static constexpr uint32_t kStep = kStepOf<kExact>;
+  using Unit = Vector<float>;
+  using Scores = ScoresOf<kStep>;
+  using Rows = Rows16<kExact, kWidth>;
+  template <Use>
+  using Tile = cuda::Tile<kWidth>;
+  using Staged = cuda::Staged<kExact, kWidth>;
+  using Sums = FloatSums<kExact, kWidth>;
 };
 
 // From products to scores, in powers of two: scaled, masked, -inf where a query does not look.

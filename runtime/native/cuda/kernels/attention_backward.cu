@@ -2,6 +2,7 @@
 // kernel for those of queries, one for those of keys and values, so that no two blocks add to one
 // place.
 #include "cuda/kernels/attention.cuh"
+#include "cuda/kernels/attention_bfloat16.cuh"
 
 namespace ostinato::cuda {
 namespace {
@@ -11,18 +12,22 @@ __device__ __forceinline__ float shift_of(float logsumexp) {
   return logsumexp == Scorer::kNever ? 0.0f : logsumexp * kLog2OfE;
 }
 
-template <bool kExact, int kWidth>
+template <class Factors>
 __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b) {
   const AttentionParams& p = b.given;
-  __shared__ Vector<float> memory[2][Tile<kWidth>::kSize];
-  const Tile<kWidth> keys(memory[0]), values(memory[1]);
+  using Keys = typename Factors::template Tile<Use::both>;
+  using Values = typename Factors::template Tile<Use::scores>;
+  constexpr uint32_t kStep = Factors::kStep;
+  __shared__ typename Factors::Unit key_memory[Keys::kSize], value_memory[Values::kSize];
+  const Keys keys(key_memory);
+  const Values values(value_memory);
   const uint32_t head = blockIdx.x % p.heads, block = p.blocks - 1 - blockIdx.x / p.heads;
   const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
   const HeadMatrix key(p.key, head, p.keys, p.width);
   const HeadMatrix value(p.value, head, p.keys, p.value_width);
-  Rows16<kWidth> query(HeadMatrix(p.query, head, p.queries, p.width), first_row);
-  Rows16<kWidth> slope(HeadMatrix(b.g, head, p.queries, p.value_width), first_row);
-  const Rows16<kWidth> out(HeadMatrix(p.out, head, p.queries, p.value_width), first_row);
+  typename Factors::Rows query(HeadMatrix(p.query, head, p.queries, p.width), first_row);
+  typename Factors::Rows slope(HeadMatrix(b.g, head, p.queries, p.value_width), first_row);
+  const typename Factors::Rows out(HeadMatrix(p.out, head, p.queries, p.value_width), first_row);
   float along[2], shift[2];
   slope.dot(out, along);
 #pragma unroll
@@ -32,27 +37,27 @@ __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b)
     shift[half] = row < p.queries ? shift_of(p.logsumexp[at]) : 0.0f;
     if (lane_column() == 0 && row < p.queries) b.along[at] = along[half];
   }
-  query.template round<kExact>();
-  slope.template round<kExact>();
+  query.round();
+  slope.round();
   const Scorer scorer(p, head);
-  Sums16<kWidth> sums;
+  typename Factors::Sums sums;
   const uint32_t end = p.is_causal ? min(p.keys, (block + 1) * kAttentionBlock) : p.keys;
   for (uint32_t first = 0; first < end; first += kAttentionBlock) {
-    const Staged<kWidth> next_keys(key, first), next_values(value, first);
+    const typename Factors::Staged next_keys(key, first), next_values(value, first);
     __syncthreads();  // the tiles before have been used
-    next_keys.template put<kExact>(keys);
-    next_values.template put<kExact>(values);
+    next_keys.put(keys);
+    next_values.put(values);
     __syncthreads();
 #pragma unroll 1
-    for (uint32_t step = 0; step < kAttentionBlock; step += kStep<kExact>) {
+    for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
       const uint32_t first_key = first + step;
       if (first_key >= end || (p.is_causal && first_key > first_row + 15)) break;
-      Scores<kExact> weights, slopes;
-      multiply_rows<kExact>(weights, query, keys, step);
-      multiply_rows<kExact>(slopes, slope, values, step);
-      const bool all = scorer.sees_all(first_row, first_key, 16, kStep<kExact>);
+      typename Factors::Scores weights, slopes;
+      multiply_rows(weights, query, keys, step);
+      multiply_rows(slopes, slope, values, step);
+      const bool all = scorer.sees_all(first_row, first_key, 16, kStep);
 #pragma unroll
-      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
+      for (uint32_t n = 0; n < kStep / 8; ++n) {
 #pragma unroll
         for (uint32_t i = 0; i < 4; ++i) {
           const uint32_t row = first_row + lane_row() + i / 2 * 8;
@@ -62,36 +67,38 @@ __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b)
           slopes[n][i] = exp2f(s - shift[i / 2]) * (slopes[n][i] - along[i / 2]);
         }
       }
-      sums.template add<kExact>(slopes, keys, step);
+      sums.add(slopes, keys, step);
     }
   }
   for (int half = 0; half < 2; ++half) sums.scale(half, p.scale);
   sums.store(HeadMatrix(b.query_g, head, p.queries, p.width), first_row);
 }
 
-template <bool kExact, int kWidth>
+template <class Factors>
 __device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
   const AttentionParams& p = b.given;
-  __shared__ Vector<float> memory[2][Tile<kWidth>::kSize];
+  using Tile = typename Factors::template Tile<Use::both>;
+  constexpr uint32_t kStep = Factors::kStep;
+  __shared__ typename Factors::Unit memory[2][Tile::kSize];
   __shared__ float shift[kAttentionBlock], along[kAttentionBlock];
-  const Tile<kWidth> queries(memory[0]), slopes_tile(memory[1]);
+  const Tile queries(memory[0]), slopes_tile(memory[1]);
   // The first keys first: the most causal queries look at them.
   const uint32_t head = blockIdx.x % p.heads, block = blockIdx.x / p.heads;
   const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
   const HeadMatrix query(p.query, head, p.queries, p.width);
   const HeadMatrix g(b.g, head, p.queries, p.value_width);
-  Rows16<kWidth> key(HeadMatrix(p.key, head, p.keys, p.width), first_row);
-  Rows16<kWidth> value(HeadMatrix(p.value, head, p.keys, p.value_width), first_row);
-  key.template round<kExact>();
-  value.template round<kExact>();
+  typename Factors::Rows key(HeadMatrix(p.key, head, p.keys, p.width), first_row);
+  typename Factors::Rows value(HeadMatrix(p.value, head, p.keys, p.value_width), first_row);
+  key.round();
+  value.round();
   const Scorer scorer(p, head);
-  Sums16<kWidth> key_sums, value_sums;
+  typename Factors::Sums key_sums, value_sums;
   for (uint32_t first = p.is_causal ? block * kAttentionBlock : 0; first < p.queries;
        first += kAttentionBlock) {
-    const Staged<kWidth> next_queries(query, first), next_slopes(g, first);
+    const typename Factors::Staged next_queries(query, first), next_slopes(g, first);
     __syncthreads();  // the tiles before have been used
-    next_queries.template put<kExact>(queries);
-    next_slopes.template put<kExact>(slopes_tile);
+    next_queries.put(queries);
+    next_slopes.put(slopes_tile);
     if (threadIdx.x < kAttentionBlock && first + threadIdx.x < p.queries) {
       const size_t at = size_t{head} * p.queries + first + threadIdx.x;
       shift[threadIdx.x] = shift_of(p.logsumexp[at]);
@@ -99,16 +106,15 @@ __device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
     }
     __syncthreads();
 #pragma unroll 1
-    for (uint32_t step = 0; step < kAttentionBlock && first + step < p.queries;
-         step += kStep<kExact>) {
+    for (uint32_t step = 0; step < kAttentionBlock && first + step < p.queries; step += kStep) {
       const uint32_t first_query = first + step;
-      if (p.is_causal && first_query + kStep<kExact> <= first_row) continue;
-      Scores<kExact> weights, slopes;
-      multiply_rows<kExact>(weights, key, queries, step);
-      multiply_rows<kExact>(slopes, value, slopes_tile, step);
-      const bool all = scorer.sees_all(first_query, first_row, kStep<kExact>, 16);
+      if (p.is_causal && first_query + kStep <= first_row) continue;
+      typename Factors::Scores weights, slopes;
+      multiply_rows(weights, key, queries, step);
+      multiply_rows(slopes, value, slopes_tile, step);
+      const bool all = scorer.sees_all(first_query, first_row, kStep, 16);
 #pragma unroll
-      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
+      for (uint32_t n = 0; n < kStep / 8; ++n) {
 #pragma unroll
         for (uint32_t i = 0; i < 4; ++i) {
           const uint32_t row = first_row + lane_row() + i / 2 * 8;
@@ -121,8 +127,8 @@ __device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
           slopes[n][i] = looks ? weights[n][i] * (slopes[n][i] - along[at]) : 0.0f;
         }
       }
-      value_sums.template add<kExact>(weights, slopes_tile, step);
-      key_sums.template add<kExact>(slopes, queries, step);
+      value_sums.add(weights, slopes_tile, step);
+      key_sums.add(slopes, queries, step);
     }
   }
   for (int half = 0; half < 2; ++half) key_sums.scale(half, p.scale);
@@ -132,15 +138,16 @@ __device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
 
 }  // namespace
 
-#define OSTINATO_ATTENTION(NAME, EXACT, WIDTH, BLOCKS)                                             \
+#define OSTINATO_ATTENTION(NAME, BLOCKS, ...)                                                      \
   OSTINATO_GLOBAL_OF(kAttentionThreads, BLOCKS, attention_query_##NAME, AttentionBackwardParams) { \
-    query_gradient<EXACT, WIDTH>(p);                                                               \
+    query_gradient<__VA_ARGS__>(p);                                                                \
   }                                                                                                \
   OSTINATO_GLOBAL_OF(kAttentionThreads, BLOCKS, attention_key_##NAME, AttentionBackwardParams) {   \
-    key_gradient<EXACT, WIDTH>(p);                                                                 \
+    key_gradient<__VA_ARGS__>(p);                                                                  \
   }
-OSTINATO_ATTENTION(tf32_32, false, 32, 4)
-OSTINATO_ATTENTION(tf32_64, false, 64, 2)
-OSTINATO_ATTENTION(float32_64, true, 64, 2)
+OSTINATO_ATTENTION(tf32_32, 4, FloatFactors<false, 32>)
+OSTINATO_ATTENTION(tf32_64, 2, FloatFactors<false, 64>)
+OSTINATO_ATTENTION(float32_64, 2, FloatFactors<true, 64>)
+OSTINATO_ATTENTION(bfloat16_64, 3, BFloat16Factors<64>)
 
 }  // namespace ostinato::cuda

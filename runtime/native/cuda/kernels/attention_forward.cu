@@ -1,22 +1,26 @@
 // Attention without the matrix of scores in memory (FlashAttention-2, Dao 2023): a block takes a
 // head and kAttentionBlock of its queries, keys and values come in tiles.
 #include "cuda/kernels/attention.cuh"
+#include "cuda/kernels/attention_bfloat16.cuh"
 
 namespace ostinato::cuda {
 namespace {
 
 // The weighted sums of 16 queries over the keys so far, relative to the highest score.
-template <bool kExact, int kWidth>
+template <class Factors>
 class OnlineSums {
+  using Scores = typename Factors::Scores;
+  static constexpr uint32_t kBlocks = Factors::kStep / 8;
+
  public:
   // Takes kStep more keys with their scores.
-  __device__ __forceinline__ void add(Scores<kExact>& scores, const Tile<kWidth>& values,
-                                      uint32_t first) {
+  template <class Tile>
+  __device__ __forceinline__ void add(Scores& scores, const Tile& values, uint32_t first) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float top = top_[half];
 #pragma unroll
-      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
+      for (uint32_t n = 0; n < kBlocks; ++n) {
         top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
       }
       top = over_columns(top, [](float a, float b) { return fmaxf(a, b); });
@@ -24,7 +28,7 @@ class OnlineSums {
       const float factor = exp2f(top_[half] - shift);
       float total = 0;
 #pragma unroll
-      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
+      for (uint32_t n = 0; n < kBlocks; ++n) {
 #pragma unroll
         for (int i = 2 * half; i < 2 * half + 2; ++i) {
           scores[n][i] = exp2f(scores[n][i] - shift);
@@ -35,7 +39,7 @@ class OnlineSums {
       top_[half] = top;
       sums_.scale(half, factor);
     }
-    sums_.template add<kExact>(scores, values, first);
+    sums_.add(scores, values, first);
   }
 
   // Divides by the sums of weights; a row that looked nowhere is zeros.
@@ -54,40 +58,44 @@ class OnlineSums {
   }
 
  private:
-  Sums16<kWidth> sums_;
+  typename Factors::Sums sums_;
   float top_[2] = {Scorer::kNever, Scorer::kNever};
   float total_[2] = {};  // of this lane
 };
 
-template <bool kExact, int kWidth>
+template <class Factors>
 __device__ __forceinline__ void attend(const AttentionParams& p) {
-  __shared__ Vector<float> memory[2][Tile<kWidth>::kSize];
-  const Tile<kWidth> keys(memory[0]), values(memory[1]);
+  using Keys = typename Factors::template Tile<Use::scores>;
+  using Values = typename Factors::template Tile<Use::sums>;
+  constexpr uint32_t kStep = Factors::kStep;
+  __shared__ typename Factors::Unit key_memory[Keys::kSize], value_memory[Values::kSize];
+  const Keys keys(key_memory);
+  const Values values(value_memory);
   // The last queries first: causal ones look at the most keys.
   const uint32_t head = blockIdx.x % p.heads, block = p.blocks - 1 - blockIdx.x / p.heads;
   const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
   const HeadMatrix key(p.key, head, p.keys, p.width);
   const HeadMatrix value(p.value, head, p.keys, p.value_width);
-  Rows16<kWidth> query(HeadMatrix(p.query, head, p.queries, p.width), first_row);
+  typename Factors::Rows query(HeadMatrix(p.query, head, p.queries, p.width), first_row);
   const Scorer scorer(p, head);
-  OnlineSums<kExact, kWidth> sums;
-  query.template round<kExact>();
+  OnlineSums<Factors> sums;
+  query.round();
   const uint32_t end = p.is_causal ? min(p.keys, (block + 1) * kAttentionBlock) : p.keys;
   for (uint32_t first = 0; first < end; first += kAttentionBlock) {
-    const Staged<kWidth> next_keys(key, first), next_values(value, first);
+    const typename Factors::Staged next_keys(key, first), next_values(value, first);
     __syncthreads();  // the tiles before have been used
-    next_keys.template put<kExact>(keys);
-    next_values.template put<kExact>(values);
+    next_keys.put(keys);
+    next_values.put(values);
     __syncthreads();
 #pragma unroll 1
-    for (uint32_t step = 0; step < kAttentionBlock; step += kStep<kExact>) {
+    for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
       const uint32_t first_key = first + step;
       if (first_key >= end || (p.is_causal && first_key > first_row + 15)) break;
-      Scores<kExact> scores;
-      multiply_rows<kExact>(scores, query, keys, step);
-      const bool all = scorer.sees_all(first_row, first_key, 16, kStep<kExact>);
+      typename Factors::Scores scores;
+      multiply_rows(scores, query, keys, step);
+      const bool all = scorer.sees_all(first_row, first_key, 16, kStep);
 #pragma unroll
-      for (uint32_t n = 0; n < kStep<kExact> / 8; ++n) {
+      for (uint32_t n = 0; n < kStep / 8; ++n) {
 #pragma unroll
         for (uint32_t i = 0; i < 4; ++i) {
           const uint32_t row = first_row + lane_row() + i / 2 * 8;
@@ -105,12 +113,13 @@ __device__ __forceinline__ void attend(const AttentionParams& p) {
 
 }  // namespace
 
-#define OSTINATO_ATTENTION(NAME, EXACT, WIDTH, BLOCKS)                               \
+#define OSTINATO_ATTENTION(NAME, BLOCKS, ...)                                        \
   OSTINATO_GLOBAL_OF(kAttentionThreads, BLOCKS, attention_##NAME, AttentionParams) { \
-    attend<EXACT, WIDTH>(p);                                                         \
+    attend<__VA_ARGS__>(p);                                                          \
   }
-OSTINATO_ATTENTION(tf32_32, false, 32, 4)
-OSTINATO_ATTENTION(tf32_64, false, 64, 2)
-OSTINATO_ATTENTION(float32_64, true, 64, 2)
+OSTINATO_ATTENTION(tf32_32, 4, FloatFactors<false, 32>)
+OSTINATO_ATTENTION(tf32_64, 2, FloatFactors<false, 64>)
+OSTINATO_ATTENTION(float32_64, 2, FloatFactors<true, 64>)
+OSTINATO_ATTENTION(bfloat16_64, 4, BFloat16Factors<64>)
 
 }  // namespace ostinato::cuda

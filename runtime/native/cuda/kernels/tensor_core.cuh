@@ -26,4 +26,21 @@ __device__ __forceinline__ void multiply_tf32(float* c, const float* a, const fl
         "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
 }
 
+// Two floats rounded to bfloat16, the first in the lower half.
+__device__ __forceinline__ uint32_t to_bfloat16s(float first, float second) {
+  uint32_t bits;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+  return bits;
+}
+
+// c += a b of a warp, (16, 16) by (16, 8) of bfloat16; attention_bfloat16.cuh says which elements a
+// lane has.
+__device__ __forceinline__ void multiply_bfloat16(float* c, const uint32_t* a, uint32_t b0,
+                                                  uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+      "{%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 }  // namespace ostinato::cuda

@@ -15,16 +15,21 @@
 namespace ostinato::cuda {
 namespace {
 
-// By what scores are made from: TF32 of heads up to 32 and up to 64 wide, and float32.
+// By what scores are made from: TF32 of heads up to 32 and up to 64 wide, float32, and bfloat16 of
+// heads wider than 32.
+enum Kind : uint8_t { kTf32Narrow, kTf32, kFloat32, kBFloat16 };
 KernelName forwards[] = {{"attention_forward", "attention_tf32_32"},
                          {"attention_forward", "attention_tf32_64"},
-                         {"attention_forward", "attention_float32_64"}};
+                         {"attention_forward", "attention_float32_64"},
+                         {"attention_forward", "attention_bfloat16_64"}};
 KernelName query_gradients[] = {{"attention_backward", "attention_query_tf32_32"},
                                 {"attention_backward", "attention_query_tf32_64"},
-                                {"attention_backward", "attention_query_float32_64"}};
+                                {"attention_backward", "attention_query_float32_64"},
+                                {"attention_backward", "attention_query_bfloat16_64"}};
 KernelName key_gradients[] = {{"attention_backward", "attention_key_tf32_32"},
                               {"attention_backward", "attention_key_tf32_64"},
-                              {"attention_backward", "attention_key_float32_64"}};
+                              {"attention_backward", "attention_key_float32_64"},
+                              {"attention_backward", "attention_key_bfloat16_64"}};
 
 // Where head i of `heads` lies in `t`, whose leading axes broadcast to those; false where that
 // takes too many axes.
@@ -57,6 +62,12 @@ Matrices matrices_of(Tensor& t, const Sizes& heads) {
   return m;
 }
 
+// Whether kernels take all of them as bfloat16 two in a register.
+bool are_packed(std::initializer_list<Matrices> all) {
+  return std::ranges::all_of(
+      all, [](const Matrices& m) { return m.dtype == DType::bfloat16_ && m.is_vectorised; });
+}
+
 bool fill_mask(AttentionMask& m, const Tensor& t, const Sizes& heads) {
   m.memory = nullptr;
   if (!t) return true;
@@ -77,7 +88,8 @@ struct Heads {
   Tensor query, key, value;
   Sizes axes;  // that heads are counted along
   AttentionParams params{};
-  int device, kind;
+  int device;
+  Kind kind;
 
   Heads(const OpCall& call, int first)
       : query(call.operand(first)),
@@ -98,7 +110,9 @@ struct Heads {
     p.value = matrices_of(value, axes);
     const bool is_exact =
         query.dtype() == DType::float32_ && blas::float32_precision() == blas::Precision::highest;
-    kind = is_exact ? 2 : std::max(p.width, p.value_width) > 32 ? 1 : 0;
+    const bool is_wide = std::max(p.width, p.value_width) > 32;
+    const bool is_packed = is_wide && are_packed({p.query, p.key, p.value});
+    kind = is_exact ? kFloat32 : is_packed ? kBFloat16 : is_wide ? kTf32 : kTf32Narrow;
   }
 
   // A block of kAttentionBlock of `rows` rows, for each head.
@@ -170,6 +184,7 @@ void attention_backward(const OpCall& call, std::span<Tensor> out) {
   p.given.logsumexp = logsumexp.data<float>();
   fill_mask(p.given.mask, mask, heads.axes);
   p.g = matrices_of(g, heads.axes);
+  if (heads.kind == kBFloat16 && !are_packed({p.g, p.given.out})) heads.kind = kTf32;
   p.query_g = matrices_of(results[0], heads.axes);
   p.key_g = matrices_of(results[1], heads.axes);
   p.value_g = matrices_of(results[2], heads.axes);

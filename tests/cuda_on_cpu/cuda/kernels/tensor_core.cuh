@@ -33,4 +33,28 @@ inline void multiply_tf32(float* c, const float* a, const float* b) {
   }
 }
 
+// Two floats rounded to bfloat16, the first in the lower half.
+inline uint32_t to_bfloat16s(float first, float second) {
+  return to_bfloat16(first).bits | uint32_t{to_bfloat16(second).bits} << 16;
+}
+
+// c += a b of a warp, (16, 16) by (16, 8) of bfloat16, from the elements that PTX says.
+inline void multiply_bfloat16(float* c, const uint32_t* a, uint32_t b0, uint32_t b1) {
+  const uint32_t own[6] = {a[0], a[1], a[2], a[3], b0, b1};
+  const uint32_t* words = cuda_on_cpu::exchange(own, 6);
+  float left[16][16], right[16][8];
+  for (uint32_t lane = 0; lane < 32; ++lane) {
+    const uint32_t g = lane / 4, t = lane % 4;
+    for (uint32_t i = 0; i < 12; ++i) {
+      const uint32_t word = words[32 * (i / 2) + lane], k = 2 * t + i % 2;
+      const float x = to_float(BFloat16{static_cast<uint16_t>(i % 2 ? word >> 16 : word)});
+      (i < 8 ? left[g + i / 2 % 2 * 8][k + i / 4 * 8] : right[k + (i - 8) / 2 * 8][g]) = x;
+    }
+  }
+  const uint32_t g = cuda_on_cpu::lane() / 4, t = cuda_on_cpu::lane() % 4;
+  for (uint32_t i = 0; i < 4; ++i) {
+    for (uint32_t k = 0; k < 16; ++k) c[i] += left[g + i / 2 * 8][k] * right[k][2 * t + i % 2];
+  }
+}
+
 }  // namespace ostinato::cuda
