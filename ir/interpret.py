@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from .dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
+from .dialects.program import CallOp, LaunchOp
 from .errors import IRError
 from .graph import main_of, type_of
 from .interpret_arrays import ArrayTensor, apply, tensor
@@ -29,6 +30,11 @@ Array = NDArray[Any]
 
 Seen = Callable[[Operation, Sequence[Array]], object]
 """Called with an op of `@main` that ran, or of a fusion there, and what it made."""
+
+
+def made_by(op: Operation) -> Sequence[SSAValue]:
+    """The values that `Seen` is told of, in order: launches and calls make what they write."""
+    return (*op.into, *op.outputs) if isinstance(op, LaunchOp | CallOp) else op.results
 
 
 Off = Callable[[Op, list[ArrayTensor]], list[ArrayTensor]]

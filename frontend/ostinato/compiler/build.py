@@ -91,7 +91,7 @@ def build(region: Region, name: str) -> Built:
     if edits is None:
         tell_of_others(region, identity)
     key = cache.key_of(told if edits is None else told + edits.told)
-    write_where_asked(region, name, key)
+    write_where_asked(region, name, key, edits)
     dumped = Dumped.asked()
     if dumped is None and (found := _load(key, region, name)) is not None:
         found.seconds["load"] = time.perf_counter() - started

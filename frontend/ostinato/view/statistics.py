@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation
 
-from ..ir.dialects.program import CallOp, LaunchOp
 from ..ir.errors import IRError
+from ..ir.interpret import made_by
 from ..ir.listing import Listing, list_module
 
 SUFFIX = ".stats.json"
@@ -36,7 +36,7 @@ class Recorder:
 
     def seen(self, op: Operation, made: Sequence[NDArray[Any]]) -> None:
         """`op` ran, and made these."""
-        for value, array in zip(_made_by(op), made, strict=True):
+        for value, array in zip(made_by(op), made, strict=True):
             number = self._numbers[value]
             self._rows[number] = {"value": number, "name": self._names[number]} | summary(array)
 
@@ -45,10 +45,6 @@ class Recorder:
         file = statistics_file(stage)
         file.write_text(json.dumps(list(self._rows.values()), indent=1) + "\n", encoding="utf-8")
         return file
-
-
-def _made_by(op: Operation) -> Sequence[SSAValue]:
-    return (*op.into, *op.outputs) if isinstance(op, LaunchOp | CallOp) else op.results
 
 
 def summary(array: NDArray[Any]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from ..frames import user_depth
 
 if TYPE_CHECKING:
     from ..region import Region
+    from ..resume.edits import Edits
 
 VARIABLE = "OSTINATO_BUNDLE"
 """The environment variable: a directory that a bundle of every region is written to."""
@@ -28,6 +29,8 @@ MODULE = "module.mlir"
 
 INPUTS = "inputs"
 """The folder with its arguments, `N.npy` each."""
+
+CAPTURE = "capture"
 
 _FACTS = "bundle.json"
 _PACKAGES = ("ostinato", "numpy", "xdsl", "llvmlite")
@@ -46,7 +49,8 @@ class Apart:
 @dataclass(frozen=True)
 class Bundle:
     """A region of `function`: its module at stage `captured` and the arguments of one call,
-    gradients of results among them. `device` is where it runs."""
+    gradients of results among them. `device` is where it runs. Where a dump of it was edited the
+    module is that edit, in the place of what the pass `made_by` made."""
 
     function: str
     device: str
@@ -54,6 +58,7 @@ class Bundle:
     inputs: list[Any]
     apart: Apart | None
     versions: dict[str, str]
+    made_by: str = CAPTURE
 
     def write(self, folder: Path) -> None:
         """Writes the files, over those of an older bundle."""
@@ -61,6 +66,7 @@ class Bundle:
         facts = {
             "function": self.function, "device": self.device, "inputs": len(self.inputs),
             "apart": None if self.apart is None else asdict(self.apart), "versions": self.versions,
+            "made_by": self.made_by,
         }  # fmt: skip
         (folder / _FACTS).write_text(json.dumps(facts, indent=1) + "\n")
 
@@ -87,7 +93,8 @@ def read(folder: Path) -> Bundle:
         given = facts["apart"]
         apart = given and Apart(given["inputs"], given["results"], tuple(given["changed"]))
         inputs = _as_given(module, arrays)
-        return Bundle(facts["function"], facts["device"], module, inputs, apart, facts["versions"])
+        return Bundle(facts["function"], facts["device"], module, inputs, apart, facts["versions"],
+                      facts.get("made_by", CAPTURE))  # fmt: skip
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"bisect: {folder} is no bundle ({error}); `{VARIABLE}=DIR python PROGRAM` writes one "
@@ -122,8 +129,9 @@ def versions() -> dict[str, str]:
     return found | {"python": platform.python_version(), "machine": platform.machine()}
 
 
-def of_region(region: Region, function: str) -> Bundle:
-    """The region as it was captured, on the inputs of that call, with made-up cotangents."""
+def of_region(region: Region, function: str, edits: Edits | None = None) -> Bundle:
+    """The region as it was captured, or as it was edited, on the inputs of that call, with made-up
+    cotangents."""
     import numpy as np
 
     from ...ir.text import print_module
@@ -143,8 +151,11 @@ def of_region(region: Region, function: str) -> Bundle:
         changed = tuple(argument for _, argument in region.assigned)
         apart = Apart(len(region.inputs), len(region.results), changed)
     module = to_module(region)
-    return Bundle(function, region.device, print_module(module), _fitting(module, inputs), apart,
-                  versions())  # fmt: skip
+    text, made_by = print_module(module), CAPTURE
+    if edits is not None:
+        text, made_by = edits.module(region)
+    return Bundle(function, region.device, text, _fitting(module, inputs), apart, versions(),
+                  made_by)  # fmt: skip
 
 
 def _fitting(module: Any, inputs: list[Any]) -> list[Any]:
@@ -156,16 +167,19 @@ def _fitting(module: Any, inputs: list[Any]) -> list[Any]:
     return [x if t.wrapped else convert(x, t.dtype) for x, t in zip(inputs, types, strict=True)]
 
 
-def write_where_asked(region: Region, function: str, key: str) -> None:
+def write_where_asked(region: Region, function: str, key: str, edits: Edits | None) -> None:
     """Writes a bundle of a region that is about to be compiled, where the environment says so."""
     folder = os.environ.get(VARIABLE)
     if not folder:
         return
     if region.padding is not None:
         return _not_written(function, "its arguments are padded; compile it without buckets")
+    if edits is not None and (late := edits.beyond_bisection(region)):
+        why = f"{late} was edited, and passes after it do not see the whole region; edit an earlier"
+        return _not_written(function, f"{why} step")
     try:
         plain = "".join(c for c in function if c.isalnum() or c in "_.")
-        of_region(region, function).write(Path(folder) / f"{plain}-{key[:8]}")
+        of_region(region, function, edits).write(Path(folder) / f"{plain}-{key[:8]}")
     except OSError as error:
         _not_written(function, f"{error}; set {VARIABLE} to a folder that can be written")
 

@@ -20,6 +20,9 @@ from .bundle import Bundle
 
 SPLIT = "split"
 
+KERNELS_BY = "batch"
+"""The pass after which kernels are as they are to run."""
+
 
 @dataclass
 class Step:
@@ -64,6 +67,11 @@ class Step:
         return module
 
 
+def passes_after(made_by: str, names: Sequence[str]) -> Sequence[str]:
+    """What of `names` is left to do for a module that a pass, or the capture, has made."""
+    return names[names.index(made_by) + 1 :] if made_by in names else names
+
+
 class Way:
     """All steps of a bundle, made one by one; each is taken to be right when the next is asked."""
 
@@ -78,10 +86,15 @@ class Way:
         bundle = self._bundle
         numbers = range(self._results)
         if bundle.apart is None:
-            yield from self._through("", bundle.module, bundle.inputs, numbers, [*JOINT, *APART])
+            left = passes_after(bundle.made_by, [*JOINT, *APART])
+            if bundle.made_by == KERNELS_BY:  # what was edited is what runs
+                step = Step("", KERNELS_BY, "", bundle.inputs, numbers, self._options)
+                step.after = bundle.module
+                self.kernels.append(step)
+            yield from self._through("", bundle.module, bundle.inputs, numbers, left)
             return
-        joint = bundle.module
-        for step in self._through("", bundle.module, bundle.inputs, numbers, JOINT):
+        joint, left = bundle.module, passes_after(bundle.made_by, JOINT)
+        for step in self._through("", bundle.module, bundle.inputs, numbers, left):
             yield step
             joint = step.after or ""
         yield from self._parts(joint)
@@ -121,6 +134,6 @@ class Way:
             step.run()
             yield step
             self._earlier += len(step.applications)
-            if name == "batch":
+            if name == KERNELS_BY:
                 self.kernels.append(step)
             text = step.after or ""

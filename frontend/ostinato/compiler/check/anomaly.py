@@ -20,8 +20,13 @@ def run_looked_at(variant: Variant, leaves: list[Any]) -> list[Any]:
     then.
 
     Of a region with a backward Program the ops are what is handed out, so that its gradients are
-    looked at one by one too.
+    looked at one by one too. Of an edited region what runs is the edit.
     """
+    if variant.built.edits is not None:
+        from .edited import look_at_edits
+
+        look_at_edits(variant.region, variant.built.edits, variant.replays.inputs(leaves))
+        return variant.replays.run(leaves)
     eager = EagerCall(variant, leaves)
     region, replays = variant.region, variant.replays
     if region.ties.results or region.ties.spent:

@@ -12,7 +12,7 @@ from typing import Any
 from ...ir.errors import CompileError
 from ..dumps import DUMP, Identity, digest, step_file
 from ..frames import user_depth
-from ..passed import MASKED, stage_of_step, steps
+from ..passed import APART, MASKED, stage_of_step, steps
 from ..region import Region, to_module
 from .folder import Dumped, regions_in
 
@@ -49,6 +49,31 @@ class Edits:
 
         put(module, text, str(self.folder / file), stage_of_step(step))
         return True
+
+    def beyond_bisection(self, region: Region) -> str | None:
+        """An edited file after whose step passes no longer have the whole region to go wrong in:
+        one of its parts, or the last step."""
+        for file in self.texts:
+            part, made_by = _step(file, region)
+            if made_by == APART[-1] or (region.is_differentiable and part != "joint"):
+                return file
+        return None
+
+    def module(self, region: Region) -> tuple[str, str]:
+        """The only edit as a module with all locations, and the pass in the place of whose result
+        it stands. IRError for a text that is none."""
+        from ...ir.locations import fill_locations
+        from ...ir.text import parse_module, print_module
+
+        ((file, text),) = self.texts.items()
+        edited = parse_module(text, str(self.folder / file))
+        fill_locations(edited)
+        return print_module(edited), _step(file, region)[1]
+
+
+def _step(file: str, region: Region) -> tuple[str, str]:
+    """The part of the region and the pass that a file is of."""
+    return steps(region)[int(file.partition("-")[0])]
 
 
 def are_asked() -> bool:
