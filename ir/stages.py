@@ -56,11 +56,24 @@ def stage_of(module: ModuleOp, where: Where = lambda _: "") -> str:
     for stage in reversed(STAGES):
         if is_at(module, stage):
             return stage
+    if is_half_lowered(module):
+        main = next(op for op in module.ops if isinstance(op, FuncOp))
+        raise IRError(
+            f"{where(main)}the pass 'lower' was stopped in the middle of it; `ostinato run` "
+            "without --device runs that, but no pass goes on from there"
+        )
     dialects = {op.name.partition(".")[0] for op in module.walk()}
     fused = any(isinstance(op, FusionOp) for op in module.walk())
     nearest = "kernels" if dialects & {"kernel", "program"} else "fused" if fused else "captured"
     verify(module, nearest, where)
     raise AssertionError("a module that is at no stage has a problem at each")
+
+
+def is_half_lowered(module: ModuleOp) -> bool:
+    """Whether ops of stage `fused` are left among launches, as where `lower` was stopped. The
+    interpreter runs that."""
+    both = any(op.name.startswith("program.") for op in module.walk())
+    return both and next(_problems(module, _half_lowered), None) is None
 
 
 def claims_of(func: FuncOp) -> frozenset[str]:
@@ -163,6 +176,10 @@ def _compiled(op: Operation, claims: frozenset[str]) -> str | None:
     if dialect in ("arith", "math") and _is_in_kernel(op):
         return None
     return f"{op.name} outside of a kernel; the program launches kernels and calls native ops"
+
+
+def _half_lowered(op: Operation, claims: frozenset[str]) -> str | None:
+    return _compiled(op, claims) and _fused(op, claims)
 
 
 def _is_in_kernel(op: Operation) -> bool:

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ostinato as ot
 from ostinato.cli import main
+from ostinato.nn import functional as F
 from ostinato.passes.pipeline import PASSES
 
 MODULE = """builtin.module {
@@ -53,6 +55,48 @@ def console(
 def test_opt_without_passes_prints_the_same_text(console: Console) -> None:
     assert console("opt", "FILE") == (0, MODULE, "")
     assert console("opt", "-", stdin=MODULE) == (0, MODULE, "")
+
+
+def stepped() -> str:
+    """A module whose passes have many applications: several fusions, and a call."""
+    x = ot.from_numpy(np.arange(12, dtype="float32").reshape(4, 3) % 5)
+    fn = ot.compile(lambda x: F.relu(F.softmax(x @ x.t(), dim=-1).sum(0) * 2) + x.sum(1))
+    fn(x)
+    return fn.ir("captured")
+
+
+def test_run_runs_what_opt_leaves_wherever_it_stops(console: Console) -> None:
+    text = stepped()
+    wanted = numbers(console("run", "-", stdin=text))
+    refused = 0
+    for name in PASSES:
+        _, after, told = console("opt", "-", f"--passes={name}", "--trail", stdin=text)
+        for count in range(told.count("\n") + 1 if told.strip() else 1):
+            stop = ("--passes=" + name, "--stop-after", str(count))
+            _, module, _ = console("opt", "-", *stop, stdin=text)
+            found = numbers(console("run", "-", stdin=module))
+            np.testing.assert_allclose(found, wanted, rtol=1e-5)
+            status, _, error = console("run", "-", "--device", "cpu", stdin=module)
+            if status:
+                assert name == "lower" and error.endswith(HALF_LOWERED), error
+                assert console("opt", "-", stdin=module)[::2] == (1, error)
+                refused += 1
+        text = after
+    assert refused > 0
+
+
+HALF_LOWERED = (
+    "the pass 'lower' was stopped in the middle of it; `ostinato run` without --device runs that, "
+    "but no pass goes on from there\n"
+)
+
+
+def numbers(ran: tuple[int, str, str]) -> list[float]:
+    """What `ostinato run` printed of results."""
+    status, told, error = ran
+    assert status == 0, error
+    return [float(n) for line in told.splitlines() if not line.startswith("result")
+            for n in re.findall(r"[-\d.e+]+", line)]  # fmt: skip
 
 
 def test_opt_runs_passes_writes_a_file_and_tells_times(console: Console, tmp_path: Path) -> None:

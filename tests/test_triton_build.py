@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import triton
 
 from ostinato import CompileError
 from ostinato.codegen import cache
@@ -103,6 +105,31 @@ def test_codes_tell_what_the_cubin_says(folder: Path) -> None:
     told = (code.language, code.source, code.threads, code.shared, code.stack)
     assert told == ("Triton", transposed.source, 4 * 32, 64 * 64 * 4, 0)
     assert code.registers is not None and 32 <= code.registers < 128
+
+
+def dumped(cubin: Path) -> dict[str, int]:
+    """What NVIDIA's own reader says that a kernel takes."""
+    reader = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    told = subprocess.run(
+        [reader, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True
+    ).stdout
+    return {name: int(n) for name, n in re.findall(r"(REG|STACK):(\d+)", told)}
+
+
+@pytest.mark.parametrize("cc", [80, 90])
+def test_registers_and_stack_are_those_of_nvidias_reader(folder: Path, cc: int) -> None:
+    bodies = {
+        "few": ["tl.store(y, tl.load(x))"],
+        "many": ["i = tl.arange(0, 16384)", "a = tl.load(x + i)", "tl.store(y + i, a / tl.sum(a))"],
+    }
+    found: list[int] = []
+    for built in build([with_body(*lines, warps=1) for lines in bodies.values()], cc):
+        (folder / "kernel.cubin").write_bytes(built.cubin)
+        told = dumped(folder / "kernel.cubin")
+        resources = built.resources
+        assert told == {"REG": resources.registers, "STACK": resources.local_bytes}
+        found.append(resources.local_bytes)
+    assert found[0] == 0 < found[1], "so many elements a thread do not fit"
 
 
 def test_alignment_is_assumed_only_where_the_launch_says_so(folder: Path) -> None:
