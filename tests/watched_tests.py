@@ -2,8 +2,9 @@
 
     make test PYTEST_ARGS=--round-trips=all
 
-takes each text there and back, of processes that tests start too; the suite without it the text of
-those modules that hold something which no module before held in the same process.
+takes each text there and back, of processes that tests start too, and each region through the
+passes for a GPU as well; the suite without it the text of those modules that hold something which
+no module before held in the same process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +27,7 @@ INSIDE = f"--round-trips={NONE}"
 is not looked at again there, and with `all` every process is watched anyway."""
 BREAKS_IR = "breaks_ir"
 """The mark of tests that break modules on purpose."""
+GPU = "cuda:0"
 COUNTS = "round_trips"
 """What a process of tests sends to the one that shows the summary."""
 
@@ -47,7 +50,28 @@ def watch_tests(config: pytest.Config, mode: str) -> None:
     if mode != NONE:
         plugin = WatchedTests(config, folder)
         watch_passes(plugin.watch)
+        if plugin.watch.every:
+            _take_regions_to_a_gpu()
         config.pluginmanager.register(plugin, "watched_tests")
+
+
+def _take_regions_to_a_gpu() -> None:
+    """Each region that is compiled for a CPU goes through the passes for a GPU first."""
+    from ostinato.compiler import build, passed
+    from ostinato.compiler.check import blame
+    from ostinato.compiler.sizes import family, texts
+
+    run = passed.run_all_passes
+
+    def both(
+        region: Any, dump: Any = None, symbols: Any = (), reuse: bool = True, **more: Any
+    ) -> Any:
+        if region.device == "cpu":
+            run(replace(region, device=GPU), None, symbols, reuse)
+        return run(region, dump, symbols, reuse, **more)
+
+    for home in (passed, build, blame, family, texts):
+        home.run_all_passes = both
 
 
 class WatchedTests:
