@@ -106,6 +106,8 @@ def test_the_reference_of_the_ir_is_up_to_date(monkeypatch: Any) -> None:
     monkeypatch.syspath_prepend(str(GENERATE))
     page = runpy.run_path(str(GENERATE / "ir_reference.py"))["page"]()
     assert (ROOT / "docs" / "ir.md").read_text() == page, "it is old; run `make stubs`"
+    attributes = set(re.findall(r"\b((?:ot|program)\.\w+) = ", (ROOT / "docs/tour.md").read_text()))
+    assert len(attributes) >= 3 and all(f"| `{name}` |" in page for name in attributes)
     headings = ("`fuse`", "`split`", "`kernel.reduce`", "`program.launch`", "`ot.fusion`")
     assert all(f"### {name}\n" in page for name in headings)
     assert all(f"| `{reason}` |" in page for reason in ("unfinished", "stored", "few"))

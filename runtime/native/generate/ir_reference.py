@@ -19,9 +19,14 @@ from ostinato.ir import stages
 from ostinato.ir.dialects import kernel, ot, program
 from ostinato.ir.dialects.integers import SEGMENTS
 from ostinato.ir.dialects.ot import FusionOp, GradientOp, TableOp
+from ostinato.ir.graph import HOST, NAME, SHARES, WRITES
+from ostinato.ir.interpret_program import ARENA, HOST_BYTES
 from ostinato.ir.op import OPS
+from ostinato.ir.pins import PIN
+from ostinato.ir.stages import CLAIMS
 from ostinato.passes import split
 from ostinato.passes.algebra import PAIRS
+from ostinato.passes.fuse import COLUMNS, KIND, LENGTH, OUTER, POINTWISE, ROWS
 from ostinato.passes.padding import mask
 from ostinato.passes.pipeline import PIPELINE
 from ostinato.passes.reasons import Reason
@@ -42,6 +47,20 @@ FROM_XDSL = """\
 `arith` and `math` compute on scalars; they mean what MLIR says of them, but for what is said of
 dividing by zero and of NaN under `kernel`.
 """
+ATTRIBUTES = (
+    (NAME, "arguments", "what the source calls the tensor"),
+    (HOST, "arguments and ops, for a GPU", "the CPU has it, or computes it before the GPU starts"),
+    (WRITES, "`@main`", "pairs (result, argument): what is written back into arguments"),
+    (SHARES, "`@main`", "a result may be the very argument that it equals"),
+    (CLAIMS, "`@main`", "composites that stay whole, having kernels of their own"),
+    (PIN, "ops", "positive: those of one `with ot.fuse()`; negative: of one `with ot.nofuse()`"),
+    (KIND, "`ot.fusion`", f"how its loops run: `{POINTWISE}`, over `{ROWS}`, over `{COLUMNS}`"),
+    (LENGTH, "`ot.fusion`", "the elements of a row, or rows of a column"),
+    (OUTER, "`ot.fusion`", "how many runs of rows there are"),
+    (ARENA, "`@main`", "planned: the bytes of the one block that intermediates share"),
+    (HOST_BYTES, "`@main`", "planned: the bytes that the region takes in the CPU's memory"),
+)
+"""Attributes in dumps that no op defines: name, where it stands, what it says."""
 DIALECTS = {"ot": ot, "kernel": kernel, "program": program}
 
 
@@ -50,9 +69,8 @@ def page() -> str:
     parts = [HEADER, *_stages(), *_passes(), *_rewrites()]
     for name, module in DIALECTS.items():
         parts += _dialect(name, module)
-    return "\n".join(
-        [*parts, "## The dialects `func`, `arith` and `math`\n", FROM_XDSL, *_reasons()]
-    )
+    parts += ["## The dialects `func`, `arith` and `math`\n", FROM_XDSL]
+    return "\n".join([*parts, *_attributes(), *_reasons()])
 
 
 def _stages() -> Iterator[str]:
@@ -116,6 +134,15 @@ def _op(of: Any) -> Iterator[str]:
         names = [f"`{name}`" for name, _ in named if name != SEGMENTS]
         if names:
             yield f"- {title}: {', '.join(names)}"
+
+
+def _attributes() -> Iterator[str]:
+    yield "## Attributes\n"
+    yield "Beside those that the ops themselves list:\n"
+    yield "| attribute | stands at | says |\n|---|---|---|"
+    for name, place, meaning in ATTRIBUTES:
+        yield f"| `{name}` | {place} | {meaning} |"
+    yield ""
 
 
 def _reasons() -> Iterator[str]:

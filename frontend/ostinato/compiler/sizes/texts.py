@@ -14,7 +14,8 @@ _NUMBER = re.compile(r"((?<![\w.#])\d+\.\d+(?:e[+-]?\d+)?|\d+)")
 
 def stages_of(family: Family) -> dict[str, str]:
     """The text of each stage, by name, after a line with the ranges of sizes; numbers that are no
-    polynomial of them (places in memory, choices) are `?`. With numbers for sizes it parses."""
+    polynomial of them (places in memory, choices) are `?`. It is for reading: the modules that
+    passes see have numbers for sizes."""
     dumps: list[dict[str, str]] = [{} for _ in family.regions]
     for region, dump, symbols in zip(family.regions, dumps, family.domain.stand_ins, strict=True):
         run_all_passes(region, dump.__setitem__, symbols, reuse=False)
