@@ -70,7 +70,8 @@ def _take_regions_to_a_gpu() -> None:
             run(replace(region, device=GPU), None, symbols, reuse)
         return run(region, dump, symbols, reuse, **more)
 
-    for home in (passed, build, blame, family, texts):
+    homes: list[Any] = [passed, build, blame, family, texts]
+    for home in homes:
         home.run_all_passes = both
 
 
