@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Protocol, cast
 
-from xdsl.builder import Builder
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerType, LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -95,8 +94,14 @@ def function_of(op: Operation) -> Scalar | None:
     return make(kind, *(argument(i, dtype) for i in range(len(op.operands))))
 
 
+class Inserter(Protocol):
+    """Where ops are inserted; it may give an op that is there already instead."""
+
+    def insert(self, op: Operation, /) -> Operation: ...
+
+
 def emit(
-    roots: Sequence[Scalar], arguments: Sequence[SSAValue], insert: Builder, location: LocationAttr
+    roots: Sequence[Scalar], arguments: Sequence[SSAValue], place: Inserter, location: LocationAttr
 ) -> list[SSAValue]:
     """Inserts ops, each at `location`, that compute `roots`; returns their values in order.
 
@@ -104,7 +109,7 @@ def emit(
     Every node becomes ops once, however often it is used; functions without an op of their own
     are written out. Raises NotImplementedError for `rem` of floats, which has no op.
     """
-    emitter = _Emitter(insert, location)
+    emitter = _Emitter(place, location)
     values: dict[Scalar, SSAValue] = {}
     roots = [expand(root, _kept(root)) for root in roots]
     for node in postorder(roots):
@@ -125,13 +130,13 @@ def _kept(root: Scalar) -> frozenset[str]:
 class _Emitter:
     """Inserts the ops of one node at a time."""
 
-    def __init__(self, insert: Builder, location: LocationAttr) -> None:
-        self.insert = insert
+    def __init__(self, place: Inserter, location: LocationAttr) -> None:
+        self.place = place
         self.location = location
 
     def op(self, op: Operation) -> SSAValue:
         op.location = self.location
-        return self.insert.insert(op).results[0]
+        return self.place.insert(op).results[0]
 
     def made(self, op: type[Operation], operands: Sequence[SSAValue]) -> SSAValue:
         """An op of a table, which gives what it takes."""

@@ -22,7 +22,7 @@ from ..ir.dialects.program import LaunchOp, ViewOp
 from ..ir.graph import main_of
 from ..ir.locations import fuse_locations
 from ..ir.pins import pin_of
-from .fusion_types import bytes_of
+from .fusion.types import bytes_of
 from .target import Target
 from .trail import OFF, Trail
 

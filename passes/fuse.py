@@ -1,7 +1,7 @@
 """Fusion: a region becomes few `ot.fusion` ops, each one kernel, and calls, in an order to run in.
 
-Group what shares loops (`fusion_groups`), decide what is stored and what computed again
-(`fusion_recompute`), join groups that read the same tensor, order them (`fusion_order`), and move
+Group what shares loops (`fusion/groups`), decide what is stored and what computed again
+(`fusion/recompute`), join groups that read the same tensor, order them (`fusion/order`), and move
 the ops into `ot.fusion` regions. Attributes of an `ot.fusion` name its loops: `kind`, and for
 rows and columns the `length` of a row and the number of `outer` runs of rows.
 """
@@ -19,14 +19,15 @@ from ..ir.dialects.ot import ConstantOp, FusionOp, TableOp, YieldOp
 from ..ir.graph import main_of, writes_of
 from ..ir.locations import fuse_locations
 from ..ir.pins import PIN
-from .fusion_groups import FULL, Fit, Group, Grouping
-from .fusion_nodes import Extraction, Node
-from .fusion_order import Unit, order
-from .fusion_pins import join_pinned, pairs_apart
-from .fusion_prepare import prepare
-from .fusion_recompute import Storage
-from .fusion_types import count, shape_of
-from .fusion_views import is_view, keeps_order
+from .fusion.extraction import Extraction
+from .fusion.groups import FULL, Fit, Group, Grouping
+from .fusion.nodes import Node
+from .fusion.order import Unit, order
+from .fusion.pins import join_pinned, pairs_apart
+from .fusion.prepare import prepare
+from .fusion.recompute import Storage
+from .fusion.types import count, shape_of
+from .fusion.views import is_view, keeps_order
 from .reasons import Unfused, unfused
 from .rewriter import copied
 from .target import Target

@@ -15,8 +15,8 @@ from xdsl.ir import SSAValue
 from ..ir.dialects.ot import ConstantOp, TableOp
 from ..ir.dtypes import int64
 from ..ir.graph import HOST, is_host_argument
-from .fusion_types import dtype_of, shape_of
-from .fusion_views import is_view
+from .fusion.types import dtype_of, shape_of
+from .fusion.views import is_view
 
 
 def host_values(func: FuncOp) -> set[SSAValue]:

@@ -23,15 +23,15 @@ from ..ir.dtypes import BY_NAME
 from ..ir.graph import HOST, main_of, writes_of
 from ..ir.op import Type
 from ..ir.pins import PIN
-from .fusion_index import Linear
-from .fusion_layouts import LAYOUTS, layouts_of, strides_in_memory
-from .fusion_types import dtype_of, shape_of
-from .fusion_views import Views, is_view
-from .lower_columns import lower_columns
-from .lower_fusion import Fused, Kernel
-from .lower_host import Uploads
-from .lower_pointwise import lower_pointwise
-from .lower_rows import lower_rows
+from .fusion.index import Linear
+from .fusion.layouts import LAYOUTS, layouts_of, strides_in_memory
+from .fusion.types import dtype_of, shape_of
+from .fusion.views import Views, is_view
+from .lowering.columns import lower_columns
+from .lowering.fused import Fused, Kernel
+from .lowering.host import Uploads
+from .lowering.pointwise import lower_pointwise
+from .lowering.rows import lower_rows
 from .rewriter import take_lines
 from .target import Shape, Target
 from .trail import OFF, Trail

@@ -44,8 +44,8 @@ from ..ir.dialects.program import (
 from ..ir.dtypes import DType
 from ..ir.graph import HOST, main_of, writes_of
 from ..ir.interpret_program import ARENA, HOST_BYTES
-from .fusion_index import Linear, axes_of, identity, strides_for, strides_of, weighted
-from .fusion_types import Shape, count, dtype_of, shape_of
+from .fusion.index import Linear, axes_of, identity, strides_for, strides_of, weighted
+from .fusion.types import Shape, count, dtype_of, shape_of
 from .trail import OFF, Trail
 
 ALIGNMENT = 64

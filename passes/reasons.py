@@ -11,7 +11,7 @@ from xdsl.ir import Operation, SSAValue
 
 from ..ir.dialects.ot import TableOp
 from ..ir.locations import told_lines
-from .fusion_types import count, dtype_of, shape_of
+from .fusion.types import count, dtype_of, shape_of
 
 
 class Reason(StrEnum):

@@ -17,8 +17,9 @@ from typing import Any
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
-from .fusion_nodes import Extraction, Node
-from .fusion_types import bytes_of
+from .fusion.extraction import Extraction
+from .fusion.nodes import Node
+from .fusion.types import bytes_of
 from .target import Target
 
 _PICO = 1000

@@ -26,15 +26,14 @@ from ostinato.passes import (
     decompose,
     fold,
     fuse,
-    fusion_prepare,
     join_products,
-    lower_pointwise,
-    lower_rows,
     plan_memory,
     simplify,
     split,
     views,
 )
+from ostinato.passes.fusion import prepare
+from ostinato.passes.lowering import pointwise, rows
 
 
 def floats(*shape: int, seed: int = 0) -> Any:
@@ -181,11 +180,11 @@ WRONG = [
           of_three(lambda x, w, b: (x * w, (x * w).tanh()))),
     Wrong("fuse", fuse._Rebuilding._call, "for v in op.operands]", "for v in op.operands[::-1]]",
           products),
-    Wrong("fuse", fusion_prepare._reduced, "return OPS[name](x", "return OPS['amax'](x",
+    Wrong("fuse", prepare._reduced, "return OPS[name](x", "return OPS['amax'](x",
           of_a_cube(lambda x: (x * x).sum((0, 2)))),
-    Wrong("lower", lower_pointwise._store_all, "zip(fused.outputs, values",
+    Wrong("lower", pointwise._store_all, "zip(fused.outputs, values",
           "zip(fused.outputs, values[::-1]", of_three(lambda x, w, b: (x * w, (x * w).tanh()))),
-    Wrong("lower", lower_rows._Rows._folding, "[n.combiner for n in work.folds]",
+    Wrong("lower", rows._Rows._folding, "[n.combiner for n in work.folds]",
           "['max' for n in work.folds]", of_three(lambda x, w, b: ot.softmax(x, dim=-1) * w)),
     Wrong("batch", batch.batch, "if target.most_batched", SWAPPED, changed_in_place),
     Wrong("plan_memory", plan_memory.place, "_best_gap(taken, size)", "0", products),

@@ -28,12 +28,12 @@ from ostinato.passes import (
     batch,
     decompose,
     fuse,
-    fusion_prepare,
     join_products,
-    lower_rows,
     plan_memory,
     views,
 )
+from ostinato.passes.fusion import prepare
+from ostinato.passes.lowering import rows
 from ostinato.passes.pipeline import PASSES, run_passes
 from planted_passes import (
     WRONG,
@@ -148,10 +148,10 @@ CASES = [
     case("join_products", join_products._join, "for p in products]",
          "for p in products[:: 1 - 2 * i]]", thin_products,
          "join", "ot.add", "total = total +", ["ot.matmul", "ot.add"] * 4),
-    case("fuse", fusion_prepare._reduced, "return OPS[name](x", "return OPS['amax'](x",
+    case("fuse", prepare._reduced, "return OPS[name](x", "return OPS['amax'](x",
          of_a_cube(lambda x: ((x * x).sum((0, 2)) * 2.0).exp()),
          "cut", "ot.sum", ".sum((0, 2))", ["ot.sum"]),
-    case("lower", lower_rows._Rows._folding, "[n.combiner for n in work.folds]",
+    case("lower", rows._Rows._folding, "[n.combiner for n in work.folds]",
          "['max' for n in work.folds]", of_three(lambda x, w, b: ot.softmax(x, dim=-1) @ x + w),
          "rows", "ot.fusion, as kernel amax_sum_div_0", "ot.softmax(x, dim=-1)", ["ot.fusion"]),
     case("batch", batch._Batching._batched, "[numbers[v] for v in op.arguments]",

@@ -31,8 +31,8 @@ from graph_cases import IR_OPS, graph, sample_graph
 from ostinato.ir.graph import SHARES, main_of
 from ostinato.ir.op import Op
 from ostinato.passes.fuse import fuse
-from ostinato.passes.fusion_groups import Reason
-from ostinato.passes.fusion_index import (
+from ostinato.passes.fusion.groups import Reason
+from ostinato.passes.fusion.index import (
     Linear,
     axes_of,
     broadcast,
@@ -43,7 +43,7 @@ from ostinato.passes.fusion_index import (
     strides_for,
     weighted,
 )
-from ostinato.passes.fusion_prepare import _pieces
+from ostinato.passes.fusion.prepare import _pieces
 from ostinato.passes.pipeline import run_passes
 from ostinato.passes.target import CUDA
 

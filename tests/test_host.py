@@ -17,7 +17,7 @@ from ostinato.ir.dialects.program import SLOT_BYTES, CallOp, LaunchOp, UploadOp
 from ostinato.ir.dtypes import float32, float64
 from ostinato.ir.errors import IRError
 from ostinato.ir.graph import HOST, main_of
-from ostinato.passes.fusion_types import shape_of
+from ostinato.passes.fusion.types import shape_of
 from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.plan_check import check_plan
 from ostinato.passes.split import split

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ostinato as ot
-from ostinato.compiler import decorator
+from ostinato.compiler.compiled import Compiled
 from ostinato.passes.pipeline import PASSES
 
 
@@ -53,13 +53,13 @@ def test_a_probability_is_the_share_that_python_runs_for(monkeypatch: pytest.Mon
     draws = iter([0.2, 0.7, 0.29, 0.31, 0.9, 0.1])
     done: list[int] = []
     ran: list[int] = []  # calls that Python ran for
-    verified = decorator.Compiled._verified
+    verified = Compiled._verified
 
     def noted(self: Any, *given: Any) -> Any:
         ran.append(done[-1])
         return verified(self, *given)
 
-    monkeypatch.setattr(decorator.Compiled, "_verified", noted)
+    monkeypatch.setattr(Compiled, "_verified", noted)
     compiled = ot.compile(lambda x: x * 2, verify=0.3)
     monkeypatch.setattr(compiled._chance, "random", lambda: next(draws))
     drawn = random.getstate()

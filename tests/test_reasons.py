@@ -34,11 +34,11 @@ from ostinato.ir.pins import PIN, pin_attribute
 from ostinato.passes import batch, rewriter
 from ostinato.passes import fuse as fuse_module
 from ostinato.passes.fuse import fuse
-from ostinato.passes.fusion_groups import Grouping
-from ostinato.passes.fusion_nodes import Extraction
-from ostinato.passes.fusion_pins import pairs_apart
-from ostinato.passes.fusion_prepare import prepare
-from ostinato.passes.fusion_recompute import Storage
+from ostinato.passes.fusion.extraction import Extraction
+from ostinato.passes.fusion.groups import Grouping
+from ostinato.passes.fusion.pins import pairs_apart
+from ostinato.passes.fusion.prepare import prepare
+from ostinato.passes.fusion.recompute import Storage
 from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.reasons import Reason, name_of
 from ostinato.passes.target import CPU, CUDA

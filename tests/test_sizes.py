@@ -214,7 +214,7 @@ def test_trials_run_nothing() -> None:
 
 
 def test_sizes_that_are_too_many_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ostinato.compiler.decorator.MOST_SIZES", 3)
+    monkeypatch.setattr("ostinato.compiler.compiled.MOST_SIZES", 3)
     compiled = ot.compile(lambda x: x * 3)
     for n in (20, 30, 40, 50, 60, 30, 20):
         assert compiled(ot.ones(n)).tolist() == [3.0] * n

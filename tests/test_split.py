@@ -21,8 +21,9 @@ from ostinato.ir.graph import GraphBuilder, close_main, main_of, type_of
 from ostinato.ir.interpret import run
 from ostinato.ir.op import OPS, building
 from ostinato.ir.stages import verify
-from ostinato.passes.fusion_nodes import Extraction, Node
-from ostinato.passes.fusion_types import bytes_of
+from ostinato.passes.fusion.extraction import Extraction
+from ostinato.passes.fusion.nodes import Node
+from ostinato.passes.fusion.types import bytes_of
 from ostinato.passes.pipeline import run_passes
 from ostinato.passes.recompute import Joint, kept_values
 from ostinato.passes.split import Split, split

@@ -24,7 +24,7 @@ from ostinato.codegen.triton.build import build, job_of
 from ostinato.codegen.triton.container import pack, records
 from ostinato.codegen.triton.cubin import resources
 from ostinato.codegen.triton.kernel import Launch, Parameter, TritonKernel
-from ostinato.compiler.decorator import _expect_compiling
+from ostinato.compiler.compiled import _expect_compiling
 
 SCALE = """import triton
 import triton.language as tl

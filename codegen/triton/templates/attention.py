@@ -15,7 +15,9 @@ from ..kernel import Launch, Parameter, TritonKernel
 from .call import Call, Dim, Operand, Shape, Step, Template
 from .specialize import Value, Varying, specialized
 
-_KERNELS = Path(__file__).with_name("attention_kernels.py")
+_FORWARD_TEXT, _BACKWARD_TEXT = (
+    Path(__file__).with_name(f"attention_{way}.py") for way in ("forward", "backward")
+)
 _TYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float64": "fp64", "bool": "i8"}
 _WIDEST = 256
 """The widest keys and values: blocks of wider ones do not fit into shared memory."""
@@ -245,13 +247,14 @@ class _Problem:
         """The kernel `entry` with the parameters `order`, run by `programs`."""
         rows, columns = (n if isinstance(n, int) else "n" for n in (self.rows, self.columns))
         name = f"{entry}_{rows}x{columns}x{self.e}"
+        module = _FORWARD_TEXT if entry == "attention_forward" else _BACKWARD_TEXT
         self.sized = _Sized(self.sized.spread)
         values = self._values(order, blocks)
         names, sizes = list(self.sized.names.values()), self.sized.sizes
         parameters = tuple(self._parameter(n) for n in order)
         return TritonKernel(
             name,
-            specialized(_KERNELS, entry, name, values, names),
+            specialized(module, entry, name, values, names),
             Launch(
                 programs, blocks.warps, blocks.stages, parameters,
                 # Sums of products have no order that anyone relies on.

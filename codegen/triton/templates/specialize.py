@@ -117,11 +117,15 @@ def _reachable(statements: Mapping[str, _Statement], entry: str) -> set[str]:
 
 @cache
 def _statements(path: Path) -> dict[str, _Statement]:
-    """The functions and constants of a module by name, in order."""
+    """The functions and constants of a module by name, in order: first those that it imports of
+    the modules beside it."""
     text = path.read_text()
     lines = text.splitlines()
     found: dict[str, _Statement] = {}
     for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found |= _statements(path.with_name(f"{node.module}.py"))
+            continue
         if isinstance(node, ast.FunctionDef):
             name, start = node.name, node.decorator_list[0].lineno
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

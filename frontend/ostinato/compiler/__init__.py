@@ -1,7 +1,7 @@
 """Capture a function once, compile what it did, and replay it."""
 
+from .compiled import Compiled as Compiled
 from .context import capture as capture
-from .decorator import Compiled as Compiled
 from .decorator import compile as compile
 from .live import live_number as live_number
 from .padding.buckets import Bucket as Bucket

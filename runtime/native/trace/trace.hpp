@@ -18,6 +18,8 @@ struct TraceValue {
   Tensor tensor = {};  // of an input or number: the tensor; of a result: what user code holds
 };
 
+inline TensorMeta meta_of(const Tensor& t) { return {t.dtype(), t.sizes(), t.device()}; }
+
 // Neighbours in one of the lists of a trace.
 struct Part {
   uint32_t first;

@@ -4,10 +4,7 @@
 #include <atomic>
 
 #include "autograd/view.hpp"
-#include "core/place.hpp"
 #include "cpu/copy.hpp"
-#include "dispatch/op_table.hpp"
-#include "dispatch/shape_rules.hpp"
 #include "ops.hpp"
 
 namespace ostinato {
@@ -18,17 +15,13 @@ __attribute__((tls_model("initial-exec"))) thread_local Tracer* current = nullpt
 std::atomic<uint64_t> captures{0};
 constexpr size_t kFewMade = 16;
 
-bool same_geometry(const TensorImpl* a, const Tensor& b) {
-  return a->offset == b->offset && a->sizes == b.sizes() && a->strides == b.strides();
+[[noreturn]] void refuse_devices(Device one, Device other) {
+  throw Error(ErrorKind::capture, "capture: tensors of one region lie on " + show(one) + " and " +
+                                      show(other) +
+                                      "; move them to one device, or compile two functions");
 }
-
-TensorMeta meta_of(const Tensor& t) { return {t.dtype(), t.sizes(), t.device()}; }
 
 }  // namespace
-
-bool is_tied(const TensorImpl* root, const Tensor& t) {
-  return t.get() == root || (t->base && !t->unrecorded);
-}
 
 Tensor apply_views(Tensor source, std::span<const ViewStep> steps) {
   const bool before = grad_enabled();
@@ -146,30 +139,6 @@ int Tracer::input_of(const Tensor& t) {
   return id;
 }
 
-// A tensor that can be computed from the value of its storage's root.
-bool Tracer::covers(const Cell& cell, const Tensor& t) const {
-  const TensorImpl* root = cell.root;
-  if (same_geometry(root, t)) return root->dtype == t.dtype();
-  if (!root->contiguous || root->dtype != t.dtype()) return false;
-  int64_t low = t->offset - root->offset, high = low;
-  for (int i = 0; i < t.ndim(); ++i) {
-    int64_t reach = (t.sizes()[i] - 1) * t.strides()[i];
-    (reach < 0 ? low : high) += reach;
-  }
-  return t.numel() == 0 || (low >= 0 && high < root->numel);
-}
-
-std::array<Attr, 3> Tracer::geometry(const Cell& cell, const Tensor& t) const {
-  const std::optional<Place> place = place_among(Tensor(cell.root), t);
-  if (!place) {
-    throw Error(ErrorKind::capture,
-                "capture: a view of an input whose elements share memory, with strides " +
-                    show(cell.root->strides) +
-                    ", is read or written after a change in place; clone() the input");
-  }
-  return {Attr(t.sizes()), Attr(place->strides), Attr(place->offset)};
-}
-
 // Whether the result of a view op shares memory with its operand: that of a reshape may be a copy.
 bool Tracer::makes_view(const OpCall& call, const TensorMeta& meta) {
   if (!call.op->view) return false;
@@ -226,23 +195,6 @@ int Tracer::value_of(const Tensor& t) {
 int Tracer::value_of_number(const Tensor& t) {
   if (const int* known = trace_->number_inputs.find(t.get())) return *known;
   return trace_->add_value({TraceValue::Kind::number, meta_of(t), t->wrapped, false, t});
-}
-
-// What `t` shows of the value of its storage now.
-int Tracer::shown(const Cell& cell, const Tensor& t) {
-  int id = cell.value;
-  if (!same_geometry(cell.root, t)) {
-    id = emit(op_info(op::as_strided), {&cell.value, 1}, geometry(cell, t), meta_of(t));
-  }
-  if (!trace_->values[id].requires_grad || is_tied(cell.root, t)) return id;
-  if (t->unrecorded && grad_enabled()) refuse_unrecorded_view();
-  return emit(op_info(op::detach), {&id, 1}, {}, meta_of(t));
-}
-
-[[noreturn]] static void refuse_devices(Device one, Device other) {
-  throw Error(ErrorKind::capture, "capture: tensors of one region lie on " + show(one) + " and " +
-                                      show(other) +
-                                      "; move them to one device, or compile two functions");
 }
 
 // One region runs on one device. Numbers and random states of the CPU go along with any.
@@ -318,68 +270,6 @@ void Tracer::drop_unused() {
   std::erase_if(trace_->made,
                 [](const TraceMade& m) { return !m.view && m.tensor->use_count() == 1; });
   most_made_ = std::max(kFewMade, 2 * trace_->made.size());
-}
-
-void Tracer::record_inplace(const OpCall& call, const TensorMeta& meta) {
-  Tensor self = call.operand(0);
-  Tensor result;
-  expect_writable(self);
-  record(call, &meta, &result);
-  write_to(self, result);
-}
-
-void Tracer::write_to(const Tensor& target, const Tensor& source) {
-  int id = value_of(source);
-  if (source.dtype() != target.dtype()) {
-    const Attr dtype[] = {Attr(target.dtype())};
-    id = emit(op_info(op::to), {&id, 1}, dtype, meta_of(target), !grad_enabled());
-  }
-  write(target, id);
-}
-
-void Tracer::expect_writable(const Tensor& t) {
-  const bool is_shown = following_ && !t.is_traced() && t->storage && t->storage->is_shown();
-  if (is_shared_with_others(t) || (is_shown && !is_changed(t))) {
-    throw Error(ErrorKind::capture, "capture: memory that other code sees is changed");
-  }
-  value_of(t);  // an input is one from here on
-  const Cell& cell = *cell_of(t->storage.get());
-  if (cell.shared) {
-    throw Error(ErrorKind::capture,
-                "capture: two inputs are different views of one storage that the region changes in "
-                "place; clone() one of them");
-  }
-  if (!same_geometry(cell.root, t)) geometry(cell, t);
-}
-
-void Tracer::write(const Tensor& target, int value) {
-  expect_writable(target);
-  Cell& cell = *cell_of(target->storage.get());
-  const bool whole = same_geometry(cell.root, target);
-  const bool tied = is_tied(cell.root, target);
-  const bool recorded = grad_enabled() && tied;
-  if (grad_enabled() && !tied && values()[value].requires_grad) {
-    throw Error(ErrorKind::capture,
-                "capture: a detached tensor, which shares memory with another one, is changed to "
-                "what has a gradient; clone() it after detach()");
-  }
-  int next = value;
-  if (!whole) {
-    const int pair[] = {cell.value, value};
-    next = emit(op_info(op::as_strided_scatter), pair, geometry(cell, target),
-                meta_of(Tensor(cell.root)), !recorded);
-  }
-  // A gradient passes by a change that is not recorded.
-  const bool passes = !recorded && values()[cell.value].requires_grad;
-  if (passes) {
-    const int pair[] = {cell.value, next};
-    next = emit(op_info(op::changed), pair, {}, meta_of(Tensor(cell.root)));
-  }
-  cell.value = next;
-  cell.recorded |= recorded && values()[next].requires_grad;
-  ++cell.version;
-  set_mark(target.get(), value, passes ? cell.version - 1 : cell.version);
-  set_mark(cell.root, next, cell.version);
 }
 
 bool Tracer::is_given(const Tensor& t) const {

@@ -16,7 +16,7 @@ from xdsl.ir import Operation
 from ...ir.locations import told_lines
 from ...ir.text import parse_module
 from ...passes.fuse import FORM, KEEP
-from ...passes.fusion_groups import MERGE
+from ...passes.fusion.groups import MERGE
 from ...passes.trail import Application, Trail, name_of
 from ..check.culprit import Interpreted, Pool, culprit, tolerance
 from .bundle import Bundle

@@ -14,7 +14,7 @@ from .tables import short
 if TYPE_CHECKING:
     from ...codegen.kernel_code import Code
     from ..build import Built
-    from ..decorator import Compiled
+    from ..compiled import Compiled
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from .show import Block, Saved
 from .tables import blocks
 
 if TYPE_CHECKING:
-    from ..decorator import Compiled
+    from ..compiled import Compiled
     from ..follow import Followed as FollowedFunction
     from ..variant import Variant
 

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from xdsl.dialects.builtin import IntegerAttr, StringAttr
 from xdsl.ir import SSAValue
 
-from ..ir.dialects.kernel import FuncOp
-from ..ir.dialects.ot import FusionOp
-from ..ir.kernel_builder import KernelBuilder
-from .fusion_index import Linear, compose, identity
-from .fusion_nodes import Extraction, Node
-from .fusion_types import count, dtype_of, shape_of
-from .lower_emit import Emission
-from .lower_items import Items
-from .target import Target
+from ...ir.dialects.kernel import FuncOp
+from ...ir.dialects.ot import FusionOp
+from ...ir.kernel_builder import KernelBuilder
+from ..fusion.extraction import Extraction
+from ..fusion.index import Linear, compose, identity
+from ..fusion.nodes import Node
+from ..fusion.types import count, dtype_of, shape_of
+from ..target import Target
+from .emit import Emission
+from .items import Items
 
 COSTLY_NAMES = 3
 

@@ -10,9 +10,9 @@ from xdsl.dialects.builtin import i64
 from xdsl.ir import BlockArgument, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
-from ..ir.dialects.integers import integer_attribute
-from ..ir.kernel_builder import KernelBuilder
-from .fusion_index import Linear, Term
+from ...ir.dialects.integers import integer_attribute
+from ...ir.kernel_builder import KernelBuilder
+from ..fusion.index import Linear, Term
 
 
 @dataclass(frozen=True, eq=False)

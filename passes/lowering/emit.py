@@ -13,17 +13,20 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.rewriter import InsertPoint
 
-from ..ir.dialects.integers import integer_attribute
-from ..ir.dialects.kernel import LoadOp, StoreOp
-from ..ir.dialects.kernel.types import value_type
-from ..ir.dtypes import DType
-from ..ir.kernel_builder import KernelBuilder, Reduction
-from ..ir.scalar import Scalar, argument, postorder, rewrite
-from ..ir.scalar_ir import emit, scalar_type
-from .fusion_index import Bounds, Linear, compose
-from .fusion_nodes import Arg, Extraction, Gathered, Guard, Node, bounds_of, guarded, wide
-from .fusion_types import dtype_of
-from .lower_space import Axis, Space
+from ...ir.dialects.integers import integer_attribute
+from ...ir.dialects.kernel import LoadOp, StoreOp
+from ...ir.dialects.kernel.types import value_type
+from ...ir.dtypes import DType
+from ...ir.kernel_builder import KernelBuilder, Reduction
+from ...ir.scalar import Scalar, argument, postorder, rewrite
+from ...ir.scalar_ir import emit, scalar_type
+from ..fusion.expressions import wide
+from ..fusion.extraction import Extraction
+from ..fusion.index import Bounds, Linear, compose
+from ..fusion.nodes import Arg, Gathered, Guard, Node, bounds_of, guarded
+from ..fusion.types import dtype_of
+from .constants import Constants
+from .space import Axis, Space
 
 Key = tuple[Any, Linear, Guard]
 Placed = tuple[SSAValue, int]
@@ -60,7 +63,7 @@ class Emission:
         self.loads: dict[SSAValue, list[Touch]] = {}
         self.stores: dict[SSAValue, Touch] = {}
         self._accumulated: set[Any] = set()
-        self._pool: dict[tuple[Any, Any], Operation] = {}
+        self._constants = Constants(builder)
 
     @property
     def depth(self) -> int:
@@ -168,7 +171,7 @@ class Emission:
 
     def _emit_at(self, depth: int, roots: list[Scalar], operands: list[Placed]) -> list[SSAValue]:
         with self.at(depth):
-            return emit(roots, [v for v, _ in operands], _Pooled(self, depth), self.b.location)  # pyright: ignore
+            return emit(roots, [v for v, _ in operands], self._constants, self.b.location)
 
     def element(self, node: Node, e: Linear) -> SSAValue:
         """What a reduction folds: its operand's element `e`, as the type that it folds in."""
@@ -348,38 +351,6 @@ class Emission:
             map_, indices = self.space.access(e)
             self.b.insert(StoreOp(ssa, self.buffers[place], map_, indices))
         self.stores[place] = Touch(self.phase, e)
-
-    def pooled(self, op: Operation, depth: int) -> Operation:
-        """A constant that stands at the start of the kernel already, or `op` put there."""
-        # Attributes do not tell 0.0 from -0.0.
-        key = (str(op.properties["value"]), op.results[0].type)
-        known = self._pool.get(key)
-        if known is None:
-            block = self.scopes[0].block
-            op.location = self.b.location
-            first = block.first_op
-            newest = next(reversed(self._pool.values()), None)
-            if newest is not None:
-                block.insert_op_after(op, newest)
-            elif first is not None:
-                block.insert_op_before(op, first)
-            else:
-                block.add_op(op)
-            self._pool[key] = known = op
-        return known
-
-
-class _Pooled:
-    """A place to insert ops, in which equal constants are one."""
-
-    def __init__(self, emission: Emission, depth: int) -> None:
-        self.emission, self.depth = emission, depth
-
-    def insert(self, op: Operation) -> Operation:
-        """Inserts `op` where the kernel's builder stands."""
-        if isinstance(op, arith.ConstantOp):
-            return self.emission.pooled(op, self.depth)
-        return self.emission.b.insert(op)
 
 
 def outermost(

@@ -1,10 +1,4 @@
-"""Attention without the matrix of scores (FlashAttention-2, Dao 2023), forward and backward.
-
-The numbers below are an example: `attention.py` writes those of its call into this text. A program
-works on one head, and there on a block of queries or of keys. Scores are query key^T SCALE SIGN;
-a mask is added to them or, as bytes, says where to look. `_STRIDES` are those of the leading axes
-and of the rows (of `mask` also of the columns); the last stride of all other operands is 1.
-"""
+"""Attention without the matrix of scores (FlashAttention-2, Dao 2023): its gradients."""
 
 # pyright: basic
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false
@@ -13,203 +7,53 @@ and of the rows (of `mask` also of the columns); the last stride of all other op
 import triton
 import triton.language as tl
 
-# Leading axes, and how many heads they have in all.
-SIZES = tl.constexpr((2, 4))
-RANK = tl.constexpr(2)
-HEADS = tl.constexpr(8)
-# L queries of width E look at S keys, with values of width EV.
-L = tl.constexpr(100)
-S = tl.constexpr(100)
-E = tl.constexpr(32)
-EV = tl.constexpr(32)
-SCALE = tl.constexpr(0.125)
-SIGN = tl.constexpr(1)
-CAUSAL = tl.constexpr(True)
-HAS_MASK = tl.constexpr(False)
-MASK_ADDS = tl.constexpr(False)
-PRECISION = tl.constexpr("tf32")
-# Whether an offset within a head needs 64 bits.
-WIDE = tl.constexpr(False)
-BLOCK_M = tl.constexpr(64)
-BLOCK_N = tl.constexpr(64)
-BLOCK_E = tl.constexpr(32)
-BLOCK_EV = tl.constexpr(32)
-# What a second part of the keys holds, of a head whose keys are at most two blocks.
-REST_N = tl.constexpr(0)
-QUERY_STRIDES = tl.constexpr((12800, 3200, 32))
-KEY_STRIDES = tl.constexpr((12800, 3200, 32))
-VALUE_STRIDES = tl.constexpr((12800, 3200, 32))
-OUT_STRIDES = tl.constexpr((12800, 3200, 32))
-LOGSUMEXP_STRIDES = tl.constexpr((400, 100, 1))
-MASK_STRIDES = tl.constexpr((0, 0, 100, 1))
-GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
-QUERY_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
-KEY_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
-VALUE_GRAD_STRIDES = tl.constexpr((12800, 3200, 32))
-# Where gradients start in the tensor that they are written to.
-QUERY_GRAD_START = tl.constexpr(0)
-KEY_GRAD_START = tl.constexpr(0)
-VALUE_GRAD_START = tl.constexpr(0)
-
-BLOCKS_M = tl.constexpr(-(-L.value // BLOCK_M.value))
-CHECK_M = tl.constexpr(L.value % BLOCK_M.value != 0)
-CHECK_N = tl.constexpr((S.value - REST_N.value) % BLOCK_N.value != 0 or S.value == 0)
-CHECK_E = tl.constexpr(E.value != BLOCK_E.value)
-CHECK_EV = tl.constexpr(EV.value != BLOCK_EV.value)
-# Queries before this one see nothing of a second part of the keys.
-FIRST = tl.constexpr(BLOCK_N.value // BLOCK_M.value * BLOCK_M.value if CAUSAL.value else 0)
-ALONE = tl.constexpr(min(FIRST.value, L.value) if REST_N.value else L.value)
-# Whether some queries see whole blocks of keys, of which nothing need be checked.
-SEES_BLOCKS = tl.constexpr(
-    S.value >= BLOCK_N.value and not (CAUSAL.value and BLOCK_M.value >= L.value)
+from .attention_tiles import (
+    ALONE,
+    BLOCK_E,
+    BLOCK_EV,
+    BLOCK_M,
+    BLOCK_N,
+    BLOCKS_M,
+    CAUSAL,
+    CHECK_E,
+    CHECK_EV,
+    CHECK_M,
+    CHECK_N,
+    EV,
+    GRAD_STRIDES,
+    HAS_MASK,
+    HEADS,
+    KEY_GRAD_START,
+    KEY_GRAD_STRIDES,
+    KEY_STRIDES,
+    LOGSUMEXP_STRIDES,
+    MASK_STRIDES,
+    OUT_STRIDES,
+    PRECISION,
+    QUERY_GRAD_START,
+    QUERY_GRAD_STRIDES,
+    QUERY_STRIDES,
+    RANK,
+    REST_N,
+    SCALE,
+    SEES_BLOCKS,
+    SIGN,
+    UNIT,
+    VALUE_GRAD_START,
+    VALUE_GRAD_STRIDES,
+    VALUE_STRIDES,
+    E,
+    L,
+    S,
+    first_unchecked,
+    head_offset,
+    load_query,
+    load_shift,
+    load_tile,
+    masked,
+    positions,
+    store_tile,
 )
-LOG2_E = tl.constexpr(1.4426950408889634)
-LN_2 = tl.constexpr(0.6931471805599453)
-# Exponentials are powers of two. A mask is added to scores that have been scaled for that; others
-# are scaled by UNIT as they go in.
-FACTOR = tl.constexpr(SCALE.value * LOG2_E.value)
-UNIT = tl.constexpr(1.0 if MASK_ADDS.value else FACTOR.value)
-
-
-@triton.jit
-def head_offset(head, STRIDES):
-    """Elements from head 0 to `head`."""
-    rest = head.to(tl.int64)
-    offset = rest * 0
-    for axis in tl.static_range(RANK - 1, -1, -1):
-        offset += rest % SIZES[axis] * STRIDES[axis]
-        rest = rest // SIZES[axis]
-    return offset
-
-
-@triton.jit
-def positions(start, SIZE: tl.constexpr):
-    """`SIZE` positions from `start` on."""
-    at = tl.arange(0, SIZE) + start
-    return at.to(tl.int64) if WIDE else at
-
-
-@triton.jit
-def load_tile(head, rows, columns, STRIDE, ROWS, COLUMNS, CHECK: tl.constexpr):
-    """Elements (rows, columns) of a head, 0 outside of ROWS and COLUMNS."""
-    at = head + rows[:, None] * STRIDE + columns[None, :]
-    if CHECK:
-        tile = tl.load(at, mask=(rows < ROWS)[:, None] & (columns < COLUMNS)[None, :], other=0.0)
-    else:
-        tile = tl.load(at)
-    return tile
-
-
-@triton.jit
-def store_tile(head, tile, rows, columns, STRIDE, ROWS, COLUMNS, CHECK: tl.constexpr):
-    """Writes those elements (rows, columns) that a head has."""
-    at = head + rows[:, None] * STRIDE + columns[None, :]
-    tile = tile.to(head.dtype.element_ty)
-    if CHECK:
-        tl.store(at, tile, mask=(rows < ROWS)[:, None] & (columns < COLUMNS)[None, :])
-    else:
-        tl.store(at, tile)
-
-
-@triton.jit
-def load_query(query, rows, e):
-    """A block of queries, with the sign of the scale."""
-    q = load_tile(query, rows, e, QUERY_STRIDES[RANK], L, E, CHECK_M or CHECK_E)
-    if SIGN != 1:
-        q = (q * SIGN).to(q.dtype)
-    return q
-
-
-@triton.jit
-def load_shift(logsumexp, rows):
-    """What is taken from the scores of queries in powers of two: 0 where they look nowhere."""
-    at = logsumexp + rows * LOGSUMEXP_STRIDES[RANK]
-    shift = tl.load(at, mask=rows < L, other=0.0)
-    return tl.where(shift == float("-inf"), 0.0, shift) * LOG2_E
-
-
-@triton.jit
-def masked(scores, rows, columns, mask, DIAGONAL: tl.constexpr, RAGGED: tl.constexpr):
-    """Scores of `rows` for `columns` (which broadcast), -inf where a query does not look.
-
-    The diagonal and the end of the keys are looked for where DIAGONAL and RAGGED say so.
-    """
-    if HAS_MASK:
-        inside = (rows < L) & (columns < S)
-        at = mask + rows * MASK_STRIDES[RANK] + columns * MASK_STRIDES[RANK + 1]
-        given = tl.load(at, mask=inside, other=0)
-        if MASK_ADDS:
-            scores = scores * FACTOR + given.to(tl.float32) * LOG2_E
-        else:
-            scores = tl.where(given != 0, scores, float("-inf"))
-    if DIAGONAL:
-        scores = tl.where(columns <= rows, scores, float("-inf"))
-    if RAGGED:
-        scores = tl.where(columns < S, scores, float("-inf"))
-    return scores
-
-
-@triton.jit
-def attend(total, acc, top, q, key, value, mask, rows, start, end, CHECK: tl.constexpr):
-    """Adds keys `start` to `end` to the sums of a block of queries, relative to the `top` score."""
-    e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
-    for first in range(start, end, BLOCK_N):
-        columns = positions(first, BLOCK_N)
-        k = load_tile(key, columns, e, KEY_STRIDES[RANK], S, E, CHECK or CHECK_E)
-        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-        scores = masked(
-            scores, rows[:, None], columns[None, :], mask, CHECK and CAUSAL, CHECK and CHECK_N
-        )
-        higher = tl.maximum(top, tl.max(scores, axis=1) * UNIT)
-        # A row that has looked nowhere yet has weights 0, not exp2(-inf + inf).
-        shift = tl.where(higher == float("-inf"), 0.0, higher)
-        weights = tl.exp2(scores * UNIT - shift[:, None])
-        shrink = tl.exp2(top - shift)
-        total = total * shrink + tl.sum(weights, axis=1)
-        v = load_tile(value, columns, ev, VALUE_STRIDES[RANK], S, EV, CHECK or CHECK_EV)
-        acc = acc * shrink[:, None]
-        acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
-        top = higher
-    return total, acc, top
-
-
-@triton.jit
-def first_unchecked(block):
-    """Keys before this one are seen by all queries of a block and in whole blocks of keys."""
-    whole = S // BLOCK_N * BLOCK_N
-    return tl.minimum(block * BLOCK_M // BLOCK_N * BLOCK_N, whole) if CAUSAL else whole
-
-
-@triton.jit
-def attention_forward(query, key, value, mask, out, logsumexp):
-    """A block of queries; the last blocks go first, since causal ones look at the most keys."""
-    head = tl.program_id(0) % HEADS
-    block = -(tl.program_id(0) // HEADS) + (BLOCKS_M - 1)
-    key += head_offset(head, KEY_STRIDES)
-    value += head_offset(head, VALUE_STRIDES)
-    if HAS_MASK:
-        mask += head_offset(head, MASK_STRIDES)
-    rows = positions(block * BLOCK_M, BLOCK_M)
-    e, ev = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_EV)
-    q = load_query(query + head_offset(head, QUERY_STRIDES), rows, e)
-
-    top = tl.full([BLOCK_M], float("-inf"), tl.float32)
-    total = tl.zeros([BLOCK_M], tl.float32)
-    acc = tl.zeros([BLOCK_M, BLOCK_EV], tl.float32)
-    start = 0
-    end = tl.minimum((block + 1) * BLOCK_M, S) if CAUSAL else S
-    if SEES_BLOCKS:
-        start = first_unchecked(block)
-        total, acc, top = attend(total, acc, top, q, key, value, mask, rows, 0, start, False)
-    if CAUSAL or CHECK_N:
-        total, acc, top = attend(total, acc, top, q, key, value, mask, rows, start, end, True)
-
-    result = acc / tl.where(total == 0, 1.0, total)[:, None]
-    out += head_offset(head, OUT_STRIDES)
-    store_tile(out, result, rows, ev, OUT_STRIDES[RANK], L, EV, CHECK_M or CHECK_EV)
-    logsumexp += head_offset(head, LOGSUMEXP_STRIDES) + rows * LOGSUMEXP_STRIDES[RANK]
-    shift = tl.where(top == float("-inf"), 0.0, top)
-    tl.store(logsumexp, (shift + tl.log2(total)) * LN_2, mask=rows < L)
 
 
 @triton.jit

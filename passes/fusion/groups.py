@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import SSAValue
 
-from ..ir.pins import pin_of
-from .fusion_index import ZERO, Linear, identity, rows
-from .fusion_nodes import Arg, Extraction, Node, guarded
-from .reasons import Reason
-from .target import Target
-from .trail import OFF, Trail
+from ...ir.pins import pin_of
+from ..reasons import Reason
+from ..target import Target
+from ..trail import OFF, Trail
+from .extraction import Extraction
+from .index import ZERO, Linear, identity, rows
+from .nodes import Arg, Node, guarded
 
 _MANY_READERS = 4
 _MOST_MEMBERS = 120

@@ -7,12 +7,14 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
-from ..ir.dialects.ot import TableOp
-from ..ir.dtypes import DType, bool_, float64, int64
-from ..ir.scalar import Scalar, argument, cast, constant, select
-from ..ir.shapes import axis_of
-from ..ir.shapes_index import slice_bounds
-from .fusion_index import (
+from ...ir.dialects.ot import TableOp
+from ...ir.dtypes import DType, bool_, float64, int64
+from ...ir.scalar import Scalar, argument, cast, constant, select
+from ...ir.shapes import axis_of
+from ...ir.shapes_index import slice_bounds
+from .expressions import as_wide, constant_of, wide
+from .extraction import Extraction
+from .index import (
     ZERO,
     Linear,
     axes_of,
@@ -22,9 +24,9 @@ from .fusion_index import (
     strides_of,
     weighted,
 )
-from .fusion_nodes import Arg, Condition, Extraction, Gathered, Node, as_wide, constant_of, wide
-from .fusion_random import rand, randint, randn, rng_advance
-from .fusion_types import count, dtype_of, shape_of
+from .nodes import Arg, Condition, Gathered, Node
+from .random import rand, randint, randn, rng_advance
+from .types import count, dtype_of, shape_of
 
 MOST_PARTS = 3
 """How many tensors are joined in a kernel: each of its elements asks for the place of all of them.

@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import SSAValue
 
-from ..ir.kernel_builder import KernelBuilder
-from ..ir.scalar import Scalar, argument, constant, make
-from ..ir.scalar_ir import emit
-from .fusion_index import Linear, identity, normal, rows
-from .fusion_nodes import Node, wide
-from .fusion_types import dtype_of
-from .lower_emit import Emission
-from .lower_fusion import Fused, Kernel, Output, through, unroll_for
-from .lower_items import Item
-from .lower_space import Axis, breaks
+from ...ir.kernel_builder import KernelBuilder
+from ...ir.scalar import Scalar, argument, constant, make
+from ...ir.scalar_ir import emit
+from ..fusion.expressions import wide
+from ..fusion.index import Linear, identity, normal, rows
+from ..fusion.nodes import Node
+from ..fusion.types import dtype_of
+from .emit import Emission
+from .fused import Fused, Kernel, Output, through, unroll_for
+from .items import Item
+from .space import Axis, breaks
 
 _RELOAD, _SCRATCH = 0.08, 0.2
 _LEAST_INNER = 16

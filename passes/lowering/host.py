@@ -8,13 +8,13 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from ..ir.dialects.ot.types import to_ir_type
-from ..ir.dialects.program import CallOp, ConstantOp, UploadOp, ViewOp
-from ..ir.graph import HOST
-from ..ir.locations import fuse_locations
-from ..ir.op import Type
-from .fusion_types import dtype_of, shape_of
-from .host import host_values
+from ...ir.dialects.ot.types import to_ir_type
+from ...ir.dialects.program import CallOp, ConstantOp, UploadOp, ViewOp
+from ...ir.graph import HOST
+from ...ir.locations import fuse_locations
+from ...ir.op import Type
+from ..fusion.types import dtype_of, shape_of
+from ..host import host_values
 
 
 class Uploads:

@@ -9,13 +9,13 @@ from itertools import combinations
 
 from xdsl.ir import SSAValue
 
-from ..ir.errors import CompileError
-from ..ir.locations import told_lines
-from ..ir.pins import pin_of
-from .fusion_groups import FULL, Fit, Group, Grouping
-from .fusion_nodes import Node
-from .fusion_recompute import Storage
-from .reasons import Reason, name_of
+from ...ir.errors import CompileError
+from ...ir.locations import told_lines
+from ...ir.pins import pin_of
+from ..reasons import Reason, name_of
+from .groups import FULL, Fit, Group, Grouping
+from .nodes import Node
+from .recompute import Storage
 
 
 def pairs_apart(

@@ -9,8 +9,8 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
-from .fusion_types import bytes_of
-from .target import Target
+from ..target import Target
+from .types import bytes_of
 
 _SMALL = 4096
 

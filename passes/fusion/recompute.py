@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from xdsl.ir import SSAValue
 
-from .fusion_groups import Group, Grouping, pinned_together, result_count, scalar_link
-from .fusion_index import Linear, identity
-from .fusion_nodes import Arg, Guard, Node, guarded
-from .fusion_types import count, dtype_of, shape_of
+from .groups import Group, Grouping, pinned_together, result_count, scalar_link
+from .index import Linear, identity
+from .nodes import Arg, Guard, Node, guarded
+from .types import count, dtype_of, shape_of
 
 _MOST_OPS = 40
 

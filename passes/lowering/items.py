@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import SSAValue
 
-from .fusion_index import Linear, compose
-from .fusion_nodes import Extraction, Guard, Node, bounds_of, guarded
+from ..fusion.extraction import Extraction
+from ..fusion.index import Linear, compose
+from ..fusion.nodes import Guard, Node, bounds_of, guarded
 
 _LOAD = 0.05
 

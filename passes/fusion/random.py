@@ -6,13 +6,15 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
-from ..ir.dialects.ot import TableOp
-from ..ir.dtypes import DType, float32, float64, int32, int64
-from ..ir.scalar import Scalar, argument, bitcast, cast, constant, mulhi, select, uint32
-from ..ir.scalar_random import normal, random_bits, uniform
-from .fusion_index import Linear, identity
-from .fusion_nodes import Arg, Extraction, Node, as_wide
-from .fusion_types import count, dtype_of, shape_of
+from ...ir.dialects.ot import TableOp
+from ...ir.dtypes import DType, float32, float64, int32, int64
+from ...ir.scalar import Scalar, argument, bitcast, cast, constant, mulhi, select, uint32
+from ...ir.scalar_random import normal, random_bits, uniform
+from .expressions import as_wide
+from .extraction import Extraction
+from .index import Linear, identity
+from .nodes import Arg, Node
+from .types import count, dtype_of, shape_of
 
 _SEED, _OFFSET, _INDEX = (argument(i, int64) for i in range(3))
 _SIGNIFICAND = {"float16": 11, "bfloat16": 8}

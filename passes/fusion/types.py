@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from xdsl.ir import Attribute, SSAValue
 
-from ..ir.dialects.ot.types import to_table_type
-from ..ir.dtypes import DType
-from ..ir.op import Type
+from ...ir.dialects.ot.types import to_table_type
+from ...ir.dtypes import DType
+from ...ir.op import Type
 
 Shape = tuple[int, ...]
 

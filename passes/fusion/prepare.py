@@ -15,21 +15,21 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
-from ..ir.dialects.ot import TableOp
-from ..ir.dtypes import float32
-from ..ir.graph import GraphBuilder, GraphTensor, main_of, shares_arguments, writes_of
-from ..ir.op import OPS
-from .fusion_index import identity
-from .fusion_layouts import choose_layouts, layouts_of
-from .fusion_nodes import COMBINERS, calls_of
-from .fusion_stacks import stack_gradients
-from .fusion_types import Shape, count, dtype_of, shape_of
-from .fusion_views import Views, index_of, is_view
-from .host import mark_host
-from .join_slices import join_slices
-from .rewriter import replace, stand_before
-from .target import Target
-from .trail import OFF, Trail
+from ...ir.dialects.ot import TableOp
+from ...ir.dtypes import float32
+from ...ir.graph import GraphBuilder, GraphTensor, main_of, shares_arguments, writes_of
+from ...ir.op import OPS
+from ..host import mark_host
+from ..join_slices import join_slices
+from ..rewriter import replace, stand_before
+from ..target import Target
+from ..trail import OFF, Trail
+from .calls import COMBINERS, calls_of
+from .index import identity
+from .layouts import choose_layouts, layouts_of
+from .stacks import stack_gradients
+from .types import Shape, count, dtype_of, shape_of
+from .views import Views, index_of, is_view
 
 
 def prepare(module: ModuleOp, target: Target, trail: Trail = OFF) -> dict[Operation, None]:

@@ -13,13 +13,13 @@ from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
-from ..ir.dialects.ot import TableOp
-from ..ir.graph import GraphBuilder, type_of
-from ..ir.op import OPS
-from ..ir.stages import CLAIMS
-from .fold import number_of
-from .rewriter import erase_dead, replace, stand_before
-from .trail import OFF, Trail
+from ...ir.dialects.ot import TableOp
+from ...ir.graph import GraphBuilder, type_of
+from ...ir.op import OPS
+from ...ir.stages import CLAIMS
+from ..fold import number_of
+from ..rewriter import erase_dead, replace, stand_before
+from ..trail import OFF, Trail
 
 _STACKED = "attention_backward_stacked"
 

@@ -2,7 +2,7 @@
 
 Written out, the optimizer steps of a model of a hundred parameters would be thousands of ops, most
 of them on numbers. Kept whole, each is a few expressions over the same elements; what depends on
-numbers alone is computed once a row (`lower_emit`).
+numbers alone is computed once a row (`lowering/emit`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
-from ..ir.dialects.ot import TableOp
-from ..ir.dtypes import DType, bool_, float64, int64
-from ..ir.op import OPS, Op, Type, Value, is_list
-from ..ir.scalar import Scalar, argument, constant, substitute
-from .fusion_index import broadcast
-from .fusion_nodes import Extraction, Literal, Node, constant_of, pointwise_expression, wide
-from .fusion_types import shape_of, type_of
+from ...ir.dialects.ot import TableOp
+from ...ir.dtypes import DType, bool_, float64, int64
+from ...ir.op import OPS, Op, Type, Value, is_list
+from ...ir.scalar import Scalar, argument, constant, substitute
+from .expressions import Literal, constant_of, pointwise_expression, wide
+from .extraction import Extraction
+from .index import broadcast
+from .nodes import Node
+from .types import shape_of, type_of
 
 _Operand = tuple[DType, bool, bool, Literal | None]
 """(dtype, has no axes, is a number, the number where it is a literal)."""

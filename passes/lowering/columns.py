@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .fusion_index import identity, normal
-from .lower_fusion import Fused, Kernel, divisor_near, through
-from .lower_rows import lower_rows
-from .lower_space import Axis
+from ..fusion.index import identity, normal
+from .fused import Fused, Kernel, divisor_near, through
+from .rows import lower_rows
+from .space import Axis
 
 _FEW_ROWS = 64
 

@@ -12,12 +12,12 @@ from typing import cast
 from xdsl.dialects.builtin import ArrayAttr
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from ..ir.dialects.integers import integers_attribute, integers_of
-from ..ir.dialects.ot import TableOp
-from .fusion_index import Linear, axes_of, strides_for, strides_of, weighted
-from .fusion_types import Shape, shape_of, size_of
-from .fusion_views import index_of, is_view
-from .trail import OFF, Trail
+from ...ir.dialects.integers import integers_attribute, integers_of
+from ...ir.dialects.ot import TableOp
+from ..trail import OFF, Trail
+from .index import Linear, axes_of, strides_for, strides_of, weighted
+from .types import Shape, shape_of, size_of
+from .views import index_of, is_view
 
 LAYOUTS = "layouts"
 """The attribute with the strides in memory of each result of a call; () for row-major ones."""

@@ -9,10 +9,10 @@ from weakref import WeakKeyDictionary
 
 from xdsl.ir import Block, Operation, SSAValue
 
-from ..ir.dialects.ot import TableOp
-from ..ir.shapes import axis_of
-from ..ir.shapes_index import slice_bounds
-from .fusion_index import (
+from ...ir.dialects.ot import TableOp
+from ...ir.shapes import axis_of
+from ...ir.shapes_index import slice_bounds
+from .index import (
     Linear,
     axes_of,
     broadcast,
@@ -22,7 +22,7 @@ from .fusion_index import (
     strides_of,
     weighted,
 )
-from .fusion_types import Shape, count, shape_of
+from .types import Shape, count, shape_of
 
 Rule = Callable[[Shape, Shape, dict[str, Any]], Linear]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..ir.scalar import Scalar, postorder
-from .fusion_index import Linear, identity
-from .fusion_nodes import cost_of
-from .lower_emit import Emission, outermost
-from .lower_fusion import Fused, Kernel, row_near, through, unroll_for
-from .lower_items import Items
-from .lower_space import Axis, breaks
-from .target import Target
+from ...ir.scalar import Scalar, postorder
+from ..fusion.expressions import cost_of
+from ..fusion.index import Linear, identity
+from ..target import Target
+from .emit import Emission, outermost
+from .fused import Fused, Kernel, row_near, through, unroll_for
+from .items import Items
+from .space import Axis, breaks
 
 _LEAST_ROW = 16
 _LONG_ROW = 8192
