@@ -292,14 +292,16 @@ def mixed_orders(x: Any) -> Any:
     return x.flatten() + x.transpose(0, 1).flatten()
 
 
+DRAWS = (
+    "a random op at {line} draws for padding too, after which other numbers come than eager ops draw; "
+    "draw outside of the function"
+)
 HEAD = "{name}: axis 0 of x cannot be padded: "
 REFUSED = [
     Case(reversed_rows, rows, why="flip at {line} reverses the padded axis; do that outside of "
          "the function"),
-    Case(drawn, rows, why="a random op at {line} draws for padding too, after which other numbers "
-         "come than eager ops draw; draw outside of the function"),
-    Case(noise, rows, why="a random op at {line} draws for padding too, after which other numbers "
-         "come than eager ops draw; draw outside of the function"),
+    Case(drawn, rows, why=DRAWS),
+    Case(noise, rows, why=DRAWS),
     Case(last, rows, why="select at {line} takes another index for another size, as 10, 22, 36; do "
          "that outside of the function"),
     Case(all_but_the_last, rows, why="slice at {line} cuts a part off the padded axis whose size "

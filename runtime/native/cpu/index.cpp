@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/parallel.hpp"
+#include "cpu/around.hpp"
 #include "cpu/by_dtype.hpp"
 #include "cpu/checks.hpp"
 #include "cpu/copy.hpp"
@@ -25,16 +26,6 @@ Tensor checked_index(const OpCall& call, const Tensor& given, int64_t size) {
   while (p[at] >= 0 && p[at] < size) ++at;
   fail_index(call.op->name, p[at], size);
 }
-
-// A contiguous tensor as (outer, n, inner) around one axis.
-struct Around {
-  int64_t outer = 1, n = 1, inner = 1;
-
-  Around(const OpCall& call, int64_t dim, const Sizes& sizes) {
-    const int axis = axis_of(call.op->name, dim, sizes.ssize(), sizes);
-    for (int i = 0; i < sizes.ssize(); ++i) (i < axis ? outer : i == axis ? n : inner) *= sizes[i];
-  }
-};
 
 void index_select(const OpCall& call, std::span<Tensor> out) {
   const Around at(call, call.attr(0).as_int(), call.operand(0).sizes());

@@ -106,23 +106,14 @@ bool small_product(const Tensor& x, const Tensor& y, const Tensor& c) {
 
 void matmul(const OpCall& call, std::span<Tensor> out) {
   if (small_product(call.operand(0), call.operand(1), out[0])) return;
-  Tensor x = call.operand(0), y = call.operand(1);
   const bool real = is_float(out[0].dtype());
   const DType dtype = real ? compute_dtype(out[0].dtype()) : DType::int64_;
   const ResultBuffer c(out[0], dtype);
-  Sizes sizes = out[0].sizes();
-  if (y.ndim() == 1) {
-    y = with_axis(y, 1);
-    sizes.push_back(1);
-  }
-  if (x.ndim() == 1) {
-    x = with_axis(x, 0);
-    sizes.insert(sizes.size() - 1, 1);
-  }
+  const Factors f(call.operand(0), call.operand(1), out[0].sizes());
   if (!real) {
-    integer_product(x, y, sizes, c.data<uint64_t>());
+    integer_product(f.x, f.y, f.sizes, c.data<uint64_t>());
   } else {
-    for_real(dtype, [&]<class T>(T) { real_product<T>(x, y, sizes, c.data<T>()); });
+    for_real(dtype, [&]<class T>(T) { real_product<T>(f.x, f.y, f.sizes, c.data<T>()); });
   }
   c.store();
 }

@@ -12,6 +12,24 @@ inline Tensor with_axis(const Tensor& t, int at) {
   return as_view(t, std::move(sizes), std::move(strides), t->offset);
 }
 
+// The factors of a product, vectors as matrices, and the sizes that the product of these has.
+struct Factors {
+  Tensor x, y;
+  Sizes sizes;
+
+  Factors(const Tensor& left, const Tensor& right, const Sizes& result)
+      : x(left), y(right), sizes(result) {
+    if (y.ndim() == 1) {
+      y = with_axis(y, 1);
+      sizes.push_back(1);
+    }
+    if (x.ndim() == 1) {
+      x = with_axis(x, 0);
+      sizes.insert(sizes.size() - 1, 1);
+    }
+  }
+};
+
 // `t` with all axes but the last made one, as a view; null where the strides do not allow it.
 inline Tensor as_rows(const Tensor& t) {
   int64_t rows = 1, stride = t.size(-1);

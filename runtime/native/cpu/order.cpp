@@ -4,23 +4,13 @@
 #include <vector>
 
 #include "core/parallel.hpp"
+#include "cpu/around.hpp"
 #include "cpu/copy.hpp"
-#include "dispatch/shape_rules.hpp"
 
 namespace ostinato {
 namespace {
 
 constexpr int64_t kGrain = 8192;  // elements that one task looks at
-
-// (outer, n, inner) elements, of which the first k along n are wanted.
-struct Lines {
-  int64_t outer = 1, n = 1, inner = 1, k;
-
-  Lines(const OpCall& call, const Sizes& sizes) : k(call.attr(0).as_int()) {
-    const int axis = axis_of("topk", call.attr(1).as_int(), sizes.ssize(), sizes);
-    for (int i = 0; i < sizes.ssize(); ++i) (i < axis ? outer : i == axis ? n : inner) *= sizes[i];
-  }
-};
 
 // NaN is larger than all numbers; the earlier of equal elements comes first.
 template <class T, bool kLargest>
@@ -31,9 +21,10 @@ bool precedes(const T* line, int64_t step, int64_t a, int64_t b) {
   return !(second > first || (second != second && first == first)) && a < b;
 }
 
+// The first `k` of each line.
 template <class T, bool kLargest>
-void first_of_lines(const Lines& lines, const T* x, T* values, int64_t* index) {
-  const auto [outer, n, inner, k] = lines;
+void first_of_lines(const Around& lines, int64_t k, const T* x, T* values, int64_t* index) {
+  const auto [outer, n, inner] = lines;
   const auto run = [&](int64_t begin, int64_t end) {
     std::vector<int64_t> order(static_cast<size_t>(n));
     for (int64_t i = begin; i < end; ++i) {
@@ -59,11 +50,11 @@ void topk(const OpCall& call, std::span<Tensor> out) {
   const Tensor x = contiguous_as(given, dtype);
   const ResultBuffer values(out[0], dtype), index(out[1], DType::int64_);
   if (out[0].numel() == 0) return;
-  const Lines lines(call, x.sizes());
+  const Around lines(call, call.attr(1).as_int(), x.sizes());
   const auto run = [&]<class T>(T) {
     const auto of_lines =
         call.attr(2).as_bool() ? first_of_lines<T, true> : first_of_lines<T, false>;
-    of_lines(lines, x.data<T>(), values.data<T>(), index.data<int64_t>());
+    of_lines(lines, call.attr(0).as_int(), x.data<T>(), values.data<T>(), index.data<int64_t>());
   };
   if (dtype == DType::int64_)
     run(int64_t{});

@@ -1,7 +1,7 @@
 // Running sums along an axis.
 #include "core/parallel.hpp"
+#include "cpu/around.hpp"
 #include "cpu/copy.hpp"
-#include "dispatch/shape_rules.hpp"
 
 namespace ostinato {
 namespace {
@@ -63,14 +63,10 @@ void cumsum(const OpCall& call, std::span<Tensor> out) {
   const Tensor x = contiguous_as(given, dtype);
   const ResultBuffer y(out[0], dtype);
   if (x.numel() == 0) return;
-  int64_t n = 1, inner = 1;
-  if (x.ndim() > 0) {
-    const int axis = axis_of("cumsum", call.attr(0).as_int(), x.ndim(), x.sizes());
-    n = x.size(axis);
-    for (int i = axis + 1; i < x.ndim(); ++i) inner *= x.size(i);
-  }
-  const int64_t outer = x.numel() / (n * inner);
-  const auto run = [&]<class T>(T) { running_sums(x.data<T>(), y.data<T>(), outer, n, inner); };
+  const Around at(call, call.attr(0).as_int(), x.sizes());
+  const auto run = [&]<class T>(T) {
+    running_sums(x.data<T>(), y.data<T>(), at.outer, at.n, at.inner);
+  };
   // Integer sums wrap.
   if (!real)
     run(uint64_t{});

@@ -2,6 +2,7 @@
 // raised when the host next waits for the device.
 #include "cuda/kernels/index.hpp"
 
+#include "cpu/around.hpp"
 #include "cpu/checks.hpp"
 #include "cpu/copy.hpp"
 #include "cuda/axes.hpp"
@@ -27,16 +28,6 @@ KernelName chunk_joins[] = {{"index_add", "join_chunks_float32"},
                             {"index_add", "join_chunks_float64"},
                             {"index_add", "join_chunks_int64"}};
 KernelName find_places_kernel{"index", "find_places"};
-
-// A contiguous tensor as (outer, n, inner) around one axis.
-struct Around {
-  int64_t outer = 1, n = 1, inner = 1;
-
-  Around(const OpCall& call, int64_t dim, const Sizes& sizes) {
-    const int axis = axis_of(call.op->name, dim, sizes.ssize(), sizes);
-    for (int i = 0; i < sizes.ssize(); ++i) (i < axis ? outer : i == axis ? n : inner) *= sizes[i];
-  }
-};
 
 IndexCheck check_of(const OpCall& call, int device) {
   return {failure_of(device), call.op->id + 1u};

@@ -166,17 +166,8 @@ void integer_product(const Tensor& x, const Tensor& y, const Sizes& sizes, const
 
 void matmul(const OpCall& call, std::span<Tensor> out) {
   if (out[0].numel() == 0) return;
-  Tensor x = call.operand(0), y = call.operand(1);
   const ResultBuffer c(out[0], out[0].dtype());
-  Sizes sizes = out[0].sizes();
-  if (y.ndim() == 1) {
-    y = with_axis(y, 1);
-    sizes.push_back(1);
-  }
-  if (x.ndim() == 1) {
-    x = with_axis(x, 0);
-    sizes.insert(sizes.size() - 1, 1);
-  }
+  auto [x, y, sizes] = Factors(call.operand(0), call.operand(1), out[0].sizes());
   if (x.size(-1) == 0) {
     copy_into(c.tensor(), number(int64_t{0}));
   } else if (!is_float(c.tensor().dtype())) {

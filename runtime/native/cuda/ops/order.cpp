@@ -1,10 +1,9 @@
 // The largest or smallest elements along an axis, in order: topk.
 #include "cuda/kernels/order.hpp"
 
+#include "cpu/around.hpp"
 #include "cpu/copy.hpp"
 #include "cuda/ops/arguments.hpp"
-#include "dispatch/op_call.hpp"
-#include "dispatch/shape_rules.hpp"
 
 namespace ostinato::cuda {
 namespace {
@@ -19,17 +18,15 @@ void topk(const OpCall& call, std::span<Tensor> out) {
   const ResultBuffer values(out[0], x.dtype()), index(out[1], DType::int64_);
   if (out[0].numel() == 0) return;
   check_size("topk", x.numel());
-  const int axis = axis_of("topk", call.attr(1).as_int(), x.ndim(), x.sizes());
-  int64_t inner = 1;
-  for (int i = axis + 1; i < x.ndim(); ++i) inner *= x.size(i);
-  const int64_t n = x.size(axis), lines = x.numel() / n, k = call.attr(0).as_int();
+  const Around at(call, call.attr(1).as_int(), x.sizes());
+  const int64_t lines = at.outer * at.inner, k = call.attr(0).as_int();
   const OrderParams p{memory_of(x),
                       memory_of(values.tensor()),
                       index.data<int64_t>(),
                       x.dtype(),
                       static_cast<uint32_t>(lines),
-                      static_cast<uint32_t>(n),
-                      static_cast<uint32_t>(inner),
+                      static_cast<uint32_t>(at.n),
+                      static_cast<uint32_t>(at.inner),
                       static_cast<uint32_t>(k)};
   const int kind = x.dtype() == DType::float64_ ? 1 : is_float(x.dtype()) ? 0 : 2;
   const int device = x.device().index;

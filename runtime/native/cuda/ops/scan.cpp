@@ -1,9 +1,8 @@
 // Running sums along an axis.
+#include "cpu/around.hpp"
 #include "cpu/copy.hpp"
 #include "cuda/kernels/sort.hpp"
 #include "cuda/ops/arguments.hpp"
-#include "dispatch/op_call.hpp"
-#include "dispatch/shape_rules.hpp"
 
 namespace ostinato::cuda {
 namespace {
@@ -19,13 +18,7 @@ void cumsum(const OpCall& call, std::span<Tensor> out) {
   const ResultBuffer y(out[0], out[0].dtype());
   if (x.numel() == 0) return;
   check_size("cumsum", x.numel());
-  int64_t n = 1, inner = 1;
-  if (x.ndim() > 0) {
-    const int axis = axis_of("cumsum", call.attr(0).as_int(), x.ndim(), x.sizes());
-    n = x.size(axis);
-    for (int i = axis + 1; i < x.ndim(); ++i) inner *= x.size(i);
-  }
-  const int64_t outer = x.numel() / (n * inner);
+  const auto [outer, n, inner] = Around(call, call.attr(0).as_int(), x.sizes());
   const ScanParams p{memory_of(x),
                      memory_of(y.tensor()),
                      x.dtype(),
