@@ -293,8 +293,8 @@ def mixed_orders(x: Any) -> Any:
 
 
 DRAWS = (
-    "a random op at {line} draws for padding too, after which other numbers come than eager ops draw; "
-    "draw outside of the function"
+    "a random op at {line} draws for padding too, after which other numbers come than eager ops "
+    "draw; draw outside of the function"
 )
 HEAD = "{name}: axis 0 of x cannot be padded: "
 REFUSED = [
