@@ -294,12 +294,6 @@ def test_bodies_are_recorded_as_they_are_built() -> None:
     assert all(isinstance(v, Value) for n in nodes for v in n.results)
 
 
-def is_smooth(g: Any) -> bool:
-    """True where the last result is a finite floating tensor."""
-    y = g.run()[-1]
-    return y.dtype == np.float64 and bool(np.isfinite(y).all())
-
-
 def test_random_graphs_have_the_gradients_of_the_rules() -> None:
     """The pass on the IR, against the rules on arrays, bit for bit."""
     tried = 0

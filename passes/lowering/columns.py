@@ -7,8 +7,6 @@ from .fused import Fused, Kernel, divisor_near, through
 from .rows import lower_rows
 from .space import Axis
 
-_FEW_ROWS = 64
-
 
 def lower_columns(fused: Fused, name: str) -> Kernel:
     """The kernel of a fusion with column reductions and none of rows."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gpu_workloads import OURS, PEERS, WORKLOADS
+from gpu_workloads import OURS, PEERS
 from measure import Bar
 
 ROW = Path(__file__).with_name("gpu_row.py")
@@ -73,4 +73,3 @@ def cells(rows: Rows) -> list[list[str]]:
 
 COLUMNS = ["model", "precision", "peer", "ms", "host, µs", "alone, µs", "first, s", "peak, GiB"]
 EVERY_PEER = (*OURS, *PEERS)
-EVERY_WORKLOAD = tuple(WORKLOADS)
