@@ -63,9 +63,15 @@ def take(text: Tensor, places: Tensor) -> Tensor:
     return text.index_select(0, places.flatten()).view(places.shape)
 
 
-def standard_library() -> str:
-    """The sources of this Python's standard library, file after file."""
+def text_of(file: Path | None) -> str:
+    """What `file` holds; without one the sources of this Python's standard library."""
+    if file is not None:
+        return _read(file)
     folder = Path(sysconfig.get_path("stdlib"))
     left_out = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"}
     files = (p for p in sorted(folder.rglob("*.py")) if not left_out & set(p.parts))
-    return "\n".join(p.read_text(encoding="utf-8", errors="replace") for p in files)
+    return "\n".join(_read(p) for p in files)
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")

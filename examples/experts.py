@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from corpus import Corpus, standard_library
+from corpus import Corpus, text_of
 from models import Block, Config
 from training import Bar, console, options, plot, training_step
 
@@ -116,8 +116,7 @@ def main(
 ) -> None:
     ot.manual_seed(seed)
     out = out or Path("runs/experts")
-    text = data.read_text(encoding="utf-8", errors="replace") if data else standard_library()
-    corpus = Corpus(text)
+    corpus = Corpus(text_of(data))
     generator = Generator().manual_seed(seed)
     model = ExpertModel(replace(MIXTURE, classes=len(corpus.characters))).to(device)
     opt = optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=0.1)

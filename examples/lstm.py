@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import click
-from corpus import Corpus, standard_library
+from corpus import Corpus, text_of
 from training import Bar, console, options, plot
 
 import ostinato as ot
@@ -84,8 +84,7 @@ def main(
 ) -> None:
     ot.manual_seed(seed)
     out = out or Path("runs/lstm")
-    text = data.read_text(encoding="utf-8", errors="replace") if data else standard_library()
-    corpus = Corpus(text)
+    corpus = Corpus(text_of(data))
     model = Reader(len(corpus.characters), DIM, HIDDEN, LAYERS).to(device)
     opt = optim.AdamW(model.parameters(), lr=lr)
     step = reading_step(model, opt, compiled)

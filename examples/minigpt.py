@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 import click
-from corpus import Corpus, standard_library
+from corpus import Corpus, text_of
 from models import MINIGPT, LanguageModel
 from training import Bar, Interruption, Step, console, options, plot, training_step
 
@@ -201,7 +201,7 @@ def main(
         run = Run.load(out / CHECKPOINT, device)
         click.echo(generate(run, prompt, characters, seed))
         return
-    text = data.read_text(encoding="utf-8", errors="replace") if data else standard_library()
+    text = text_of(data)
     run = Run.load(out / CHECKPOINT, device) if resume else None
     corpus = Corpus(text, run.characters if run else None)
     run = run or Run(corpus.characters, lr, device=device)

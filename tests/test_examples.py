@@ -19,7 +19,7 @@ import pytest
 import reverse
 import vit
 from click.testing import CliRunner, Result
-from corpus import Corpus, standard_library
+from corpus import Corpus, text_of
 from PIL import Image
 
 import ostinato as ot
@@ -146,7 +146,7 @@ def test_excerpts_are_followed_by_the_next_character() -> None:
 
 
 def test_the_standard_library_is_text() -> None:
-    text = standard_library()
+    text = text_of(None)
     assert len(text) > 1_000_000 and "class OrderedDict" in text
 
 
