@@ -154,7 +154,7 @@ def test_effects_that_are_not_looked_for_are_seen(monkeypatch: pytest.MonkeyPatc
 
 def test_views_that_are_not_delivered_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: returned views are made as copies."""
-    from ostinato.compiler.region import _Returned
+    from ostinato.compiler.finish import _Returned
 
     def copied(self: Any, output: Any) -> Any:
         known = isinstance(output, ot.Tensor) and id(output) in self._views

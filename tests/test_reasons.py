@@ -23,8 +23,8 @@ import ostinato as ot
 from kernel_lines import GELU, QKV, ROWS, TOKENS, expected
 from ostinato import optim
 from ostinato.compiler.attempt import Attempt, Policy
+from ostinato.compiler.captured import to_module
 from ostinato.compiler.passed import options_for
-from ostinato.compiler.region import to_module
 from ostinato.ir.dialects.program import CallOp, LaunchOp
 from ostinato.ir.errors import CompileError
 from ostinato.ir.graph import main_of

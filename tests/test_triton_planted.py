@@ -11,7 +11,7 @@ import pytest
 
 import ostinato as ot
 from ostinato.codegen.triton.templates import TEMPLATES
-from ostinato.compiler.region import to_module
+from ostinato.compiler.captured import to_module
 from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.target import CUDA, Kernels
 from planted_passes import Wrong

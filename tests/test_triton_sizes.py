@@ -18,7 +18,7 @@ from kernel_table import Case
 from ostinato.codegen.triton.emit_sizes import Spread
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.codegen.triton.variants import KernelFamily, emit_family
-from ostinato.compiler.region import to_module
+from ostinato.compiler.captured import to_module
 from ostinato.ir import interpret
 from ostinato.ir.interpret_kernel import run_kernel
 from ostinato.ir.polynomial import BySize, Pieces, Polynomial, Total, number_at

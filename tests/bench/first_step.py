@@ -57,7 +57,7 @@ def capture_and_passes(step: Any, *args: Any) -> float:
     import optree
 
     from ostinato.compiler.attempt import Attempt, Policy
-    from ostinato.compiler.region import to_module
+    from ostinato.compiler.captured import to_module
     from ostinato.passes.pipeline import PASSES, run_passes
 
     for name in PASSES:

@@ -18,12 +18,13 @@ from . import build, passed
 from .call_key import kept_objects
 from .check import Check
 from .effects import Restart, watched
+from .finish import finish
 from .follow import Followed, overlap_text, refusal, run_region
 from .frames import unwatched, user_line
 from .live import LiveNumber, Session, opened
 from .lookup import is_module
 from .recording.channels import Channels
-from .region import Region, finish
+from .region import Region
 from .variant import Variant, flattened, mapped, optree
 
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from ..runtime import _C
 from . import build as _build
 from . import passed
+from .finish import finish
 from .follow import install
 from .live import Session, opened
-from .region import Region, finish
+from .region import Region
 from .variant import Variant
 
 

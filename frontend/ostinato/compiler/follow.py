@@ -16,10 +16,11 @@ from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
 from . import build
 from .check import Check
+from .finish import finish
 from .frames import line_of, user_depth, user_frame
 from .live import Session, close_session, current_session, open_session
 from .recording.channels import Channels
-from .region import Node, Region, finish
+from .region import Node, Region
 from .sources import find_source, literals_here
 from .variant import Variant
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir.errors import CompileError
 from ..runtime import _C
 from .dumps import step_file
-from .region import Region, to_module
+from .region import Region
 
 if TYPE_CHECKING:
     from ..passes.padding.node import Plan
@@ -56,6 +56,7 @@ def run_all_passes(
     that stand for others (see `Target`); without `reuse` all memory is apart."""
     from ..passes.pipeline import run_passes
     from ..passes.split import split
+    from .captured import to_module
 
     started = time.perf_counter()
     wants_apart = region.padding is not None and region.padding.apart

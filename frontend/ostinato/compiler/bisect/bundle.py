@@ -135,8 +135,8 @@ def of_region(region: Region, function: str, edits: Edits | None = None) -> Bund
     import numpy as np
 
     from ...ir.text import print_module
+    from ..captured import to_module
     from ..check.closeness import array_of
-    from ..region import to_module
 
     inputs: list[Any] = []
     for value in region.inputs:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...ir.polynomial import Samples
 from .. import passed
-from ..region import Region, to_module
+from ..region import Region
 
 if TYPE_CHECKING:
     from ...passes.padding.node import Plan
@@ -42,6 +42,7 @@ def _decomposed(
 ) -> tuple[list[Any], dict[str, float]]:
     """What regions are before anything depends on their sizes, and what making it took."""
     from ...passes.pipeline import run_passes
+    from ..captured import to_module
 
     seconds: dict[str, float] = {}
     modules: list[Any] = []

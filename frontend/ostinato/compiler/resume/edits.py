@@ -13,7 +13,7 @@ from ...ir.errors import CompileError
 from ..dumps import DUMP, Identity, digest, step_file
 from ..frames import user_depth
 from ..passed import APART, MASKED, stage_of_step, steps
-from ..region import Region, to_module
+from ..region import Region
 from .folder import Dumped, regions_in
 
 REPLACE = "OSTINATO_REPLACE"
@@ -168,6 +168,7 @@ def tell_of_others(region: Region, identity: Identity) -> None:
 
 def _tell_of(dumped: Dumped, region: Region) -> None:
     from ...ir.text import print_module
+    from ..captured import to_module
 
     file = dumped.folder / step_file(0, "captured")
     before = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
