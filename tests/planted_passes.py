@@ -33,7 +33,7 @@ from ostinato.passes import (
     views,
 )
 from ostinato.passes.fusion import prepare
-from ostinato.passes.lowering import pointwise, rows
+from ostinato.passes.lowering import fused, rows
 
 
 def floats(*shape: int, seed: int = 0) -> Any:
@@ -182,8 +182,8 @@ WRONG = [
           products),
     Wrong("fuse", prepare._reduced, "return OPS[name](x", "return OPS['amax'](x",
           of_a_cube(lambda x: (x * x).sum((0, 2)))),
-    Wrong("lower", pointwise._store_all, "zip(fused.outputs, values",
-          "zip(fused.outputs, values[::-1]", of_three(lambda x, w, b: (x * w, (x * w).tanh()))),
+    Wrong("lower", fused.store_all, "zip(outputs, values", "zip(outputs, values[::-1]",
+          of_three(lambda x, w, b: (x * w, (x * w).tanh()))),
     Wrong("lower", rows._Rows._folding, "[n.combiner for n in work.folds]",
           "['max' for n in work.folds]", of_three(lambda x, w, b: ot.softmax(x, dim=-1) * w)),
     Wrong("batch", batch.batch, "if target.most_batched", SWAPPED, changed_in_place),

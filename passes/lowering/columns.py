@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..fusion.index import identity, normal
-from .fused import Fused, Kernel, divisor_near, through
+from .fused import Fused, Kernel, divisor_near, store_all, through
 from .rows import lower_rows
 from .space import Axis
 
@@ -55,22 +55,12 @@ class _Columns:
             depth = emission.depth
             with emission.reduce([n.combiner for n in nodes], self.folded, self.length) as sums:
                 given = [emission.element(n, self.full) for n in nodes]
-                values = [
-                    emission.value(o.value, through(o.link, self.full))[0]
-                    for o in self.full_outputs
-                ]
-                for o, ssa in zip(self.full_outputs, values, strict=True):
-                    emission.store(o.result, ssa, self.full, ("out", o.number))
+                store_all(emission, self.full_outputs, self.full)
                 sums.give(*given)
             emission.phase = 1
             for node, ssa in zip(nodes, sums.results, strict=True):
                 emission.keep(node.result, self.column, ssa, depth)
-            results = [
-                emission.value(o.value, through(o.link, self.column))[0]
-                for o in self.column_outputs
-            ]
-            for o, ssa in zip(self.column_outputs, results, strict=True):
-                emission.store(o.result, ssa, self.column, ("out", o.number))
+            store_all(emission, self.column_outputs, self.column)
         return self.fused.close(b, emission)
 
     def _is_wide(self, block: int) -> bool:

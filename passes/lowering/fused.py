@@ -179,3 +179,10 @@ def unroll_for(cost: float, inputs: Sequence[SSAValue]) -> int | None:
     if cost < 0.2 and len(inputs) <= 4:
         return 4
     return 2 if cost < 1.0 else None
+
+
+def store_all(emission: Emission, outputs: Sequence[Output], e: Linear) -> None:
+    """Stores element `e` of each output; all are computed before any is stored."""
+    values = [emission.value(o.value, through(o.link, e))[0] for o in outputs]
+    for o, ssa in zip(outputs, values, strict=True):
+        emission.store(o.result, ssa, e, ("out", o.number))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...ir.scalar import Scalar, postorder
 from ..fusion.expressions import cost_of
-from ..fusion.index import Linear, identity
+from ..fusion.index import identity
 from ..target import Target
-from .emit import Emission, outermost
-from .fused import Fused, Kernel, row_near, through, unroll_for
+from .emit import outermost
+from .fused import Fused, Kernel, row_near, store_all, through, unroll_for
 from .items import Items
 from .space import Axis, breaks
 
@@ -33,20 +33,14 @@ def lower_pointwise(fused: Fused, name: str) -> Kernel:
         grain = fused.target.grain_elements
         b, emission = fused.open(name, items, size, vector=True, unroll=unroll, grain=grain)
         emission.space.axes.append(Axis(b.index, 1, size, 0))
-        _store_all(fused, emission, whole)
+        store_all(emission, fused.outputs, whole)
         return fused.close(b, emission)
     grain = max(1, fused.target.grain_elements // length)
     b, emission = fused.open(name, items, size // length, grain=grain)
     emission.space.axes.append(Axis(b.index, length, size // length, 0))
     with emission.loop(length, 1, vector=True, unroll=unroll):
-        _store_all(fused, emission, whole)
+        store_all(emission, fused.outputs, whole)
     return fused.close(b, emission)
-
-
-def _store_all(fused: Fused, emission: Emission, whole: Linear) -> None:
-    values = [emission.value(o.value, through(o.link, whole))[0] for o in fused.outputs]
-    for o, ssa in zip(fused.outputs, values, strict=True):
-        emission.store(o.result, ssa, whole, ("out", o.number))
 
 
 def _uniform_cost(fused: Fused, items: Items) -> float:
