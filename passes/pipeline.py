@@ -21,6 +21,8 @@ from typing import Any
 from xdsl.dialects.builtin import ModuleOp
 
 from ..ir.errors import IRError
+from ..ir.graph import main_of
+from ..ir.interpret_program import ARENA
 from ..ir.stages import STAGES, is_at, stage_of
 from ..ir.stages import verify as verify_stage
 from ..ir.text import print_module
@@ -54,6 +56,8 @@ class Pass:
     name: str
     stage: str
     takes: tuple[str, ...] = ()
+    needs: str = ""
+    """A stage that the module has to be at, where the pass can do nothing with others."""
 
     def run(self, module: ModuleOp, options: Options) -> Any:
         """Runs the pass on `module` in place, and returns what it reports."""
@@ -77,9 +81,9 @@ PIPELINE = (
     Pass("simplify", "simplified", ("fast_math",)),
     Pass("join_products", "simplified"),
     Pass("fuse", "fused", ("target",)),
-    Pass("lower", "kernels", ("target",)),
-    Pass("batch", "kernels", ("target",)),
-    Pass("plan_memory", "planned", ("reuse",)),
+    Pass("lower", "kernels", ("target",), needs="fused"),
+    Pass("batch", "kernels", ("target",), needs="kernels"),
+    Pass("plan_memory", "planned", ("reuse",), needs="kernels"),
 )
 PASSES = {p.name: p for p in PIPELINE}
 
@@ -139,6 +143,8 @@ def _run(
     for each in chosen:
         if options.trail.over:
             break
+        if check and each.needs:
+            _expect_turn(each, module)
         options.trail.enter(each.name, module)
         before = module.clone() if check else module
         expected = _stage_after(each, module, known) if check else ""
@@ -165,6 +171,19 @@ def pass_named(name: str) -> Pass:
     if found is None:
         raise IRError(f"no pass is called '{name}'; there are {', '.join(PASSES)}")
     return found
+
+
+def _expect_turn(each: Pass, module: ModuleOp) -> None:
+    """IRError where `each` can do nothing with a module at this stage."""
+    is_placed = ARENA in main_of(module).attributes
+    if is_at(module, each.needs) and not is_placed:
+        return
+    found = "planned" if is_placed else stage_of(module)
+    before = ",".join(list(PASSES)[: list(PASSES).index(each.name)])
+    raise IRError(
+        f"pass '{each.name}' takes a module at stage '{each.needs}'; this one is at '{found}'. The "
+        f"passes before it are {before}"
+    )
 
 
 def _stage_after(each: Pass, module: ModuleOp, known: str) -> str:

@@ -85,6 +85,27 @@ def test_run_runs_what_opt_leaves_wherever_it_stops(console: Console) -> None:
     assert refused > 0
 
 
+OUT_OF_TURN = {
+    "lower": ("captured", "differentiated", "fused"),
+    "batch": ("fused", "fused", "kernels"),
+    "plan_memory": ("captured", "differentiated", "kernels"),
+    "batch ": ("planned", "planned", "kernels"),
+    "plan_memory ": ("planned", "planned", "kernels"),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_TURN)
+def test_a_pass_out_of_its_turn_says_what_it_takes(name: str, console: Console) -> None:
+    given, found, needed = OUT_OF_TURN[name]
+    x = ot.ones(4, 3)
+    fn = ot.compile(lambda x: F.softmax(x * 2, dim=-1).tanh())
+    fn(x)
+    status, _, error = console("opt", "-", f"--passes={name}", stdin=fn.ir(given))
+    text = f"pass '{name.strip()}' takes a module at stage '{needed}'; this one is at '{found}'. "
+    assert status == 1
+    assert text in error
+
+
 HALF_LOWERED = (
     "the pass 'lower' was stopped in the middle of it; `ostinato run` without --device runs that, "
     "but no pass goes on from there\n"
@@ -157,6 +178,9 @@ REFUSED = [
      "Error: Invalid value: 'many' is neither a number nor a .npy file\n"),
     (("run", "nowhere.mlir"), 1,
      "ostinato: [Errno 2] No such file or directory: 'nowhere.mlir'\n"),
+    (("run", "FILE", "--input", "0=nowhere.npy"), 2,
+     "'nowhere.npy' cannot be read as an array: [Errno 2] No such file or directory: "
+     "'nowhere.npy'\n"),
 ]  # fmt: skip
 
 
@@ -165,6 +189,19 @@ def test_refusals(console: Console, words: tuple[str, ...], status: int, message
     found, out, err = console(*words)
     assert (found, out) == (status, "")
     assert err.endswith(message)
+
+
+def test_files_that_are_none_are_named(console: Console, tmp_path: Path) -> None:
+    array, noise = tmp_path / "x.npy", tmp_path / "noise.npy"
+    np.save(array, np.ones((2, 7)))
+    noise.write_bytes(b"\xff\x00")
+    _, _, error = console("run", "FILE", "--input", f"0={array}")
+    assert error.endswith("argument 0 has shape (2, 2), and (2, 7) came\n")
+    _, _, error = console("run", "FILE", "--input", f"0={noise}")
+    assert f"'{noise}' cannot be read as an array: " in error
+    assert console("run", str(noise))[::2] == (
+        1, f"ostinato: {noise} is not text; give a module as `opt` prints it\n",
+    )  # fmt: skip
 
 
 def test_malformed_text_names_file_and_line(console: Console) -> None:

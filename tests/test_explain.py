@@ -241,3 +241,12 @@ def test_names_are_escaped_in_a_page() -> None:
 
 def test_before_the_first_call_there_is_nothing() -> None:
     assert str(ot.compile(lambda x: x).explain()) == "not captured yet: call the function first"
+
+
+def test_a_variant_shows_what_it_is_for() -> None:
+    def fn(x: Any, scale: float) -> Any:
+        return x * scale
+
+    compiled = ot.compile(fn)
+    compiled(ot.ones(3), 2.0)
+    assert repr(compiled.variants) == "[<variant for x, input1: 1 calls>]"

@@ -294,3 +294,18 @@ def test_it_is_shown_as_tables() -> None:
     assert text.startswith("by phase\n")
     assert "by step" in text
     assert f"{__file__}:{FIRST + 1}" in text
+
+
+def test_a_profile_of_nothing_says_so(tmp_path: Path) -> None:
+    with ot.profile() as found:
+        pass
+    assert str(found) == "nothing was measured: no compiled function ran in the block"
+    found.save(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert [e["ph"] for e in events] == ["M"]
+
+
+@pytest.mark.parametrize("every", [-1, -3, 1.5])
+def test_every_is_a_whole_number_from_0_on(every: Any) -> None:
+    with pytest.raises(ValueError, match=rf"profile: every={every} came; give a whole number from"):
+        ot.profile(every=every)

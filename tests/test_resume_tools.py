@@ -16,6 +16,7 @@ from ostinato.compiler.bisect.search import find
 from ostinato.compiler.dumps import DUMP
 from ostinato.compiler.resume.edits import REPLACE
 from ostinato.passes import algebra
+from ostinato.view.page import page_of as view_page
 
 X = np.array([1.0, 2.0, 5.0], np.float32)
 STEPS = ("0-captured", "2-decomposed", "5-fused", "7-kernels", "8-planned")
@@ -202,3 +203,37 @@ def test_a_bundle_of_a_part_is_refused(
             ot.compile(noted)(ot.tensor(X))
         else:
             ot.compile(pulled)(ot.tensor(X), weight())
+
+
+def test_a_variant_for_any_sizes_is_dumped_and_edited_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSTINATO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv(DUMP, str(tmp_path / "dump"))
+    sizes = [3, 5, 8]
+    run = ot.compile(scaled)
+    for n in sizes:
+        run(ot.arange(float(n)))
+    assert any("size" in line for line in str(run.ledger).splitlines())
+    monkeypatch.delenv(DUMP)
+    folders = list((tmp_path / "dump").iterdir())
+    assert len(folders) == 2, "the first size, and the one that a variant for any was made for"
+    (of_five,) = (f for f in folders if "tensor<5x" in (f / "0-captured.mlir").read_text())
+    assert view_page(tmp_path / "dump").startswith("<!DOCTYPE html>")
+    for step in ("0-captured", "5-fused", "8-planned"):
+        file = of_five / f"{step}.mlir"
+        text = file.read_text()
+        file.write_text(text.replace("2.000000e+00", "3.000000e+00"))
+        monkeypatch.setenv(REPLACE, str(tmp_path / "dump"))
+        run = ot.compile(scaled)
+        with pytest.warns(UserWarning, match="it is none of those that were dumped"):
+            found = [run(ot.arange(float(n))).numpy() for n in (*sizes, 5)]
+        wanted = [np.exp(np.arange(n) * (3 if n == 5 else 2) * 0.1) for n in (*sizes, 5)]
+        for ours, right in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(ours, right, rtol=1e-6)
+        monkeypatch.delenv(REPLACE)
+        file.write_text(text)
+
+
+def scaled(x: Any) -> Any:
+    return (x * 2.0 * 0.1).exp()

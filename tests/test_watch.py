@@ -236,12 +236,26 @@ def test_it_is_shown_as_text_html_and_json(tmp_path: Path) -> None:
     assert (tmp_path / "watched.txt").read_text() == text
 
 
+def test_json_has_names_for_what_is_no_number() -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    fn = ot.compile(lambda x: (ot.watch(x / 0.0, "v"), ot.watch(x[0] / 0.0, "first")))
+    fn(ot.tensor([1.0, 0.0, -1.0]))
+    v, first = json.loads(fn.watched().to_json(), parse_constant=refuse)["values"]
+    told = v["records"][0]["value"]
+    assert (told["count"], told["mean"], told["nan"], told["inf"]) == (0, "NaN", 1, 2)
+    assert first["records"][0]["value"] == "Infinity"
+
+
 ERRORS: list[tuple[Fn, type[Exception], str]] = [
     (lambda: ot.watch(3), TypeError, "watch: a int came; give a tensor"),  # pyright: ignore
     (lambda: ot.watch(ot.ones(1), every=-1), ValueError,
      "watch: every=-1 came; give a whole number from 0 on"),
     (lambda: ot.watch(ot.ones(1), keep=0.5), ValueError,  # pyright: ignore
      "watch: keep=0.5 came; give a whole number from 0 on"),
+    (lambda: ot.watch(ot.ones(1), name=3), TypeError,  # pyright: ignore
+     "watch: name=3 came; give a string"),
     (lambda: shown()["sun"], KeyError, "watched: 'sun' is not there; names are stats, sum, copy"),
 ]  # fmt: skip
 

@@ -180,7 +180,10 @@ def _read(file: str, runs: bool = False) -> ModuleOp:
     from .ir.stages import is_half_lowered, stage_of
     from .ir.text import parse_placed
 
-    text = sys.stdin.read() if file == "-" else Path(file).read_text()
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise IRError(f"{file} is not text; give a module as `opt` prints it") from error
     module, where = parse_placed(text, "stdin" if file == "-" else file)
     fill_locations(module)
     if not (runs and is_half_lowered(module)):
@@ -196,7 +199,10 @@ def _given(option: str) -> tuple[int, Any]:
     if not equals or not index.isdigit():
         raise click.BadParameter(f"'{option}' is not INDEX=VALUE, as in 0=x.npy or 1=0.5")
     if value.endswith(".npy"):
-        return int(index), np.load(value, allow_pickle=False)
+        try:
+            return int(index), np.load(value, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise click.BadParameter(f"'{value}' cannot be read as an array: {error}") from None
     try:
         return int(index), float(value)
     except ValueError:
@@ -227,8 +233,13 @@ def random_arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list
             continue
         shape = [size for size in of.shape if isinstance(size, int)]
         plain = random.standard_normal(shape)
-        value = given.get(index, plain if of.dtype.is_floating_point else plain > 0)
-        made.append(convert(np.broadcast_to(np.asarray(value), shape), of.dtype))
+        value = np.asarray(given.get(index, plain if of.dtype.is_floating_point else plain > 0))
+        try:
+            made.append(convert(np.broadcast_to(value, shape), of.dtype))
+        except ValueError:
+            raise click.BadParameter(
+                f"argument {index} has shape {tuple(shape)}, and {value.shape} came"
+            ) from None
     unknown = sorted(set(given) - set(range(len(made))))
     if unknown:
         raise click.BadParameter(f"there is no argument {unknown[0]}; the module has {len(made)}")

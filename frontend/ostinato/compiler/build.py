@@ -123,6 +123,18 @@ def tell_unedited(region: Region, name: str) -> None:
         tell_of_others(region, Identity(name, cache.name_of(describe(region))))
 
 
+def dump_where_asked(region: Region, name: str) -> None:
+    """Dumps a region that shares its Programs with other sizes as it is for its own: what is edited
+    there is for these."""
+    dumped = Dumped.asked()
+    if dumped is None:
+        return
+    trace = cache.name_of(describe(region))
+    lowered = lower(region, dumped.note, dumped.trail)
+    title = f"{name}-{trace[:8]}"
+    dumped.write(title, Identity(name, trace), steps(region), lowered.kernels, region)
+
+
 @contextmanager
 def _naming_what_is_missing() -> Generator[None]:
     """What compiles is imported on first use; an environment may lack it."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..runtime import _C
 from .explain.seconds import note_seconds
-from .explain.show import Block, Shown, Table
+from .explain.show import Block, Line, Shown, Table
 from .phases import PHASES
 
 
@@ -70,6 +70,8 @@ class profile(Shown):
     """
 
     def __init__(self, every: int = 100) -> None:
+        if not isinstance(every, int) or every < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"profile: every={every!r} came; give a whole number from 0 on")
         self._profiler = _C.Profiler(every)
 
     def __enter__(self) -> profile:
@@ -150,6 +152,8 @@ class profile(Shown):
 
     def _blocks(self) -> list[Block]:
         steps = self.steps
+        if not steps:
+            return [Line("nothing was measured: no compiled function ran in the block")]
         total = sum(s.seconds for s in steps) or 1.0
         by_phase = [(p.phase, p.seconds * 1e3, 100 * p.seconds / total) for p in self.phases]
         by_line = [

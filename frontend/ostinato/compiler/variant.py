@@ -41,7 +41,7 @@ def mapped(fn: Callable[[Any], Any], tree: Any) -> Any:
     return optree().tree_map(fn, tree, **_TREES)
 
 
-@dataclass
+@dataclass(repr=False)
 class Variant:
     """A region with its Programs; `structure` is that of what the function returns."""
 
@@ -57,6 +57,10 @@ class Variant:
             if padding is None
             else PaddedReplays(self.built.program, self.region, padding)
         )
+
+    def __repr__(self) -> str:
+        name = self.built.sizes or ", ".join(self.region.names)
+        return f"<variant for {name or 'no inputs'}: {self.calls} calls>"
 
     @property
     def region(self) -> Region:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -60,8 +61,9 @@ class Saved(Shown):
     """The same of data, which is also JSON, and is saved as any of these."""
 
     def to_json(self) -> str:
-        """All of it: the fields of these classes by name."""
-        return json.dumps(self, indent=1, default=_as_json)
+        """All of it: the fields of these classes by name. Of floats that JSON has no number for the
+        names: "NaN", "Infinity", "-Infinity"."""
+        return json.dumps(_as_json(self), indent=1, allow_nan=False)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it to a file: HTML for .html, JSON for .json, plain text for anything else."""
@@ -136,9 +138,22 @@ def _html_row(row: Sequence[str | int | float]) -> str:
 
 def _as_json(value: Any) -> Any:
     """What JSON has for data of ours, or for a tensor."""
-    if is_dataclass(value):
-        return {f.name: getattr(value, f.name) for f in fields(value)}
-    return value.tolist()
+    match value:
+        case float():
+            return value if math.isfinite(value) else _NAMES.get(value, "NaN")
+        case None | str() | int():
+            return value
+        case list() | tuple():
+            return [_as_json(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        case dict():
+            return {key: _as_json(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        case _ if is_dataclass(value):
+            return {f.name: _as_json(getattr(value, f.name)) for f in fields(value)}
+        case _:
+            return _as_json(value.tolist())
+
+
+_NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def _aligned(table: Table) -> list[str]:
@@ -157,6 +172,8 @@ def _aligned(table: Table) -> list[str]:
 
 def _right(table: Table) -> list[bool]:
     """Which columns hold numbers."""
+    if not table.rows:
+        return [False] * len(table.columns)
     columns = zip(*table.rows, strict=True)
     return [any(not isinstance(cell, str) for cell in column) for column in columns]
 

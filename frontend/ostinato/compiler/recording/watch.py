@@ -37,6 +37,8 @@ def watch(
     """
     if not isinstance(value, _C.Tensor):
         raise TypeError(f"watch: a {type(value).__name__} came; give a tensor")
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"watch: name={name!r} came; give a string")
     _check("every", every)
     _check("keep", keep)
     session = current_session()

@@ -58,6 +58,7 @@ class Sized:
         made = self._family(group, call, shapes, region)
         if isinstance(made, Family):
             build.tell_unedited(region, self._name)
+            build.dump_where_asked(region, self._name)
             group.families.append(made)
             sizes = made.sizes_in(shapes, region)
             assert sizes is not None, "a family is made for a call"
