@@ -339,3 +339,15 @@ def test_refusals(name: str, operands: Any, attrs: dict[str, Any], text: str) ->
         _C.call(name, **named, **attrs)
     assert (str(by_rule.value), str(by_call.value)) == (text, text)
     assert by_rule.type is by_call.type
+
+
+def test_help_says_what_the_table_says() -> None:
+    in_python = {"to", "copy_"}  # which take more than the ops do
+    ops = [op for op in OPS.values() if op.kind != "function"]
+    assert len(ops) > 100
+    for op in ops:
+        assert getattr(_C.ops, op.name).__doc__ == op.doc
+        if op.method and op.name not in in_python:
+            assert getattr(_C.Tensor, op.name).__doc__ == op.doc
+        if op.inplace and f"{op.name}_" not in in_python:
+            assert getattr(_C.Tensor, f"{op.name}_").__doc__ == f"In place: {op.doc}"

@@ -3,6 +3,7 @@
 
 #include "bindings/python.hpp"
 #include "core/bounded_list.hpp"
+#include "dispatch/op_docs.hpp"
 #include "ops.hpp"
 #include "trace/tracer.hpp"
 
@@ -248,18 +249,20 @@ PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObje
 }
 
 template <class F>
-PyMethodDef definition(const char* name, F fn) {
+PyMethodDef definition(const char* name, F fn, const char* doc) {
   return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(fn)),
-          METH_FASTCALL | METH_KEYWORDS, nullptr};
+          METH_FASTCALL | METH_KEYWORDS, doc};
 }
 
 template <uint16_t Id>
 void add_methods(std::vector<PyMethodDef>& out) {
   const OpInfo& op = op_info(Id);
-  if (op.method) out.push_back(definition(op.name, method<Id, false>));
+  if (op.method) out.push_back(definition(op.name, method<Id, false>, doc_of(Id)));
   if (op.inplace) {
-    auto* name = new std::string(std::string(op.name) + "_");  // lives as long as the type
-    out.push_back(definition(name->c_str(), method<Id, true>));
+    // These live as long as the type.
+    auto* name = new std::string(std::string(op.name) + "_");
+    auto* doc = new std::string("In place: " + std::string(doc_of(Id)));
+    out.push_back(definition(name->c_str(), method<Id, true>, doc->c_str()));
   }
 }
 
@@ -327,7 +330,8 @@ const PyMethodDef* op_methods() {
 const PyMethodDef* op_functions() {
   static std::vector<PyMethodDef> all = [] {
     std::vector<PyMethodDef> out;
-#define X(NAME) out.push_back(definition(op_info(op::NAME).name, function<op::NAME>));
+#define X(NAME) \
+  out.push_back(definition(op_info(op::NAME).name, function<op::NAME>, doc_of(op::NAME)));
     OSTINATO_ALL_OPS(X)
 #undef X
     out.push_back({nullptr, nullptr, 0, nullptr});

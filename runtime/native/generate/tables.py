@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from kernels import differentiable_operands, variants_of
@@ -134,12 +135,22 @@ def cast_rules() -> str:
     )
 
 
+def docs() -> str:
+    """What `help` says of each op, by id."""
+    texts = "\n".join(f"      {json.dumps(op.doc, ensure_ascii=False)}," for op in LISTED)
+    return (
+        "const char* doc_of(uint16_t op) {\n"
+        f"  static constexpr const char* docs[] = {{\n{texts}\n  }};\n  return docs[op];\n}}\n"
+    )
+
+
 def source(shards: int) -> str:
     """ops.cpp: the table."""
     parts = [
         BANNER + '#include "ops.hpp"\n',
         '#include "dispatch/autocast.hpp"',
         '#include "dispatch/dtype_rules.hpp"',
+        '#include "dispatch/op_docs.hpp"',
         '#include "dispatch/op_table.hpp"',
         '#include "dispatch/shape_rules.hpp"\n',
     ]
@@ -159,7 +170,7 @@ def source(shards: int) -> str:
         )
         parts.append(f"#if defined(__x86_64__)\n{text}\n#endif" if guard else text)
     rows = "\n".join(row(op, i) for i, op in enumerate(LISTED))
-    parts.append(cast_rules())
+    parts += [cast_rules(), docs()]
     parts.append(f"void fill_op_table(OpInfo* t) {{\n{rows}\n}}\n")
     parts.append(
         "void load_pointwise(Isa isa) {\n#if defined(__x86_64__)\n"
