@@ -81,6 +81,7 @@ COMPILED: dict[str, dict[str, str]] = {
     "test_resume.py": {},
     "test_resume_tools.py": {},
     "test_anomaly.py": {},
+    "test_closeness.py": {},
     "test_check.py": {
         "test_a_wrong_rewrite_is_reported_on_the_first_call[codegen": "in the CPU's backend",
     },
