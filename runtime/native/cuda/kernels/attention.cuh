@@ -335,6 +335,30 @@ class Scorer {
   __device__ Scorer(const AttentionParams& p, uint32_t head)
       : p_(p), mask_(p.mask.memory + (p.mask.memory ? offset_of(p.mask.heads, head) : 0)) {}
 
+  // Those of 16 rows of queries with kStep keys, of which these are the first; or where kTurned of
+  // 16 keys with kStep queries.
+  template <bool kTurned = false, int kBlocks>
+  __device__ __forceinline__ void score_all(float (&x)[kBlocks][4], uint32_t first_row,
+                                            uint32_t first_column) const {
+    // One branch: one for each score would scatter what is run over the memory of instructions.
+    if (kTurned ? sees_all(first_column, first_row, 8 * kBlocks, 16)
+                : sees_all(first_row, first_column, 16, 8 * kBlocks)) {
+#pragma unroll
+      for (int n = 0; n < 4 * kBlocks; ++n) x[n / 4][n % 4] *= p_.scale * kLog2OfE;
+      return;
+    }
+#pragma unroll
+    for (uint32_t n = 0; n < 4 * kBlocks; ++n) {
+      const uint32_t row = first_row + lane_row() + n % 4 / 2 * 8;
+      const uint32_t column = first_column + n / 4 * 8 + 2 * lane_column() + n % 2;
+      float& s = x[n / 4][n % 4];
+      s = kTurned ? score(s, column, row) : score(s, row, column);
+    }
+  }
+
+  static constexpr float kNever = -__builtin_huge_valf();
+
+ private:
   __device__ __forceinline__ float score(float product, uint32_t query, uint32_t key) const {
     if (query >= p_.queries || key >= p_.keys || (p_.is_causal && key > query)) return kNever;
     const float scaled = product * (p_.scale * kLog2OfE);
@@ -350,11 +374,7 @@ class Scorer {
     return !p_.mask.memory && first_query + queries <= p_.queries && first_key + keys <= p_.keys &&
            (!p_.is_causal || first_key + keys - 1 <= first_query);
   }
-  __device__ __forceinline__ float factor() const { return p_.scale * kLog2OfE; }
 
-  static constexpr float kNever = -__builtin_huge_valf();
-
- private:
   const AttentionParams& p_;
   const char* mask_;
 };

@@ -55,16 +55,13 @@ __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b)
       typename Factors::Scores weights, slopes;
       multiply_rows(weights, query, keys, step);
       multiply_rows(slopes, slope, values, step);
-      const bool all = scorer.sees_all(first_row, first_key, 16, kStep);
+      scorer.score_all(weights, first_row, first_key);
 #pragma unroll
       for (uint32_t n = 0; n < kStep / 8; ++n) {
 #pragma unroll
         for (uint32_t i = 0; i < 4; ++i) {
-          const uint32_t row = first_row + lane_row() + i / 2 * 8;
-          const uint32_t column = first_key + 8 * n + 2 * lane_column() + i % 2;
-          const float x = weights[n][i];
-          const float s = all ? x * scorer.factor() : scorer.score(x, row, column);
-          slopes[n][i] = exp2f(s - shift[i / 2]) * (slopes[n][i] - along[i / 2]);
+          const float weight = exp2_of(weights[n][i] - shift[i / 2]);
+          slopes[n][i] = weight * (slopes[n][i] - along[i / 2]);
         }
       }
       sums.add(slopes, keys, step);
@@ -112,18 +109,15 @@ __device__ __forceinline__ void key_gradient(const AttentionBackwardParams& b) {
       typename Factors::Scores weights, slopes;
       multiply_rows(weights, key, queries, step);
       multiply_rows(slopes, value, slopes_tile, step);
-      const bool all = scorer.sees_all(first_query, first_row, kStep, 16);
+      scorer.score_all<true>(weights, first_row, first_query);
 #pragma unroll
       for (uint32_t n = 0; n < kStep / 8; ++n) {
 #pragma unroll
         for (uint32_t i = 0; i < 4; ++i) {
-          const uint32_t row = first_row + lane_row() + i / 2 * 8;
           const uint32_t at = step + 8 * n + 2 * lane_column() + i % 2;
-          const float x = weights[n][i];
-          const float s = all ? x * scorer.factor() : scorer.score(x, first + at, row);
           // Outside of the matrix there is neither a shift nor a sum.
-          const bool looks = s != Scorer::kNever;
-          weights[n][i] = looks ? exp2f(s - shift[at]) : 0.0f;
+          const bool looks = weights[n][i] != Scorer::kNever;
+          weights[n][i] = looks ? exp2_of(weights[n][i] - shift[at]) : 0.0f;
           slopes[n][i] = looks ? weights[n][i] * (slopes[n][i] - along[at]) : 0.0f;
         }
       }

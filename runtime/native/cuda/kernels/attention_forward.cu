@@ -25,13 +25,13 @@ class OnlineSums {
       }
       top = over_columns(top, [](float a, float b) { return fmaxf(a, b); });
       const float shift = top == Scorer::kNever ? 0.0f : top;
-      const float factor = exp2f(top_[half] - shift);
+      const float factor = exp2_of(top_[half] - shift);
       float total = 0;
 #pragma unroll
       for (uint32_t n = 0; n < kBlocks; ++n) {
 #pragma unroll
         for (int i = 2 * half; i < 2 * half + 2; ++i) {
-          scores[n][i] = exp2f(scores[n][i] - shift);
+          scores[n][i] = exp2_of(scores[n][i] - shift);
           total += scores[n][i];
         }
       }
@@ -93,17 +93,7 @@ __device__ __forceinline__ void attend(const AttentionParams& p) {
       if (first_key >= end || (p.is_causal && first_key > first_row + 15)) break;
       typename Factors::Scores scores;
       multiply_rows(scores, query, keys, step);
-      const bool all = scorer.sees_all(first_row, first_key, 16, kStep);
-#pragma unroll
-      for (uint32_t n = 0; n < kStep / 8; ++n) {
-#pragma unroll
-        for (uint32_t i = 0; i < 4; ++i) {
-          const uint32_t row = first_row + lane_row() + i / 2 * 8;
-          const uint32_t column = first_key + 8 * n + 2 * lane_column() + i % 2;
-          float& s = scores[n][i];
-          s = all ? s * scorer.factor() : scorer.score(s, row, column);
-        }
-      }
+      scorer.score_all(scores, first_row, first_key);
       sums.add(scores, values, step);
     }
   }

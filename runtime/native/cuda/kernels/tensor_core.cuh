@@ -1,4 +1,4 @@
-// Tensor cores. The tests' stand-in for a GPU has a file of this name of its own
+// Instructions for tensor cores. The tests' stand-in for a GPU has a file of this name of its own
 // (tests/cuda_on_cpu).
 #pragma once
 #include <cstdint>
@@ -24,6 +24,13 @@ __device__ __forceinline__ void multiply_tf32(float* c, const float* a, const fl
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
         "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+}
+
+// 2^x, to two of its last bits; zero where that is no normal number.
+__device__ __forceinline__ float exp2_of(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 }
 
 // Two floats rounded to bfloat16, the first in the lower half.

@@ -33,6 +33,8 @@ inline void multiply_tf32(float* c, const float* a, const float* b) {
   }
 }
 
+inline float exp2_of(float x) { return __builtin_exp2f(x); }
+
 // Two floats rounded to bfloat16, the first in the lower half.
 inline uint32_t to_bfloat16s(float first, float second) {
   return to_bfloat16(first).bits | uint32_t{to_bfloat16(second).bits} << 16;
