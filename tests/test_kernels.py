@@ -14,6 +14,7 @@ import rich.console
 
 import ostinato as ot
 from ostinato.codegen.llvm.machine import host
+from ostinato.compiler import build, passed
 from ostinato.compiler.explain import KernelCode, Kernels
 from ostinato.nn import functional as F
 
@@ -172,3 +173,16 @@ def test_without_kernels_that_is_said() -> None:
     assert str(ot.compile(chain).kernels()) == said
     found = kernels_of(lambda x: x @ x, ot.randn(4, 4))
     assert found == [] and str(found) == said and found.to_json() == "[]"
+
+
+def test_passes_run_once_for_stages_and_once_for_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = PROGRAMS["gradients"]()
+    first, text = compiled.kernels(), compiled.ir("planned")
+
+    def refuse(*args: Any, **options: Any) -> None:
+        raise AssertionError("the passes ran again")
+
+    monkeypatch.setattr(build, "run_all_passes", refuse)
+    monkeypatch.setattr(passed, "run_all_passes", refuse)
+    assert compiled.kernels() == first
+    assert compiled.ir("planned") == text

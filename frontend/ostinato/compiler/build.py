@@ -53,6 +53,7 @@ class Built:
     """Why they are not, where another size came before."""
     edits: Edits | None = None
     """What stood in the place of steps of the region."""
+    _codes: list[dict[str, Code]] = field(default_factory=list[Any], repr=False)
 
     @property
     def edited(self) -> tuple[str, ...]:
@@ -64,12 +65,15 @@ class Built:
         return stages(self.region, self.edits) if self.family is None else self.family.stages()
 
     def codes(self) -> list[dict[str, Code]]:
-        """The generated code of the kernels of each Program, by name, made anew."""
+        """The generated code of the kernels of each Program, by name; made when first asked for,
+        and kept, as the texts of stages are."""
         if self.family is not None:
             return self.family.codes()
-        device = self.region.device
-        passed = run_all_passes(self.region, edits=self.edits)
-        return [codes_of(kernels_in(m, device), device) for m in passed.modules]
+        if not self._codes:
+            device = self.region.device
+            passed = run_all_passes(self.region, edits=self.edits)
+            self._codes = [codes_of(kernels_in(m, device), device) for m in passed.modules]
+        return self._codes
 
 
 @dataclass(frozen=True)

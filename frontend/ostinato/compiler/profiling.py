@@ -128,8 +128,8 @@ class profile(Shown):
         """Writes a trace in the Trace Event Format, which ui.perfetto.dev and chrome://tracing
         open: a track a thread, a slice a run, in it one for each stretch of a phase, and in that
         one for each step; runs that were not measured are one slice."""
-        events = list(self._events())
-        Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+        data = {"traceEvents": list(self._events()), "displayTimeUnit": "ms"}
+        Path(path).write_text(json.dumps(data, allow_nan=False))
 
     def _events(self) -> Iterable[dict[str, Any]]:
         programs = self._profiler.programs()

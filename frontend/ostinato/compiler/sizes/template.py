@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 from xdsl.dialects.builtin import ModuleOp
@@ -15,6 +16,7 @@ from ...ir.dtypes import BY_NAME
 from ...ir.polynomial import DiffersError, Samples, Sizes, evaluated
 from ...passes.generalize import General, generalize
 from ...passes.plan_memory import Block, place
+from ..explain.facts import touched
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class _Joining:
         used: list[list[int]] = [[] for _ in tensors]
         owner = {t: number for number, ts in enumerate(tensors) for t in ts}
         for i, step in enumerate(spec["instructions"]):
-            for t in _touched(step):
+            for t in chain(*touched(step)):
                 if t in owner:
                     used[owner[t]].append(i)
         del spec["arena"]
@@ -172,12 +174,6 @@ def _launched(steps: Sequence[Any]) -> Iterator[dict[str, Any]]:
     for step in steps:
         alike = cast("list[dict[str, Any]]", step) if isinstance(step, list) else [step]
         yield from (each for each in alike if each.get("programs") != 0)
-
-
-def _touched(step: dict[str, Any]) -> list[int]:
-    if step["kind"] == "launch":
-        return step["tensors"]
-    return [*step["operands"], *step["results"], *step.get("scratch", ())]
 
 
 def _bytes(tensor: dict[str, Any]) -> int:
