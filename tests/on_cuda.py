@@ -79,7 +79,6 @@ COMPILED: dict[str, dict[str, str]] = {
     "test_watch.py": {},
     "test_watch_regions.py": {},
     "test_resume.py": {},
-    "test_resume_tools.py": {},
     "test_anomaly.py": {},
     "test_closeness.py": {},
     "test_check.py": {
