@@ -23,7 +23,8 @@ from ostinato.ir.locations import line_location
 from ostinato.ir.op import OPS
 from ostinato.ir.text import print_module
 from ostinato.passes import simplify as simplify_module
-from ostinato.passes.pipeline import run_passes
+from ostinato.passes.pipeline import Options, run_passes
+from ostinato.passes.trail import Application, Trail
 from round_trips import FOLDER, Watch, features, line_problems, lines_in, text_problem
 from watched_tests import WatchedTests
 
@@ -118,9 +119,28 @@ def test_modules_are_looked_at_once_unless_something_is_new() -> None:
     assert everything.looked_at == 2
 
 
+def test_text_and_lines_hold_after_each_application_of_a_rewrite() -> None:
+    module = graph(
+        lambda x, y: OPS["mean"](OPS["softmax"](OPS["matmul"](x * 1.0, y), dim=-1) * x, dim=(0,)),
+        X, np.ones((3, 3), "float32"),
+    ).module  # fmt: skip
+    known = lines_in(module)
+    passes: list[str] = []
+    problems: list[str] = []
+
+    def seen(application: Application, module: ModuleOp) -> None:
+        passes.append(application.pass_name)
+        problems.extend(filter(None, [*line_problems(module, known), text_problem(module)]))
+
+    run_passes(module, options=Options(trail=Trail(seen=seen)))
+    assert not problems
+    assert {"decompose", "simplify", "fuse", "lower", "plan_memory"} <= set(passes)
+
+
 IN_A_PROCESS = """
 from ostinato.ir.text import parse_module
-from ostinato.passes.pipeline import run_passes
+from ostinato.passes.pipeline import Options, run_passes
+from ostinato.passes.trail import Application, Trail
 
 module = parse_module("builtin.module { func.func @main() { func.return } }")
 run_passes(module, ["simplify"])
