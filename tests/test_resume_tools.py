@@ -4,6 +4,7 @@ are those of the edit."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,22 @@ def weight() -> Any:
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """Each file of the dumps of both functions, by name and by path below the folder."""
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], dict[str, dict[str, str]]]:
+    """Each file of the dumps of both functions, by name and by path below the folder; made by the
+    test that is first to ask."""
     folder = tmp_path_factory.mktemp("dumps")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(DUMP, str(folder))
-        ot.compile(noted)(ot.tensor(X))
-        ot.compile(pulled)(ot.tensor(X), weight())
-    files = {str(f.relative_to(folder)): f.read_text() for f in folder.rglob("*") if f.is_file()}
-    return {n: {k: t for k, t in files.items() if k.startswith(n)} for n in ("noted", "pulled")}
+
+    @cache
+    def make() -> dict[str, dict[str, str]]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(DUMP, str(folder))
+            patch.delenv(REPLACE, raising=False)
+            ot.compile(noted)(ot.tensor(X))
+            ot.compile(pulled)(ot.tensor(X), weight())
+        made = {str(f.relative_to(folder)): f.read_text() for f in folder.rglob("*") if f.is_file()}
+        return {n: {k: t for k, t in made.items() if k.startswith(n)} for n in ("noted", "pulled")}
+
+    return make
 
 
 Edit = Callable[[str, str, str], str]
@@ -68,12 +76,13 @@ def edit(texts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     def make(function: str, step: str, number: str) -> str:
         named = ""
-        for name, text in texts[function].items():
+        original = texts()[function]
+        for name, text in original.items():
             file = tmp_path / "edited" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             if file.stem == step:
                 named, text = name, text.replace("2.000000e+00", number)
-                assert text != texts[function][name]
+                assert text != original[name]
             file.write_text(text)
         return named
 
