@@ -11,10 +11,10 @@ import pytest
 import ostinato as ot
 import ostinato.nn.functional as F
 
-# On both sides of what is taken: 16 rows, 64 columns, and multiples of 16 of them.
-ROWS = (1, 2, 5, 15, 16, 17)
+# On both sides of what is taken: 8 and 16 rows, 64 columns, and multiples of 16 of them.
+ROWS = (1, 2, 5, 9, 15, 16, 17)
 COLUMNS = (63, 64, 67, 80, 200)
-INNER = (16, 17, 40, 129)
+INNER = (16, 17, 40, 300)  # the last is more than is held of it at once
 LAYOUTS = list(product("CF", repeat=2))
 
 

@@ -105,13 +105,77 @@ void few_rows_by_columns(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Mat
   for (; j < n; ++j) columns<T, 1>(m, k, a, b.data + j * b.column, b.column, c + j, ldc, adds);
 }
 
+constexpr int64_t kManyRows = 8;  // more than these fill the vectors of a panel
+
+// Rows of a, transposed: what one tile of the transposed product reads.
+template <class T>
+struct Panels {
+  static constexpr int kWidth = static_cast<int>(sizeof(Vector<T>) / sizeof(T));
+  static constexpr int kVectors = kWidth < kFewRows ? 2 : 1;
+  static constexpr int kRows = kWidth * kVectors;
+  static constexpr int kCount = (kFewRows + kRows - 1) / kRows;
+  static constexpr int64_t kDepth = 4096 / (kFewRows * sizeof(T) / 4);  // 16 KiB, half of a cache
+
+  // Rows beyond m are zeros.
+  void fill(int64_t m, int64_t depth, Matrix<const T> a) {
+    for (int64_t i = 0; i < kCount * kRows; ++i) {
+      T* to = &lanes[i / kRows][0][i % kRows];
+      for (int64_t p = 0; p < depth; ++p) to[p * kRows] = i < m ? a.data[i * a.row + p] : T{0};
+    }
+  }
+
+  alignas(64) T lanes[kCount][kDepth][kRows];
+};
+
+// c's columns from j on, as many as the tile has rows.
+template <class T, int kColumns>
+OSTINATO_INLINE void transposed_tile(int64_t m, int64_t depth, const Panels<T>& panels,
+                                     Left<T> columns, T* c, int64_t ldc, bool adds) {
+  using P = Panels<T>;
+  for (int64_t first = 0; first < m; first += P::kRows) {
+    alignas(64) T sums[kColumns][P::kRows];
+    tile<T, kColumns, P::kVectors>(depth, columns, panels.lanes[first / P::kRows][0], P::kRows,
+                                   sums[0], P::kRows, false);
+    const int64_t rows = std::min<int64_t>(P::kRows, m - first);
+    for (int64_t i = 0; i < rows; ++i) {
+      T* to = c + (first + i) * ldc;
+      for (int j = 0; j < kColumns; ++j) to[j] = adds ? to[j] + sums[j][i] : sums[j][i];
+    }
+  }
+}
+
+// The same where rows of a fill vectors: the transposed product, whose sums need not be added up
+// across a vector.
+template <class T>
+void few_rows_transposed(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b,
+                         T* c, int64_t ldc, bool adds) {
+  Panels<T> panels;
+  for (int64_t p = 0; p < k; p += Panels<T>::kDepth) {
+    const int64_t depth = std::min(Panels<T>::kDepth, k - p);
+    panels.fill(m, depth, {a.data + p, a.row, a.column});
+    const auto columns = [&](int64_t j) { return Left<T>{b.data + j * b.column + p, b.column, 1}; };
+    int64_t j = 0;
+    for (; j + kTileRows <= n; j += kTileRows) {
+      transposed_tile<T, kTileRows>(m, depth, panels, columns(j), c + j, ldc, adds || p > 0);
+    }
+    for (; j < n; ++j) {
+      transposed_tile<T, 1>(m, depth, panels, columns(j), c + j, ldc, adds || p > 0);
+    }
+  }
+}
+
+constexpr int64_t kRowsInCache = 32;  // of b: those that all tiles of a use before the next ones
+
 template <class T>
 void few_rows(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, T* c,
               int64_t ldc, bool adds) {
-  if (b.column == 1) {
-    tile_product<T>(m, n, k, {a.data, a.row, a.column}, b.data, b.row, c, ldc, adds);
-  } else {
-    few_rows_by_columns(m, n, k, a, b, c, ldc, adds);
+  if (b.column != 1) {
+    const auto by = m > kManyRows ? few_rows_transposed<T> : few_rows_by_columns<T>;
+    return by(m, n, k, a, b, c, ldc, adds);
+  }
+  for (int64_t p = 0; p < k; p += kRowsInCache) {
+    tile_product<T>(m, n, std::min(kRowsInCache, k - p), {a.data + p * a.column, a.row, a.column},
+                    b.data + p * b.row, b.row, c, ldc, adds || p > 0);
   }
 }
 

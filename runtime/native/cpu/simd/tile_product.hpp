@@ -73,6 +73,10 @@ OSTINATO_INLINE void tile_columns(int64_t m, int64_t k, Left<T> a, const T* b, i
   for (; i + kTileRows <= m; i += kTileRows) {
     tile<T, kTileRows, kVectors>(k, from(i), b, ldb, c + i * ldc, ldc, adds);
   }
+  if (i + 4 <= m) {
+    tile<T, 4, kVectors>(k, from(i), b, ldb, c + i * ldc, ldc, adds);
+    i += 4;
+  }
   for (; i + 2 <= m; i += 2) tile<T, 2, kVectors>(k, from(i), b, ldb, c + i * ldc, ldc, adds);
   if (i < m) tile<T, 1, kVectors>(k, from(i), b, ldb, c + i * ldc, ldc, adds);
 }
