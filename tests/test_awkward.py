@@ -18,6 +18,8 @@ import awkward_control
 import awkward_functions
 import awkward_gradients
 import awkward_graphs
+import awkward_hidden
+import awkward_kinds
 import awkward_memory
 import awkward_methods
 import awkward_modules
@@ -33,7 +35,7 @@ TABLES = (
     awkward_control, awkward_functions, awkward_names, awkward_attributes, awkward_containers,
     awkward_methods, awkward_arguments, awkward_modules, awkward_memory, awkward_gradients,
     awkward_graphs, awkward_values, awkward_world, awkward_company, awkward_results,
-    awkward_objects, awkward_classes,
+    awkward_objects, awkward_classes, awkward_hidden, awkward_kinds,
 )  # fmt: skip
 PROGRAMS = [p for table in TABLES for p in table.TABLE.programs]
 BY_NAME = {p.name: p for p in PROGRAMS}

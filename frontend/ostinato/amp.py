@@ -107,9 +107,15 @@ class GradScaler:
     def scale(self, outputs: Tensor | list[Tensor] | tuple[Tensor, ...]) -> Any:
         """`outputs` times the scale: a tensor, or a list or tuple of them."""
         if isinstance(outputs, Tensor):
-            return outputs * self._scale if self.enabled else outputs
+            return outputs * self._factor() if self.enabled else outputs
         scaled = (self.scale(t) for t in outputs)
         return tuple(scaled) if isinstance(outputs, tuple) else list(scaled)
+
+    def _factor(self) -> Any:
+        """The scale, which replays of a captured step read again."""
+        from .compiler.live import live_attribute
+
+        return live_attribute(self, "_scale")
 
     def unscale_(self, optimizer: Any) -> None:
         """Divide the gradients of `optimizer` by the scale, once a step: before clipping them.

@@ -108,6 +108,8 @@ def _shared(data: Any, dtype: DType | None) -> Tensor:
     """A tensor on the memory of the array that holds `data`."""
     import numpy as np
 
+    if _C.is_capturing() and isinstance(data, (list, tuple)):
+        data = _settled(data)
     array = np.asarray(data)
     if array.dtype == np.float64 and not hasattr(data, "dtype"):
         array = array.astype(np.float32) if dtype is not BY_NAME["float64"] else array
@@ -118,6 +120,18 @@ def _shared(data: Any, dtype: DType | None) -> Tensor:
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     flat: Any = np.ascontiguousarray(native).reshape(array.shape)
     return from_numpy(flat.copy() if _unfit(flat) else flat)
+
+
+def _settled(data: Any) -> Any:
+    """Nested numbers as they are in this call; where others may come the capture is given up."""
+    from .compiler.live import LiveNumber, give_up
+
+    if isinstance(data, (list, tuple)):
+        return [_settled(part) for part in cast("list[Any]", data)]
+    if type(data) is not LiveNumber:
+        return data
+    give_up("a tensor made of a list with a number that may be another in the next call")
+    return data.value
 
 
 def empty(

@@ -15,8 +15,9 @@ from ..ir.dtypes import DType
 from ..ir.errors import CaptureError
 from ..runtime import _C
 from . import build, passed
-from .call_key import kept_objects
+from .call_key import is_number, kept_objects
 from .check import Check
+from .containers import containers_in, grows_when_read
 from .effects import Restart, watched
 from .finish import finish
 from .follow import Followed, overlap_text, refusal, run_region
@@ -58,8 +59,11 @@ class Attempt:
         self, fn: Callable[..., Any], name: str, leaves: list[Any], structure: Any,
         policy: Policy, check: Check | None = None,
         make: Callable[[Region], build.Built] | None = None, channels: Channels | None = None,
+        arguments: tuple[Any, Any] | None = None,
     ) -> None:  # fmt: skip
-        """`make` compiles a region, `channels` get what is watched."""
+        """`make` compiles a region, `channels` get what is watched. `arguments` are those of the
+        call itself, where it runs on if no replay could repeat it."""
+        self._arguments = arguments
         self._make = make or functools.partial(build.build, name=name)
         self._fn, self._name, self._leaves, self._policy = fn, name, leaves, policy
         self._structure, self._check = structure, check
@@ -86,11 +90,16 @@ class Attempt:
             self._watch.reads = self._session.reads = None
         self._session.leave = self._session.give_up = self._watch = None
         self._leaves = []
+        self._arguments = None
 
     def capture(self) -> tuple[Region, Any] | Unrepeatable:
         """The same before anything is compiled: the region, and the structure of the result."""
         given = [_stand_in(self._session, i, leaf) for i, leaf in enumerate(self._leaves)]
         args, kwargs = optree().tree_unflatten(self._structure, given)
+        if self._arguments is not None:
+            own, named = self._arguments
+            args = tuple(map(_kept, args, own))
+            kwargs = {name: _kept(kwargs[name], named[name]) for name in kwargs}
         with opened(self._session):
             try:
                 return self._captured(args, kwargs)
@@ -110,7 +119,14 @@ class Attempt:
                 raise CaptureError(
                     f"capture: {self._name} is given an iterator, which a call uses up; give a list"
                 )
-        with watched(self._fn, self._leaves, self._policy.follows) as self._watch:
+        containers = list(containers_in((args, kwargs)))
+        if any(map(grows_when_read, containers)):
+            raise CaptureError(
+                f"capture: {self._name} is given a defaultdict, which changes as it is looked "
+                "into; give a dict"
+            )
+        held = {id(c) for c in containers}
+        with watched(self._fn, self._leaves, self._policy.follows, containers) as self._watch:
             self._session.reads = self._watch.reads
             result = self._called(args, kwargs)
         self._watch.expect_going()
@@ -118,6 +134,7 @@ class Attempt:
             raise CaptureError(self._broke)
         flat, shape = flattened(result)
         self._check_results(flat)
+        self._check_containers(result, held | self._watch.reads.containers)
         if self._is_untouched():
             self._watch.reads.look_around()
         if self._watch.problem is not None:
@@ -210,6 +227,15 @@ class Attempt:
                 "would not make again; return tensors, numbers and containers of them"
             )
 
+    def _check_containers(self, result: Any, held: set[int]) -> None:
+        """A container that was there before the call is no other one with the same in it."""
+        old = next((c for c in containers_in(result) if id(c) in held), None)
+        if old is not None and self._is_untouched():
+            raise CaptureError(
+                f"capture: {self._name} returns a {type(old).__name__} that was there before the "
+                "call, of which a replay would make another; return what lies in it"
+            )
+
 
 _CONSTANT = (
     _C.Tensor, LiveNumber, DType, device, bool, int, float, complex, str, bytes, type(None), type,
@@ -221,8 +247,14 @@ def _plain(leaf: Any) -> Any:
     return leaf.value if isinstance(leaf, LiveNumber) else leaf
 
 
+def _kept(built: Any, given: Any) -> Any:
+    """An argument as it was given where no number stands in it: its identity counts."""
+    leaves = zip(flattened(built)[0], flattened(given)[0], strict=True)
+    return given if all(a is b for a, b in leaves) else built
+
+
 def _stand_in(session: Session, index: int, leaf: Any) -> Any:
-    if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
+    if is_number(leaf):
         return LiveNumber(session, leaf, _C.Path.argument(index))
     return leaf
 

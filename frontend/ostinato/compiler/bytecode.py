@@ -71,6 +71,23 @@ class Loose:
     asked: bool = False
 
 
+@dataclass(frozen=True)
+class Passed:
+    """What a call of `callee` is given, where a chain leads to it."""
+
+    callee: Chain | None
+    given: Chain
+    line: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A comparison by `is` of what two chains lead to, where that is known."""
+
+    sides: tuple[Chain | None, Chain | None]
+    line: int
+
+
 @dataclass
 class Facts:
     """What a code object does, in the order of its instructions."""
@@ -80,6 +97,8 @@ class Facts:
     fresh: frozenset[str] = frozenset()  # names that only ever hold containers made right there
     computed: list[Lookup] = field(default_factory=list[Lookup])
     loose: list[Loose] = field(default_factory=list[Loose])
+    passed: list[Passed] = field(default_factory=list[Passed])
+    identities: list[Identity] = field(default_factory=list[Identity])
 
 
 _LOADS = {
@@ -281,7 +300,10 @@ class _Reader:
             taken = self._drop(1 - effect if extra is None else step.arg + extra)
             if _is_lookup(taken) and _name_given(taken) is None:
                 self.facts.computed.append(Lookup(_arguments(taken)[0], self.line))
+            self._note_passed(taken)
             self._load(self._called(taken, step.positions))
+        elif name == "IS_OP":
+            self._note_identity(self._drop(2))
         elif name == "MATCH_CLASS":
             self.facts.computed.append(Lookup(None, self.line))
             self._drop(3)
@@ -301,6 +323,20 @@ class _Reader:
         elif not name.startswith(("JUMP", "FOR_ITER")):
             self._drop(1 - effect)
             self.stack.append(None)
+
+    def _note_passed(self, taken: Taken) -> None:
+        callee = _callee(taken)
+        given = taken if callee is None else taken[taken.index(callee) + 1 :]
+        self.facts.passed += [
+            Passed(callee, c, self.line) for c in given if isinstance(c, Chain) and not c.open
+        ]
+
+    def _note_identity(self, sides: Taken) -> None:
+        self.stack.append(None)
+        if any(isinstance(side, Constant) for side in sides):
+            return  # no container is one
+        one, other = (side if isinstance(side, Chain) else None for side in sides)
+        self.facts.identities.append(Identity((one, other), self.line))
 
     def _called(self, taken: Taken, position: Position | None) -> Chain | None:
         """What a call gives, from its function and arguments: `getattr(x, "name")` goes on from

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..ir.dtypes import DType
 from ..runtime import _C
@@ -53,6 +53,8 @@ class CallKey(NamedTuple):
     structure: Any
     leaves: tuple[Leaf, ...]
     settings: Settings
+    names: tuple[type, ...] = ()
+    """Of what kind the keys of dictionaries are: 1, True and 1.0 are equal."""
 
     @property
     def shapes(self) -> list[Shape]:
@@ -76,7 +78,23 @@ class CallKey(NamedTuple):
 
 def key_of(structure: Any, leaves: Sequence[Any]) -> CallKey:
     """The key of a call whose arguments have these leaves, in the settings of now."""
-    return CallKey(structure, tuple(map(_leaf, leaves)), _settings())
+    names = () if _is_flat(structure) else _kinds_of_names(structure.paths())
+    return CallKey(structure, tuple(map(_leaf, leaves)), _settings(), names)
+
+
+def _kinds_of_names(paths: Sequence[tuple[Any, ...]]) -> tuple[type, ...]:
+    return tuple(type(cast("object", name)) for path in paths for name in path)
+
+
+def _is_flat(structure: Any) -> bool:
+    """Whether there are no containers but the arguments and the keywords."""
+    return structure.num_nodes == structure.num_leaves + 3
+
+
+def is_number(leaf: Any) -> bool:
+    """Whether it is a plain number, of Python or NumPy, of which only the value counts."""
+    of_numpy = isinstance(leaf, float) and type(leaf).__module__ == "numpy"
+    return type(leaf) in (int, float) or of_numpy
 
 
 def kept_objects(leaves: Sequence[Any]) -> list[Any]:
@@ -93,8 +111,8 @@ def _leaf(leaf: Any) -> Leaf:
     if isinstance(leaf, _C.Tensor):
         dtype: DType = leaf.dtype
         return TensorLeaf(leaf.shape, dtype.name, leaf.requires_grad, leaf.is_leaf, leaf.device)
-    if isinstance(leaf, (bool, str, bytes)) or leaf is None:
+    if type(leaf) in (bool, str, bytes) or leaf is None:
         return leaf
-    if isinstance(leaf, (int, float)):
+    if is_number(leaf):
         return NumberLeaf(type(leaf).__name__)
     return ObjectLeaf(id(leaf))

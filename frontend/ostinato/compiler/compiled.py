@@ -22,6 +22,7 @@ from .effects import Restart
 from .follow import LIMIT, Break, Followed, install, refusal
 from .frames import user_depth
 from .ledger import Action, Cause, Event, Ledger, Record, key_cause, misfit, react
+from .naming import global_name, name_of, runs_between_calls
 from .padding.buckets import Dims
 from .padding.padder import Padder
 from .recording.channels import Channels
@@ -58,10 +59,10 @@ class Compiled:
     ) -> None:  # fmt: skip
         functools.update_wrapper(self, fn)
         self.fn = fn
-        self.name = _name_of(fn)
+        self.name = name_of(fn)
         self.fullgraph, self.verify = fullgraph, verify
         self.check = None if check is None else Check(check, self.name)
-        self.limit, self.on_event = limit, on_event
+        self.limit, self.on_event, self._dims = limit, on_event, dims
         self.ledger = Ledger()
         self.channels = Channels(self.name)
         self.entries: dict[CallKey, Entry] = {}
@@ -71,7 +72,7 @@ class Compiled:
         self._table = _C.CallTable()
         sized = Sized(fn, self.name)
         self._sized = Padder(fn, self.name, dims, sized) if dims else sized
-        self._runs_between_calls = _runs_between_calls(fn)
+        self._runs_between_calls = runs_between_calls(fn)
         install()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -101,6 +102,13 @@ class Compiled:
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
+
+    def __reduce__(self) -> Any:
+        """A copy, or what is loaded again, is captured anew; a decorated function goes by its
+        name, as functions do."""
+        check = None if self.check is None else self.check.when
+        given = (self.fn, self.fullgraph, self.verify, check, self.limit, dict(self.on_event))
+        return global_name(self) or (Compiled, (*given, dict(self._dims)))
 
     def _cause(self, entry: Entry, key: CallKey, leaves: list[Any]) -> Cause | None:
         """Why another capture is needed; None for the first."""
@@ -140,8 +148,9 @@ class Compiled:
         policy = Policy(follows, follows and breaks)
         make = functools.partial(self._built, call, cause)
         attempt = Attempt(
-            self.fn, self.name, leaves, call.structure, policy, self.check, make, self.channels
-        )
+            self.fn, self.name, leaves, call.structure, policy, self.check, make, self.channels,
+            (args, kwargs),
+        )  # fmt: skip
         try:
             found = attempt.run()
         except Restart as restart:
@@ -309,18 +318,6 @@ class Compiled:
         if not every:
             raise CaptureError(f"{self.fn.__name__}: not captured yet; call the function first")
         return every[-1]
-
-
-def _runs_between_calls(fn: Callable[..., Any]) -> bool:
-    """Whether a call only begins the function, which runs on later: nothing there is captured."""
-    kinds = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
-    return any(is_kind(fn) for is_kind in kinds)
-
-
-def _name_of(fn: Callable[..., Any]) -> str:
-    """`f` or `Net.forward`; what encloses a function is left out."""
-    name: str = getattr(fn, "__qualname__", type(fn).__name__)
-    return name.rpartition("<locals>.")[2]
 
 
 def _expect_compiling(leaves: Sequence[Any]) -> None:

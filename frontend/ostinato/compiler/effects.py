@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import builtins
 import dis
-import math
+import functools
 import sys
+from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import CO_COROUTINE
 from types import CodeType, FrameType
 from typing import Any, NoReturn, cast
 
 from ..runtime import _C
-from .bytecode import Write, facts_of
+from .bytecode import Chain, Write, facts_of
+from .call_key import is_number
 from .frames import is_ours
 from .live import LiveNumber
-from .lookup import reached
+from .lookup import reached, unseen_of
+from .purity import is_pure, may_do_something, name_of
 from .reads import Reads
 
-_SAFE_BUILTINS = {
-    getattr(builtins, name)
-    for name in (
-        "abs", "all", "any", "bin", "callable", "chr", "divmod", "format", "getattr", "hasattr",
-        "hash", "hex", "id", "isinstance", "issubclass", "iter", "len", "max", "min", "next", "oct",
-        "ord", "pow", "repr", "round", "sorted", "sum", "vars", "dir", "__build_class__",
-    )
-}  # fmt: skip
-_PURE_MODULES = {"math", "_operator", "cmath", "itertools", "_functools", "optree._C"}
-_PURE_METHODS: dict[Any, set[str] | None] = {
-    dict: {"get", "items", "keys", "values", "copy", "__contains__", "__getitem__"},
-    list: {"index", "count", "copy", "__getitem__", "__contains__"},
-    tuple: {"index", "count", "__getitem__", "__contains__"},
-    str: None, bytes: None, int: None, float: None, bool: None, range: None, frozenset: None,
-    slice: None, type: {"mro", "__subclasses__"}, set: {"copy", "__contains__"},
-}  # fmt: skip
 _TENSOR_ATTRIBUTES = {"grad", "requires_grad", "data"}
 _STORES = {"STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF"}
 _IN_PLACE = ("__iadd__", "__imul__", "__ior__", "__iand__", "__isub__", "__ixor__")
@@ -45,6 +32,16 @@ _TRUSTED_FILES = (
 _TRUSTED_FROZEN = ("<frozen importlib", "<frozen abc", "<frozen _collections_abc")
 
 
+_OUTSIDE = (
+    ("/threads.py", ""), ("/optim/lr_scheduler.py", ""), ("/amp.py", "GradScaler.update"),
+    ("/amp.py", "GradScaler.get_scale"), ("/amp.py", "GradScaler.load_state_dict"),
+    ("/optim/optimizer.py", "Optimizer.load_state_dict"),
+    ("/optim/optimizer.py", "Optimizer.add_param_group"), ("/cuda/devices.py", ""),
+    ("/cuda/memory.py", ""), ("/cuda/nvtx.py", ""), ("/cuda/streams.py", ""),
+)  # fmt: skip
+"""Functions of the package, by file and name, whose calls a replay would leave out."""
+
+
 class Restart(BaseException):
     """A capture is given up before the function did anything outside of itself.
 
@@ -53,15 +50,17 @@ class Restart(BaseException):
 
 
 @contextmanager
-def watched(fn: Any, leaves: Sequence[Any], gives_up: bool = False) -> Generator[Watch]:
+def watched(
+    fn: Any, leaves: Sequence[Any], gives_up: bool = False, given: Iterable[Any] = ()
+) -> Generator[Watch]:
     """Looks for what runs inside and a replay would not repeat, and at what user code, `fn` with
-    arguments of these leaves to begin with, reads.
+    arguments of these leaves to begin with, reads. `given` are the containers among the arguments.
 
     Where the watch `gives_up`, it does so when it sees something before it happens. What is found
     afterwards, or all where it does not, is the `problem`.
     """
-    watch = Watch(gives_up, any(map(_is_number, leaves)))
-    watch.reads.start(fn, leaves)
+    watch = Watch(gives_up, any(map(is_number, leaves)), {id(c) for c in given})
+    watch.start(fn, leaves)
     with _silent_ends(), _C.Profile(watch):
         yield watch
 
@@ -69,13 +68,23 @@ def watched(fn: Any, leaves: Sequence[Any], gives_up: bool = False) -> Generator
 class Watch:
     """A profile hook; `problem` is the first thing that a replay would not repeat."""
 
-    def __init__(self, gives_up: bool, has_numbers: bool) -> None:
+    def __init__(self, gives_up: bool, has_numbers: bool, given: set[int]) -> None:
         self.problem: str | None = None
         self.seen: set[CodeType] = set()
         self.reads = Reads(self._report)
-        self._gives_up, self._has_numbers = gives_up, has_numbers
+        self._gives_up, self._has_numbers, self._given = gives_up, has_numbers, given
         self._given_up: str | None = None
-        self._finalizer: FrameType | None = None
+        self._beside: FrameType | None = None
+
+    def start(self, fn: Any, leaves: Sequence[Any]) -> None:
+        """`fn` is called with these leaves next; the call itself is not seen."""
+        called = fn.func if isinstance(fn, functools.partial) else fn
+        if may_do_something(called):
+            self._say(f"a call of `{name_of(called)}`")
+        for leaf in leaves:
+            if (unseen := unseen_of(leaf)).startswith("the content"):
+                self._say(f"a read of {unseen}, which is passed in,")
+        self.reads.start(fn, leaves)
 
     def give_up(self, why: str) -> NoReturn:
         """Restart, now and at whatever handlers of the function that catch it do next."""
@@ -92,13 +101,17 @@ class Watch:
             self.give_up(self._given_up)
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        if self.problem is not None or not _C.is_capturing() or self._is_finalizing(frame, event):
+        if self.problem is not None or not _C.is_capturing() or self._is_beside(frame, event):
             return
         code = frame.f_code
-        if is_ours(code) or _is_trusted(code):
+        if is_ours(code):
+            if event == "call":
+                self._look_at_ours(frame)
+            return
+        if _is_trusted(code):
             return
         if event == "c_call" and _opens_a_lock(arg):
-            self._leave_later(code, frame.f_lineno, f"a call of `{_name(arg)}`")
+            self._leave_later(code, frame.f_lineno, f"a call of `{name_of(arg)}`")
             return
         if event != "return":
             self.expect_going()
@@ -107,21 +120,33 @@ class Watch:
                 self.seen.add(code)
                 self._look_at(code)
             self._look_at_writes(frame)
+            self._look_at_calls(frame)
             self.reads.enter(frame)
         elif event == "return":
             self.reads.leave(frame)
             self._look_at_writes(frame, over=True)
-        elif event == "c_call" and not _is_pure(arg) and not _is_of_fresh(arg, frame):
-            self._report(code, frame.f_lineno, f"a call of `{_name(arg)}`")
+            self._look_at_calls(frame, over=True)
+        elif event == "c_call" and not is_pure(arg) and not _is_of_fresh(arg, frame):
+            self._report(code, frame.f_lineno, f"a call of `{name_of(arg)}`")
 
-    def _is_finalizing(self, frame: FrameType, event: str) -> bool:
-        """Whether an object goes away: that runs when it will, and is no part of the function."""
-        if self._finalizer is None and event == "call" and _is_finalizer(frame.f_code):
-            self._finalizer = frame
-        elif self._finalizer is frame and event == "return":
-            self._finalizer = None
+    def _is_beside(self, frame: FrameType, event: str) -> bool:
+        """Whether an object goes away, or the package imports what it needs: that runs when it
+        will, and is no part of the function."""
+        if self._beside is None and event == "call" and _begins_beside(frame):
+            self._beside = frame
+        elif self._beside is frame and event == "return":
+            self._beside = None
             return True
-        return self._finalizer is not None
+        return self._beside is not None
+
+    def _look_at_ours(self, frame: FrameType) -> None:
+        """User code calls what has an effect, or tells of something that no guard sees."""
+        code, user = frame.f_code, frame.f_back
+        if user is None or is_ours(user.f_code):
+            return
+        for file, name in _OUTSIDE:
+            if code.co_filename.endswith(file) and code.co_qualname.startswith(name):
+                self._report(user.f_code, user.f_lineno, f"a call of `{code.co_qualname}`")
 
     def _look_at(self, code: CodeType) -> None:
         line: int = code.co_firstlineno
@@ -148,6 +173,23 @@ class Watch:
                     _put_numbers(write, frame)
                 self._report(frame.f_code, write.line, _text(write), over)
 
+    def _look_at_calls(self, frame: FrameType, over: bool = False) -> None:
+        """What C code may call or look at without a hook that sees it; and comparisons by `is`
+        with containers that the call is given."""
+        facts = facts_of(frame.f_code)
+        for passed in facts.passed:
+            found = _named(passed.given, frame)
+            if may_do_something(found):
+                what = f"a call of `{name_of(found)}`, which is passed on,"
+                self._report(frame.f_code, passed.line, what, over)
+            elif isinstance(found, _C.Tensor) and _is_hash(passed.callee):
+                self._report(frame.f_code, passed.line, "the hash of a tensor", over)
+        for identity in facts.identities:
+            sides = [None if c is None else _named(c, frame) for c in identity.sides]
+            if any(id(side) in self._given for side in sides):
+                what = "a comparison by `is` with a container that is passed in"
+                self._report(frame.f_code, identity.line, what, over)
+
     def _leave_later(self, code: CodeType, line: int, what: str) -> None:
         """The lock has to be open before the call starts again."""
         try:
@@ -156,10 +198,13 @@ class Watch:
             pass  # with the next event
 
     def _report(self, code: CodeType, line: int, what: str, over: bool = False) -> None:
+        self._say(f"{what} at {code.co_filename}:{line}", over)
+
+    def _say(self, what: str, over: bool = False) -> None:
         if self.problem is not None:
             return
         problem = (
-            f"capture: {what} at {code.co_filename}:{line} would not be repeated by a replay; "
+            f"capture: {what} would not be repeated by a replay; "
             "do it outside the compiled function, or return the value"
         )
         if self._gives_up and not over:
@@ -183,8 +228,29 @@ def _silent_ends() -> Generator[None]:
         sys.unraisablehook = before
 
 
-def _is_number(leaf: Any) -> bool:
-    return isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
+def _named(chain: Chain, frame: FrameType) -> Any:
+    """What a chain leads to, methods of C included; None where that cannot be told."""
+    name = chain.name
+    if chain.kind == "global":
+        space = frame.f_globals if name in frame.f_globals else frame.f_builtins
+    else:
+        space = frame.f_locals
+    if name not in space:
+        return None
+    found, whole = reached(chain, space[name])
+    if whole or len(chain.steps) == 0:
+        return found
+    *before, (kind, last) = chain.steps
+    owner, known = reached(replace(chain, steps=tuple(before), open=False), space[name])
+    is_method = known and kind == "attribute" and type(owner) in _OF_METHODS
+    return getattr(owner, last, None) if is_method else None
+
+
+_OF_METHODS = (list, dict, set, deque)
+
+
+def _is_hash(callee: Chain | None) -> bool:
+    return callee is not None and (callee.kind, callee.name, callee.steps) == ("global", "hash", ())
 
 
 def _opens_a_lock(fn: Any) -> bool:
@@ -193,7 +259,10 @@ def _opens_a_lock(fn: Any) -> bool:
     return type(owner).__module__ == "_thread" and fn.__name__ in ("__exit__", "release")
 
 
-def _is_finalizer(code: CodeType) -> bool:
+def _begins_beside(frame: FrameType) -> bool:
+    code, back = frame.f_code, frame.f_back
+    if code.co_name == "_find_and_load" and back is not None and is_ours(back.f_code):
+        return True
     of_weakref = code.co_name == "remove" and code.co_filename.endswith("weakref.py")
     return code.co_name == "__del__" or of_weakref
 
@@ -256,28 +325,3 @@ def _is_generated(code: CodeType) -> bool:
     """Whether a dataclass or a named tuple had it written, to make an object."""
     of_dataclass = code.co_qualname.startswith("__create_fn__.") and code.co_name == "__init__"
     return code.co_filename == "<string>" and (of_dataclass or "_tuple_new" in code.co_names)
-
-
-def _is_pure(fn: Any) -> bool:
-    if fn in _SAFE_BUILTINS or isinstance(getattr(fn, "__self__", None), _C.Tensor):
-        return True
-    module = getattr(fn, "__module__", None) or ""
-    if module in _PURE_MODULES or module.startswith("ostinato"):
-        return True
-    owner = getattr(fn, "__self__", None)
-    if getattr(owner, "__name__", "").startswith(("ostinato", "math")) or owner is math:
-        return True
-    if isinstance(owner, type):
-        return owner in _PURE_METHODS or fn.__name__ in ("__new__", "fromkeys")
-    if type(owner).__module__.startswith("ostinato") or isinstance(owner, _C.Tensor):
-        return True
-    allowed = _PURE_METHODS.get(type(owner), set())
-    return allowed is None or fn.__name__ in allowed
-
-
-def _name(fn: Any) -> str:
-    owner = getattr(fn, "__self__", None)
-    if owner is None or type(owner).__name__ == "module":
-        module = getattr(owner, "__name__", None)
-        return f"{module}.{fn.__name__}" if module not in (None, "builtins") else fn.__name__
-    return f"{type(owner).__name__}.{fn.__name__}"

@@ -134,12 +134,16 @@ class LiveNumber:
         read, value = self.read, other.value if isinstance(other, LiveNumber) else other
         given: Read = other.read if isinstance(other, LiveNumber) else lambda leaves: value
         if swapped:
-            return LiveNumber(
+            made = LiveNumber(
                 self.session, fn(value, self.value), lambda leaves: fn(given(leaves), read(leaves))
             )
-        return LiveNumber(
-            self.session, fn(self.value, value), lambda leaves: fn(read(leaves), given(leaves))
-        )
+        else:
+            made = LiveNumber(
+                self.session, fn(self.value, value), lambda leaves: fn(read(leaves), given(leaves))
+            )
+        if getattr(fn, "__name__", "") == "pow" and type(self.value) is type(value) is int:
+            made.settle(type)  # a float where the exponent is negative
+        return made
 
     def _apply(self, fn: Callable[[Any], Value]) -> LiveNumber:
         read = self.read
@@ -239,6 +243,24 @@ def live_number(key: Any, path: _C.Path) -> Any:
     if key not in session.by_key:
         session.by_key[key] = LiveNumber(session, path(), path)
     return session.by_key[key]
+
+
+def give_up(what: str) -> None:
+    """In a capture: user code asks the package for what a replay could not make again."""
+    session = current_session()
+    if session is not None and session.give_up is not None:
+        session.give_up(
+            f"capture: {what} at {user_line()} would not be repeated by a replay; do it outside "
+            "the compiled function, or make it by ops"
+        )
+
+
+def live_attribute(owner: Any, name: str) -> Any:
+    """The number that an object of the package has there; in a capture it is read again before each
+    replay."""
+    if current_session() is None:
+        return getattr(owner, name)
+    return live_number((id(owner), name), _C.Path(owner).attribute(name))
 
 
 def note_module(module: Any) -> None:

@@ -23,6 +23,8 @@ from typing import Any, cast
 
 from ..runtime import _C
 from .bytecode import Chain
+from .containers import grows_when_read
+from .purity import may_do_something
 
 Read = tuple[str, Any, Any, Any]
 """(how, owner, key, what was there), as `_C.Replay` takes it."""
@@ -52,6 +54,10 @@ def is_opaque(value: Any) -> bool:
     """Whether it is called without a profile hook seeing that: a function of an extension, or an
     object whose call is written in C, as that of a weak reference."""
     found = value.__func__ if isinstance(value, MethodType) else value
+    if isinstance(found, _SLOTS) and found.__name__ in DOING:
+        return True
+    if isinstance(found, functools.partial):
+        return may_do_something(cast("Any", found).func)
     if isinstance(found, _READERS) or any(found is kind for kind in _READERS):
         return True
     if isinstance(found, _SEEN_CALLS) or is_of_package(found):
@@ -65,6 +71,15 @@ _SEEN_CALLS = (
     type(functools.lru_cache(lambda: None)),
 )  # fmt: skip
 """What is seen as it is called, or looked into where it is read."""
+_SLOTS = (MethodWrapperType, WrapperDescriptorType)
+DOING = frozenset(
+    f"__{name}__"
+    for name in (
+        "getattribute", "getattr", "get", "set", "delete", "setattr", "delattr", "setitem",
+        "delitem", "next", "call", "iadd", "isub", "imul", "ior", "iand", "ixor",
+    )
+)  # fmt: skip
+"""Methods of types of C that read or change an object, and which no hook sees."""
 
 
 def unseen_of(value: Any) -> str:
@@ -72,6 +87,8 @@ def unseen_of(value: Any) -> str:
     kind = kind_of(value)
     if hasattr(kind, "__next__"):
         return "an iterator"
+    if grows_when_read(value):
+        return "a dictionary that grows as it is looked into"
     if isinstance(value, (FunctionType, MethodType)) and inspect.iscoroutinefunction(value):
         return "a coroutine"
     if is_opaque(value):
@@ -107,6 +124,11 @@ def is_of_package(value: Any) -> bool:
         return value.__name__.startswith("ostinato")
     of = value if isinstance(value, (FunctionType, type)) else type(value)
     return (of.__module__ or "").startswith("ostinato") and not is_module(value)
+
+
+def is_code(value: Any) -> bool:
+    """Whether it is a module of Python's, a function or a class."""
+    return isinstance(value, (ModuleType, FunctionType, type))
 
 
 def shared_of(kind: Any, name: str, default: Any = NOTHING) -> Any:

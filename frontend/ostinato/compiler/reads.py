@@ -25,8 +25,10 @@ from typing import Any, cast
 
 from ..runtime import _C
 from .bytecode import Chain, Lookup, Position, facts_of
+from .caches import CACHED, Cache, cache_of
 from .frames import is_boundary
 from .lookup import (
+    DOING,
     NOTHING,
     NUMBERS,
     PLAIN,
@@ -35,10 +37,12 @@ from .lookup import (
     attribute_of,
     hidden_in,
     is_absent,
+    is_code,
     is_module,
     is_of_package,
     item_of,
     kind_of,
+    own_attributes,
     shared_of,
     unseen_in,
     unseen_of,
@@ -58,6 +62,9 @@ class Reads:
     lines: dict[tuple[str, int, Any], str] = field(default_factory=dict[Any, str])
     """Where each of `found` is read, in the same order; "" where the package does."""
     line: str = ""
+    place: tuple[CodeType, int] | None = None  # of what is read now, where user code does
+    containers: set[int] = field(default_factory=set[int])  # what was looked into, by id
+    caches: dict[int, Cache] = field(default_factory=dict[int, Any])
     leaves: set[int] = field(default_factory=set[int])  # of the arguments, by id
     _met: Met = field(default_factory=Met)
     _entered: set[CodeType] = field(default_factory=set[CodeType])
@@ -72,7 +79,7 @@ class Reads:
         owner = getattr(fn, "__self__", fn) if isinstance(fn, MethodType) else fn
         for given in (owner, *leaves):
             self._met.add(given)
-            if isinstance(given, (set, deque)):
+            if isinstance(given, (list, tuple, dict, set, deque)):
                 self._note_contents(given)
 
     def enter(self, frame: FrameType) -> None:
@@ -105,6 +112,7 @@ class Reads:
         own = {n: v for n, v in every.items() if n != "training"}
         self._add("names of a module", every, None, tuple(own))
         self._add("of a module", module, "training", module.training)
+        self._add("of a module", module, "__class__", type(module))
         ours = type(module).__module__.startswith("ostinato")
         for name, value in own.items():
             if ours and isinstance(value, NUMBERS) and not isinstance(value, bool):
@@ -137,6 +145,8 @@ class Reads:
             if not live:
                 self.line = "" if code is NOTHING else f"{code.co_filename}:{position[0]}"
                 self._add(*read)
+        for cache in self.caches.values():
+            self._add("attribute", cache, "filled", cache.filled)
         return list(self.found.values())
 
     def _add(self, how: str, owner: Any, key: Any, what: Any) -> None:
@@ -152,7 +162,9 @@ class Reads:
                 self._met.note(frame.f_code, chain)
                 return
             value = reads[0][3]
-            if isinstance(value, _C.Tensor) or is_of_package(value):
+            if isinstance(value, _C.Tensor):
+                return
+            if is_of_package(value) and (is_code(value) or key not in own_attributes(value)):
                 return
             self._met.add(value)
             read = attribute_of(value, key) if kind == "attribute" else item_of(value, key)
@@ -173,11 +185,14 @@ class Reads:
         if isinstance(value, NUMBERS) and not isinstance(value, bool):
             self.numbers.append((frame.f_code, chain.position, read))
         elif not isinstance(value, _C.Tensor) or self._is_outside(value, chain, frame):
-            self.line = f"{frame.f_code.co_filename}:{chain.position[0] or frame.f_lineno}"
+            self._go_to(frame.f_code, chain.position[0] or frame.f_lineno)
             self._add(*read)
             self._note_value(value)
             if unseen := unseen_of(value):
                 self._refuse(chain, frame, unseen)
+
+    def _go_to(self, code: CodeType, line: int) -> None:
+        self.place, self.line = (code, line), f"{code.co_filename}:{line}"
 
     def look_around(self) -> None:
         """The function is over: what it read of things that no name leads to is looked for in all
@@ -188,7 +203,7 @@ class Reads:
         """An attribute of this name is read of something, which may be `owner`."""
         read = attribute_of(owner, name)
         code, position = self._met.places[name][0]
-        self.line = f"{code.co_filename}:{position[0]}"
+        self._go_to(code, position[0] or 0)
         self._note_way(owner, name, read)
         for kind in hidden_in(kind_of(owner), name):  # `super()` finds them
             self._add("of a class", kind, name, shared_of(kind, name))
@@ -208,6 +223,8 @@ class Reads:
     def _note_way(self, owner: Any, name: str, read: Read | None) -> None:
         """That the attribute is found where it was: what the object itself has comes before what
         its class has, and another class may have another."""
+        if isinstance(cached := shared_of(kind_of(owner), name), CACHED):
+            self.caches[id(cached)] = cache_of(cached)
         if read is not None:
             if isinstance(read[3], FunctionType) and read[1] is not owner:
                 self._add("attribute", owner, name, MethodType(read[3], owner))
@@ -263,6 +280,8 @@ class Reads:
                 return [("item", space, name, space[name])]
             builtin = frame.f_builtins.get(name, NOTHING)
             self._add("unnamed" if builtin is NOTHING else "builtin", space, name, builtin)
+            if DOING.intersection(key for _, key in chain.steps):  # of `object` and the like
+                self._refuse(chain, frame, "a function that cannot be looked into")
             return []
         if name not in frame.f_locals:
             return []
@@ -301,6 +320,7 @@ class Reads:
         if id(value) in self._looked_at:
             return
         self._looked_at.add(id(value))
+        self.containers.add(id(value))
         if isinstance(value, dict):
             pairs = cast("dict[Any, Any]", value).items()
             self._add("entries", value, None, tuple(x for pair in pairs for x in pair))
@@ -317,6 +337,8 @@ class Reads:
         for v in objects:
             self._met.add(v)
             self._note_value(v)
+            if self.place is not None and (unseen := unseen_of(v)):
+                self.report(*self.place, f"a container leads to {unseen}, which")
 
     def _note_function(self, value: Any) -> None:
         """A change of the code of a function that is called is seen; and its cells are known."""
@@ -327,6 +349,8 @@ class Reads:
             return
         if isinstance(value, MethodType):
             value = value.__func__
+        if isinstance(value, CACHED):
+            self.caches[id(value)] = cache_of(value)
         if not isinstance(value, (FunctionType, BuiltinFunctionType, type, *VALUES)):
             call = getattr(kind_of(value), "__call__", None)  # noqa: B004
             value = getattr(kind_of(value), "forward", call)

@@ -143,6 +143,12 @@ int set_grad(PyObject* self, PyObject* value, void*) {
 PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(is_leaf(tensor_of(self))); }
 PyObject* get_version(PyObject* self, void*) {
   const Tensor& t = tensor_of(self);
+  try {
+    if (Tracer::active()) need_value(t, "`._version`");  // also of what replays change
+  } catch (...) {
+    set_error();
+    return nullptr;
+  }
   return PyLong_FromLong(t->storage ? t->storage->version() : 0);
 }
 

@@ -71,8 +71,9 @@ void Tracer::write_to(const Tensor& target, const Tensor& source) {
 }
 
 void Tracer::expect_writable(const Tensor& t) {
-  const bool is_shown = following_ && !t.is_traced() && t->storage && t->storage->is_shown();
-  if (is_shared_with_others(t) || (is_shown && !is_changed(t))) {
+  const bool is_seen =
+      following_ && !t.is_traced() && t->storage && t->storage->is_shared_with_others();
+  if (is_seen && !is_changed(t)) {
     throw Error(ErrorKind::capture, "capture: memory that other code sees is changed");
   }
   value_of(t);  // an input is one from here on
