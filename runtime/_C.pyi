@@ -643,6 +643,8 @@ class Replay:
         """What the captured function returned, flat."""
     def inputs(self, leaves: list[Any]) -> list[Tensor]:
         """The inputs now, numbers as tensors."""
+    def check_indices(self, leaves: list[Any]) -> None:
+        """IndexError where one among the inputs is out of range, as the eager op has it."""
     def launch(self, leaves: list[Any]) -> list[Tensor]:
         """The first half of `run`: the Program makes the results numbered `wanted`."""
     def hand_out(self, leaves: list[Any], made: Sequence[Tensor]) -> list[Any]:

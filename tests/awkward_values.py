@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from awkward import Call, Table, World
+import ostinato.nn.functional as F
+from awkward import Call, Program, Table, World
 
 TABLE = Table()
 Fn = Callable[..., Any]
@@ -310,3 +311,24 @@ def value_that_is_not_used(w: World) -> Fn:
         return x + 1
 
     return fn
+
+
+def indexed(name: str, choose: Callable[[Any, Any], Any]) -> None:
+    """Adds a program whose third and fifth call have an index that is out of range."""
+
+    def make(w: World) -> Call:
+        call = w.compile(choose)
+        given = ([0, 1], [2, 0], [5, 1], [1, 0], [1, -9])
+        return lambda i: call(w.data(i, 3), w.lib.tensor([given[i], [0, 0]]))
+
+    make.__name__ = name
+    TABLE.programs.append(Program(make, torch=False))
+
+
+indexed("index_is_out_of_range", lambda x, at: x[at] * 2)
+indexed("part_of_the_indices_counts", lambda x, at: x[at[:, 1:].t().flatten()] * 2)
+indexed("gathered_out_of_range", lambda x, at: x.gather(0, at[0]) * 2)
+indexed("class_is_out_of_range", lambda x, at: F.cross_entropy(x.expand(2, 3), at[0]))
+indexed("class_that_is_ignored",
+        lambda x, at: F.cross_entropy(x.expand(2, 3), at[0], ignore_index=5))  # fmt: skip
+indexed("index_after_a_break", lambda x, at: x[at] * x.sum().item())

@@ -537,8 +537,8 @@ class functions:
         """-log softmax of `input` (N, C, ...) at the classes `target` (N, ...), integers.
 
         Rows whose target is `ignore_index` count as 0 and not in the mean. Label smoothing mixes in
-        the mean over all classes. An eager call raises IndexError where another target is out of
-        range; in a compiled region the loss is NaN."""
+        the mean over all classes. IndexError where another target is out of range; in a region on a
+        GPU, or that computes the target, the loss is NaN."""
     @staticmethod
     def cross_entropy_backward(g: Tensor | float, input: Tensor | float, target: Tensor | float, ignore_index: int, reduction: Literal['none', 'mean', 'sum'], label_smoothing: float) -> Tensor:
         """The gradient of `cross_entropy` for input, from that of its result."""

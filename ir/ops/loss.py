@@ -126,8 +126,8 @@ def cross_entropy(
     """-log softmax of `input` (N, C, ...) at the classes `target` (N, ...), integers.
 
     Rows whose target is `ignore_index` count as 0 and not in the mean. Label smoothing mixes in
-    the mean over all classes. An eager call raises IndexError where another target is out of
-    range; in a compiled region the loss is NaN.
+    the mean over all classes. IndexError where another target is out of range; in a region on a
+    GPU, or that computes the target, the loss is NaN.
     """
     at = _class_axis(input)
     wide = widened(input)

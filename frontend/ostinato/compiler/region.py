@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..runtime import _C
+from .indices import Indices, indices_of
 from .lookup import Read
 
 if TYPE_CHECKING:
@@ -89,6 +90,15 @@ class Region:
         """For each input whether the CPU holds it for a region that runs elsewhere."""
         tensors = [self.values[v][4] for v in self.inputs]
         return [self.device != "cpu" and str(t.device) == "cpu" for t in tensors]
+
+    @property
+    def indices(self) -> list[Indices]:
+        """What a replay checks; nothing of a GPU, which would have to be waited for."""
+        if self.device != "cpu":
+            return []
+        found = dict(zip(self.inputs, self.sources, strict=True))
+        tensors = {value: source for value, source in found.items() if source[0] != "number"}
+        return indices_of(self.nodes, self.values, tensors.get)
 
     @property
     def changed(self) -> set[int]:

@@ -33,6 +33,7 @@ bool Replay::Guard::holds(nb::handle leaves) const {
 Replay::Replay(nb::object program, nb::handle region)
     : owner_(program),
       tensors_(region),
+      indices_(region),
       reads_(nb::object(region.attr("reads"))),
       inputs_(nb::len(nb::object(region.attr("sources")))) {
   nb::try_cast(program, program_);
@@ -89,6 +90,7 @@ std::vector<Tensor> Replay::inputs(nb::list leaves) const {
 }
 
 std::vector<Tensor> Replay::run_program(nb::list leaves, std::span<const int> wanted) {
+  indices_.check(leaves);
   ++runs_;
   std::vector<Tensor> made(wanted.size());
   if (region_) {

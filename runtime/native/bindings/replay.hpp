@@ -6,6 +6,7 @@
 
 #include "autograd/region.hpp"
 #include "bindings/channel.hpp"
+#include "bindings/index_bounds.hpp"
 #include "bindings/input_guards.hpp"
 #include "bindings/paths.hpp"
 #include "bindings/read_guards.hpp"
@@ -21,6 +22,7 @@ class Replay {
   // Whether everything that the capture relied on is as it was.
   bool fits(nb::handle leaves);
   bool are_apart(nb::handle leaves) { return tensors_.are_apart(leaves); }
+  void check_indices(nb::handle leaves) const { indices_.check(leaves); }
   // What the captured function returned, flat.
   nb::list run(nb::list leaves);
   // The same of a region that is followed, whose results are the tensors that user code holds; null
@@ -88,6 +90,7 @@ class Replay {
   CompiledProgram* program_ = nullptr;
   RegionProgram* region_ = nullptr;
   InputGuards tensors_;
+  IndexBounds indices_;
   ReadGuards reads_;
   std::vector<Tensor> inputs_;  // those that stay the same tensor
   std::vector<Source> sources_;

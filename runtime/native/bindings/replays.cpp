@@ -86,6 +86,8 @@ void bind_replay(nb::module_& m) {
            "Whether no tensor that the region changes shares memory with another one.")
       .def("run", &Replay::run, "leaves"_a, "What the captured function returned, flat.")
       .def("inputs", &Replay::inputs, "leaves"_a, "The inputs now, numbers as tensors.")
+      .def("check_indices", &Replay::check_indices, "leaves"_a,
+           "IndexError where one among the inputs is out of range, as the eager op has it.")
       .def("launch", &Replay::launch, "leaves"_a,
            "The first half of `run`: the Program makes the results numbered `wanted`.")
       .def("hand_out", &Replay::hand_out, "leaves"_a, "made"_a,

@@ -73,6 +73,7 @@ class PaddedReplays:
     def launch(self, leaves: list[Any]) -> list[Any]:
         """What the Program makes, without padding."""
         self.runs += 1
+        self._replay.check_indices(leaves)
         plan, padding = self._padding.plan, self._padding
         given = [
             padding.grown(x, axes) for x, axes in zip(self.inputs(leaves), plan.inputs, strict=True)
