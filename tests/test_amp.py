@@ -15,6 +15,7 @@ import ostinato as ot
 import ostinato.nn.functional as F
 from ostinato import nn, optim
 from ostinato.ir.op import OPS
+from scaled_steps import scaled_steps
 
 X = np.random.default_rng(0).standard_normal((4, 8), dtype=np.float32)
 W = np.random.default_rng(1).standard_normal((8, 8), dtype=np.float32)
@@ -216,6 +217,33 @@ def test_state_of_a_scaler_is_torchs() -> None:
     assert other.state_dict() == theirs.state_dict()
     assert (other.get_growth_factor(), other.get_growth_interval()) == (4.0, 2)
     assert ot.amp.GradScaler(enabled=False).state_dict() == {}
+
+
+@pytest.mark.parametrize("way", [lambda fn: fn, ot.compile], ids=["eager", "compiled"])
+def test_steps_whose_gradients_overflow_are_left_out(way: Callable[[Any], Any]) -> None:
+    ours, variants = scaled_steps(ot, "cpu", way)
+    theirs, _ = scaled_steps(torch, "cpu", lambda fn: fn)
+    assert [scale for scale, _ in ours] == [scale for scale, _ in theirs]
+    for (_, mine), (_, wanted) in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, wanted, atol=1e-3)
+    assert variants == (way is ot.compile)  # the scale is a live number
+
+
+def test_a_scale_that_changes_inside_is_the_next_calls() -> None:
+    p = ot.tensor(X, requires_grad=True)
+    scaler = ot.amp.GradScaler("cpu", init_scale=4.0)
+
+    def fn(x: Any) -> Any:
+        scaled = scaler.scale((p * x).sum())
+        scaler.update(scaler.get_scale() * 2)
+        return scaled
+
+    ones = ot.ones(8)
+    compiled, first = ot.compile(fn), 4 * float(X.sum())
+    found = [compiled(ones).item() for _ in range(4)]
+    np.testing.assert_allclose(found, [first * 2**i for i in range(4)], rtol=1e-5)
+    scaler.enabled = False
+    assert compiled(ones).item() == pytest.approx(float(X.sum()), rel=1e-5)
 
 
 def test_a_scale_does_not_grow_beyond_float32() -> None:

@@ -30,6 +30,8 @@ class device:
                 f"device: {name!r} came; give 'cpu', 'cuda' or, of several GPUs, 'cuda:1'"
             )
         self.index = int(number) if colon else index
+        if self.index is not None and self.index < 0:
+            raise ValueError(f"device: index {index} came; give a number from 0")
         self._before: list[device] = []
         if self.type == "cpu":
             if self.index:

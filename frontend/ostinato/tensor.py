@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .ir.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
+from .ir.dtypes import BY_NAME, DType, bfloat16, bool_, float16, float32, float64, int32, int64
 from .ir.errors import CaptureError
 from .ir.op import OPS, Builder, Op, set_eager
 from .ops import expanded, functions
@@ -195,14 +195,29 @@ def pin_memory(self: Tensor) -> Any:
 
 def record_stream(self: Tensor, stream: Any) -> None:
     """Say that work queued on `stream` uses the tensor: its memory is reused only after that."""
-    _C.cuda_record_stream(self, stream._native)
+    native = getattr(stream, "_native", None)
+    if not isinstance(native, _C.CudaStream):
+        raise TypeError(f"record_stream: a {type(stream).__name__} came; give an ot.cuda.Stream")
+    _C.cuda_record_stream(self, native)
 
 
-def _dlpack(self: Tensor, *, stream: Any = None, **_: Any) -> Any:
-    """A DLPack capsule on the same memory, in order of `stream` (a number as DLPack says)."""
-    if self.is_cuda:
-        _C.cuda_export(self, stream)
-    return _C.to_dlpack(self.detach())
+def _dlpack(
+    self: Tensor, *, stream: Any = None, dl_device: Any = None, copy: bool | None = None, **_: Any
+) -> Any:
+    """A DLPack capsule on the same memory, or on new memory where `copy` or the CPU is asked for,
+    in order of `stream` (a number as DLPack says). BufferError for another device."""
+    source, own = self.detach(), _dlpack_device(self)
+    there = own if dl_device is None else tuple(dl_device)
+    if there != own and (there[0] != _DLPACK["cpu"] or copy is False):
+        raise BufferError(
+            f"__dlpack__: device {there} came, the tensor lies on {self.device}; move it with .to()"
+        )
+    if there != own:
+        return _C.to_dlpack(source.cpu())
+    source = functions.clone(source) if copy else source
+    if source.is_cuda:
+        _C.cuda_export(source, stream)
+    return _C.to_dlpack(source)
 
 
 def _cast(dtype: DType) -> Any:
@@ -233,7 +248,7 @@ def _attach() -> None:
         "long": _cast(int64), "int": _cast(int32), "bool": _cast(bool_),
         "T": property(Tensor.t), "data": property(_data, _set_data),
         "type_as": _type_as, "zero_": _zero_, "is_floating_point": _is_floating_point,
-        "__deepcopy__": _deepcopy,
+        "__copy__": _copy_of, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce,
     }  # fmt: skip
     for name, value in more.items():
         setattr(Tensor, name, _method(value))
@@ -303,6 +318,27 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Any:
     made = type(self)(functions.clone(self.detach()))
     made.requires_grad = self.requires_grad
     memo[id(self)] = made
+    return made
+
+
+def _copy_of(self: Tensor) -> Any:
+    made = type(self)(self.detach())
+    made.requires_grad = self.requires_grad
+    return made
+
+
+def _reduce(self: Tensor, protocol: int) -> Any:
+    """What pickle keeps: the elements, and the device that they go back to."""
+    kept = _fetched(self, "pickle")
+    place = self.dtype.name, str(self.device), self.requires_grad
+    return _unpickled, (type(self), kept, *place)
+
+
+def _unpickled(cls: Any, kept: Any, dtype: str, device: str, requires_grad: bool) -> Any:
+    from .creation import tensor
+
+    made = cls(tensor(kept, dtype=BY_NAME[dtype], device=device))
+    made.requires_grad = requires_grad
     return made
 
 

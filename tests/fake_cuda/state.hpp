@@ -25,6 +25,7 @@ struct CUstream_st {
 };
 struct CUevent_st {
   int id = 0;
+  int device = 0;
   bool timing = true;
   fake::Clock clock;
   double milliseconds = 0;

@@ -37,6 +37,12 @@ FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* made, unsigned, int pr
   return call.log(id_of(*made), "priority", priority, "device", fake::current->device);
 }
 
+FAKE_EXPORT CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
+  *least = 0;
+  *greatest = -5;
+  return CUDA_SUCCESS;
+}
+
 FAKE_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
   const Call call("cuStreamSynchronize");
   if (!call.fails()) state().timeline.learn(state().timeline.of(id_of(stream)));
@@ -61,7 +67,8 @@ FAKE_EXPORT CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode*) {
 
 FAKE_EXPORT CUresult cuEventCreate(CUevent* made, unsigned flags) {
   const Call call("cuEventCreate");
-  *made = new CUevent_st{state().next_event++, (flags & CU_EVENT_DISABLE_TIMING) == 0, {}, 0};
+  const bool timing = (flags & CU_EVENT_DISABLE_TIMING) == 0;
+  *made = new CUevent_st{state().next_event++, fake::current->device, timing, {}, 0};
   ++state().live["events"];
   return call.log((*made)->id);
 }
@@ -76,6 +83,7 @@ FAKE_EXPORT CUresult cuEventDestroy(CUevent event) {
 
 FAKE_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
   const Call call("cuEventRecord");
+  if (stream->device != event->device) return CUDA_ERROR_INVALID_HANDLE;
   if (!call.fails()) {
     state().timeline.begin(id_of(stream));
     event->clock = state().timeline.of(id_of(stream));
@@ -99,7 +107,13 @@ FAKE_EXPORT CUresult cuEventSynchronize(CUevent event) {
 FAKE_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent first, CUevent last) {
   const Call call("cuEventElapsedTime");
   call.log(first->id, last->id);
-  if (!first->timing || !last->timing) return CUDA_ERROR_INVALID_HANDLE;
+  if (!first->timing || !last->timing || first->device != last->device) {
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
+  const auto& timeline = state().timeline;
+  if (!timeline.is_done(first->clock) || !timeline.is_done(last->clock)) {
+    return CUDA_ERROR_NOT_READY;
+  }
   *milliseconds = static_cast<float>(last->milliseconds - first->milliseconds);
   return call.result();
 }

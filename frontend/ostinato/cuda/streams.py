@@ -11,7 +11,8 @@ from .devices import Place, current_device, set_device
 
 
 class Stream:
-    """A queue of work of one device; lower numbers of `priority` go first (0 at most, -5 at least).
+    """A queue of work of one device; lower numbers of `priority` go first (0 at most, -5 at least;
+    others are the nearest of these).
 
     As a context manager, the stream is where ops of this thread on its device are queued, and its
     device the current one. Memory is reused in order of the stream that it was made on:
@@ -38,7 +39,7 @@ class Stream:
 
     @property
     def priority(self) -> int:
-        """As given."""
+        """As given, or the nearest that the device has."""
         return self._native.priority
 
     @property
@@ -56,11 +57,13 @@ class Stream:
 
     def wait_event(self, event: Event) -> None:
         """What is queued from now on runs after `event`."""
+        if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"wait_event: a {type(event).__name__} came; give an Event")
         event.wait(self)
 
     def wait_stream(self, stream: Stream) -> None:
         """What is queued from now on runs after what is queued on `stream` now."""
-        self.wait_event(stream.record_event())
+        self.wait_event(_checked(stream, "wait_stream").record_event())
 
     def record_event(self, event: Event | None = None) -> Event:
         """`event`, or a new one, at the end of what is queued now."""
@@ -102,7 +105,10 @@ class ExternalStream(Stream):
 
 
 class Event:
-    """A point in the work of a stream, set by `record`; with `enable_timing` it tells the time."""
+    """A point in the work of a stream, set by `record`; with `enable_timing` it tells the time.
+
+    It belongs to the device of the stream that it is first recorded on.
+    """
 
     __slots__ = ("_native", "enable_timing")
 
@@ -112,15 +118,16 @@ class Event:
 
     def record(self, stream: Stream | None = None) -> None:
         """The end of what is queued now on `stream`, or the current one."""
-        stream = current_stream() if stream is None else stream
+        stream = current_stream() if stream is None else _checked(stream, "record")
         if self._native is None:
             self._native = _C.CudaEvent(stream._native.device, self.enable_timing)
         self._native.record(stream._native)
 
     def wait(self, stream: Stream | None = None) -> None:
         """What is queued from now on on `stream`, or the current one, runs after this event."""
+        stream = current_stream() if stream is None else _checked(stream, "wait")
         if self._native is not None:
-            self._native.wait((current_stream() if stream is None else stream)._native)
+            self._native.wait(stream._native)
 
     def query(self) -> bool:
         """Whether it is over; True for one that was never recorded."""
@@ -132,9 +139,9 @@ class Event:
             self._native.synchronize()
 
     def elapsed_time(self, end_event: Event) -> float:
-        """Milliseconds from this event to `end_event`; wait for both first.
+        """Milliseconds from this event to `end_event` of the same device; wait for both first.
 
-        Raises ValueError where one was not recorded, or is without `enable_timing`.
+        Raises ValueError where one was not recorded, is not over, or is without `enable_timing`.
         """
         for event in (self, end_event):
             if event._native is None or not event.enable_timing:
@@ -146,6 +153,12 @@ class Event:
         assert self._native is not None
         assert end_event._native is not None
         return self._native.elapsed(end_event._native)
+
+
+def _checked(stream: object, what: str) -> Stream:
+    if not isinstance(stream, Stream):
+        raise TypeError(f"{what}: a {type(stream).__name__} came; give a Stream")
+    return stream
 
 
 def current_stream(device: Place = None) -> Stream:
@@ -161,7 +174,7 @@ def default_stream(device: Place = None) -> Stream:
 def set_stream(stream: Stream) -> None:
     """Ops of this thread on the stream's device, which becomes the current one, are queued there
     from now on."""
-    set_device(stream.device)
+    set_device(_checked(stream, "set_stream").device)
     _C.cuda_set_stream(stream._native)
 
 
@@ -171,5 +184,5 @@ def stream(stream: Stream | None) -> Generator[None]:
     if stream is None:
         yield
         return
-    with stream:
+    with _checked(stream, "stream"):
         yield

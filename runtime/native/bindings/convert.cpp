@@ -73,6 +73,11 @@ int64_t int_from(PyObject* o) {
   return int_from(number.get());
 }
 
+int device_number_from(PyObject* o) {
+  const int64_t number = int_from(o);
+  return number == static_cast<int>(number) ? static_cast<int>(number) : -1;
+}
+
 Sizes sizes_from(PyObject* o) {
   if (is_index(o)) return {int_from(o)};
   Owned fast(PySequence_Fast(o, "sizes must be integers or a sequence of them"));

@@ -32,8 +32,13 @@ StreamHandle external(nb::handle device, uintptr_t handle) {
 // A consumer of DLPack gets `t`, for use on its `stream`: 1 or None the legacy one, 2 that of each
 // thread, -1 none that has to wait, else a handle.
 void export_to(const Tensor& t, nb::handle stream) {
-  const int64_t number = stream.is_none() ? 1 : nb::cast<int64_t>(stream);
+  const int64_t number = stream.is_none() ? 1 : int_from(stream.ptr());
   if (number == -1) return;
+  if (number < 1) {
+    throw Error(ErrorKind::value, "__dlpack__: stream " + std::to_string(number) +
+                                      " came; give the handle of a stream, 1 for the default one, "
+                                      "2 for that of each thread, or -1 for none that has to wait");
+  }
   const int device = t.device().index;
   const auto consumer = cuda::Stream::external(device, reinterpret_cast<CUstream>(number));
   cuda::Event written(device, false);
@@ -136,7 +141,7 @@ void bind_events(nb::module_& m) {
 
 int cuda_index(PyObject* o) {
   if (o == Py_None) return cuda::current_device();
-  if (is_index(o)) return static_cast<int>(int_from(o));
+  if (is_index(o)) return device_number_from(o);
   const Device d = device_from(o);
   if (d.is_cuda()) return d.index;
   throw Error(ErrorKind::value,

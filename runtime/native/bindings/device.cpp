@@ -22,7 +22,7 @@ Device parse_object(PyObject* o) {
   if (!type || !index) throw PythonError{};
   if (PyUnicode_CompareWithASCIIString(type.get(), "cpu") == 0) return kCpu;
   if (index.get() == Py_None) return cuda_device(cuda::current_device());
-  return cuda_device(static_cast<int>(int_from(index.get())));
+  return cuda_device(device_number_from(index.get()));
 }
 
 // The device of the first tensor among `values` and the lists in it.

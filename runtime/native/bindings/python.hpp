@@ -79,6 +79,8 @@ Attr attr_from(PyObject* o, const OpInfo& op, const Param& param);
 PyObject* attr_to(const Attr& attr);
 bool is_index(PyObject* o);
 int64_t int_from(PyObject* o);
+// The number of a device: -1, which none has, where it is too large for one.
+int device_number_from(PyObject* o);
 Sizes sizes_from(PyObject* o);
 PyObject* sizes_to(const Sizes& sizes);
 

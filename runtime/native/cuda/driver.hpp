@@ -24,6 +24,7 @@ namespace ostinato::cuda {
   X(cuCtxGetCurrent)                   \
   X(cuCtxSynchronize)                  \
   X(cuCtxEnablePeerAccess)             \
+  X(cuCtxGetStreamPriorityRange)       \
   X(cuMemAlloc)                        \
   X(cuMemFree)                         \
   X(cuMemGetInfo)                      \

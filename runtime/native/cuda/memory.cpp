@@ -6,7 +6,9 @@
 #include <mutex>
 
 #include "cuda/allocator.hpp"
+#include "core/error.hpp"
 #include "cuda/context.hpp"
+#include "cuda/driver.hpp"
 
 namespace ostinato::cuda {
 namespace {
@@ -26,6 +28,7 @@ std::array<std::atomic<DeviceAllocator*>, kMostDevices>& allocators() {
 }
 
 DeviceAllocator& allocator_of(int device) {
+  driver();  // refuses a forked process, in which the mutex may be held for good
   if (device >= 0 && device < kMostDevices) {
     DeviceAllocator* found = allocators()[device].load(std::memory_order_acquire);
     if (found != nullptr) return *found;
@@ -65,7 +68,9 @@ Block* allocate_block(int device, size_t bytes) {
 
 bool is_in_use() { return in_use.load(std::memory_order_relaxed); }
 void* data_of(const Block* block) { return reinterpret_cast<void*>(block->data); }
-void free_block(Block* block) noexcept { block->segment->owner->free(block); }
+void free_block(Block* block) noexcept {
+  if (usable_driver() != nullptr) block->segment->owner->free(block);
+}
 
 void record_stream(const Tensor& t, const Stream& stream) {
   if (t->storage) record_stream(*t->storage, stream);
@@ -73,10 +78,18 @@ void record_stream(const Tensor& t, const Stream& stream) {
 
 void record_stream(const Storage& memory, const Stream& stream) {
   Block* block = memory.block();
-  if (block != nullptr) block->segment->owner->use_on(block, stream.handle());
+  if (block == nullptr || usable_driver() == nullptr) return;
+  if (memory.device().index != stream.device()) {
+    throw Error(ErrorKind::value, "record_stream: a stream of " + show(cuda_device(stream.device())) +
+                                      " came for memory of " + show(memory.device()) +
+                                      "; give one of the same device");
+  }
+  block->segment->owner->use_on(block, stream.handle());
 }
 
 void release_device_cache() {
+  if (!is_in_use()) return;
+  driver();
   for (auto& a : allocators()) {
     if (DeviceAllocator* allocator = a.load(std::memory_order_acquire)) allocator->release_cached();
   }
@@ -88,7 +101,7 @@ void set_memory_limits(int device, double fraction, double collect) {
 
 void MemoryPool::destroy(MemoryPool* pool) {
   DeviceAllocator* allocator = allocators()[pool->device_].load(std::memory_order_acquire);
-  if (allocator != nullptr) allocator->adopt(pool);
+  if (allocator != nullptr && usable_driver() != nullptr) allocator->adopt(pool);
   delete pool;
 }
 

@@ -161,11 +161,18 @@ PinnedAllocator& allocator() {
 
 }  // namespace
 
-HostBlock* allocate_pinned(size_t bytes) { return allocator().allocate(bytes); }
+HostBlock* allocate_pinned(size_t bytes) {
+  driver();  // refuses a forked process, in which the mutex may be held for good
+  return allocator().allocate(bytes);
+}
 void* data_of(const HostBlock* block) { return block->data; }
-void free_pinned(HostBlock* block) noexcept { allocator().free(block); }
+void free_pinned(HostBlock* block) noexcept {
+  if (usable_driver() != nullptr) allocator().free(block);
+}
 void use_pinned_on(HostBlock* block, const Stream& stream) { allocator().use_on(block, stream); }
-void release_pinned_cache() { allocator().release_cached(); }
+void release_pinned_cache() {
+  if (usable_driver() != nullptr) allocator().release_cached();
+}
 PinnedStatistics pinned_statistics() { return allocator().statistics(); }
 
 }  // namespace ostinato::cuda

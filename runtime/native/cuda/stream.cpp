@@ -1,5 +1,6 @@
 #include "cuda/stream.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -46,6 +47,14 @@ CUstream take_idle(int device, int priority) {
   return nullptr;
 }
 
+// The nearest priority that the device has.
+int within_range(int device, int priority) {
+  use_device(device);
+  int least = 0, greatest = 0;
+  OSTINATO_CUDA(cuCtxGetStreamPriorityRange, &least, &greatest);
+  return std::clamp(priority, greatest, least);
+}
+
 CUstream create(int device, int priority) {
   use_device(device);
   CUstream handle = nullptr;
@@ -85,7 +94,8 @@ bool is_done_by(CUresult result, const char* what) {
 
 }  // namespace
 
-Ref<Stream> Stream::make(int device, int priority) {
+Ref<Stream> Stream::make(int device, int asked) {
+  const int priority = asked == 0 ? 0 : within_range(device, asked);
   CUstream handle = take_idle(device, priority);
   if (handle == nullptr) handle = create(device, priority);
   return Ref<Stream>(new Stream(device, handle, priority, true));
@@ -99,7 +109,7 @@ Ref<Stream> Stream::external(int device, CUstream handle) {
 // A stream of ours is used again and never destroyed: memory that was freed on it stays ordered
 // with whatever runs on it next.
 Stream::~Stream() {
-  if (!owned_) return;
+  if (!owned_ || usable_driver() == nullptr) return;
   Streams& all = streams();
   const std::lock_guard lock(all.mutex);
   all.idle.push_back({handle_, device_, priority_});
@@ -149,6 +159,11 @@ Event::~Event() {
 }
 
 void Event::record(const Stream& stream) {
+  if (stream.device() != device_) {
+    throw Error(ErrorKind::value, "record: an event of " + show(cuda_device(device_)) +
+                                      " came to a stream of " + show(cuda_device(stream.device())) +
+                                      "; make an event for each device");
+  }
   use_device(device_);
   OSTINATO_CUDA(cuEventRecord, handle_, stream.handle());
 }
@@ -166,8 +181,18 @@ void Event::synchronize() const {
 bool Event::is_done() const { return is_done_by(driver().cuEventQuery_(handle_), "cuEventQuery"); }
 
 float Event::elapsed(const Event& later) const {
+  if (later.device_ != device_) {
+    throw Error(ErrorKind::value, "elapsed_time: events of " + show(cuda_device(device_)) + " and " +
+                                      show(cuda_device(later.device_)) +
+                                      " came; give two of one device");
+  }
   float milliseconds = 0;
-  OSTINATO_CUDA(cuEventElapsedTime, &milliseconds, handle_, later.handle_);
+  const CUresult result = driver().cuEventElapsedTime_(&milliseconds, handle_, later.handle_);
+  if (result == CUDA_ERROR_NOT_READY) {
+    throw Error(ErrorKind::value,
+                "elapsed_time: an event came that the device has not reached; synchronize() both");
+  }
+  check(result, "cuEventElapsedTime");
   return milliseconds;
 }
 

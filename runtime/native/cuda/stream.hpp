@@ -11,7 +11,7 @@ namespace ostinato::cuda {
 class Stream : public RefCounted {
  public:
   static void destroy(Stream* s) { delete s; }
-  // A new non-blocking stream; lower `priority` numbers go first.
+  // A new non-blocking stream; lower `priority` numbers go first, the nearest that the device has.
   static Ref<Stream> make(int device, int priority = 0);
   // A stream of somebody else, who keeps it alive.
   static Ref<Stream> external(int device, CUstream handle);

@@ -82,7 +82,7 @@ void gather(const OpCall& call, std::span<Tensor> out) {
   const Tensor &x = call.operand(0), &index = call.operand(1), &y = out[0];
   const int axis = index_axis(call, index);
   if (index.numel() == 0) return;
-  check_size("gather", index.numel());
+  check_size("gather", std::max(index.numel(), size_along(x, axis)));
   const int64_t item = static_cast<int64_t>(size_of(x.dtype()));
   const int64_t index_item = static_cast<int64_t>(size_of(index.dtype()));
   const int device = y.device().index;
