@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import time
 from dataclasses import dataclass, field
 
 OUT_OF_MEMORY = 2
@@ -48,6 +49,19 @@ class Fake:
     def fail(self, function: str, nth: int = 1, result: int = OUT_OF_MEMORY, every: bool = False):
         """The `nth` next call of `function` fails, and with `every` all later ones too."""
         self._library.fake_fail(f"cu{function}".encode(), nth, result, int(every))
+
+    def hold(self, function: str) -> None:
+        """The next call of `function` stops, with all locks that it is made under."""
+        self._library.fake_hold(f"cu{function}".encode())
+
+    def wait_for_held(self) -> None:
+        """Until that call has come."""
+        while not self._library.fake_is_holding():
+            time.sleep(0.001)
+
+    def let_go(self) -> None:
+        """That call goes on."""
+        self._library.fake_let_go()
 
     def lose_device(self, result: int = ILLEGAL_ADDRESS) -> None:
         """Every later call fails."""

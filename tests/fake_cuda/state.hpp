@@ -2,6 +2,8 @@
 #pragma once
 #include <cuda.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -9,6 +11,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "clocks.hpp"
@@ -68,6 +71,8 @@ struct State {
   std::map<std::string, Failure> failures;
   std::vector<std::string> calls;
   CUresult sticky = CUDA_SUCCESS;
+  std::string held;                // a call of this function waits until it is let go
+  std::atomic<bool> waits{false};  // one does
   Timeline timeline;
   std::set<CUgraph> graphs;  // but for children and those of execs
   std::set<CUgraphExec> execs;
@@ -87,9 +92,10 @@ inline State& state() {
 
 inline thread_local CUcontext current = nullptr;
 
+inline bool is_of_driver(CUstream stream) { return reinterpret_cast<uintptr_t>(stream) < 3; }
+
 inline int id_of(CUstream stream) {
-  const auto raw = reinterpret_cast<uintptr_t>(stream);
-  return raw < 3 ? -static_cast<int>(raw) : stream->id;  // 0, 1 and 2 are streams of the driver
+  return is_of_driver(stream) ? -static_cast<int>(reinterpret_cast<uintptr_t>(stream)) : stream->id;
 }
 
 // A call on its way: holds the lock, and knows whether it is to fail.
@@ -97,6 +103,7 @@ class Call {
  public:
   explicit Call(const char* name) : lock_(state().mutex), name_(name) {
     State& s = state();
+    if (s.held == name) wait(s);
     result_ = s.sticky;
     const auto it = s.failures.find(name);
     if (it == s.failures.end() || it->second.countdown-- > 1) return;
@@ -115,6 +122,12 @@ class Call {
   }
 
  private:
+  static void wait(State& s) {
+    s.waits = true;
+    while (s.waits) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    s.held.clear();
+  }
+
   std::lock_guard<std::mutex> lock_;
   std::string name_;
   CUresult result_;

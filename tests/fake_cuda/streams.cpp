@@ -83,7 +83,9 @@ FAKE_EXPORT CUresult cuEventDestroy(CUevent event) {
 
 FAKE_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
   const Call call("cuEventRecord");
-  if (stream->device != event->device) return CUDA_ERROR_INVALID_HANDLE;
+  if (!fake::is_of_driver(stream) && stream->device != event->device) {
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
   if (!call.fails()) {
     state().timeline.begin(id_of(stream));
     event->clock = state().timeline.of(id_of(stream));
@@ -191,6 +193,16 @@ FAKE_EXPORT void fake_fail(const char* function, int nth, int result, int every)
   const std::lock_guard lock(state().mutex);
   state().failures[function] = {nth, static_cast<CUresult>(result), every != 0};
 }
+
+// The next call of `function` stops, with all locks that it is made under, until it is let go.
+FAKE_EXPORT void fake_hold(const char* function) {
+  const std::lock_guard lock(state().mutex);
+  state().held = function;
+}
+
+FAKE_EXPORT int fake_is_holding() { return state().waits ? 1 : 0; }
+
+FAKE_EXPORT void fake_let_go() { state().waits = false; }
 
 // Every later call fails with `result`, as after an illegal access of a kernel.
 FAKE_EXPORT void fake_lose_device(int result) {

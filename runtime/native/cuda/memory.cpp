@@ -5,8 +5,8 @@
 #include <cstring>
 #include <mutex>
 
-#include "cuda/allocator.hpp"
 #include "core/error.hpp"
+#include "cuda/allocator.hpp"
 #include "cuda/context.hpp"
 #include "cuda/driver.hpp"
 
@@ -80,9 +80,9 @@ void record_stream(const Storage& memory, const Stream& stream) {
   Block* block = memory.block();
   if (block == nullptr || usable_driver() == nullptr) return;
   if (memory.device().index != stream.device()) {
-    throw Error(ErrorKind::value, "record_stream: a stream of " + show(cuda_device(stream.device())) +
-                                      " came for memory of " + show(memory.device()) +
-                                      "; give one of the same device");
+    throw Error(ErrorKind::value, "record_stream: a stream of " +
+                                      show(cuda_device(stream.device())) + " came for memory of " +
+                                      show(memory.device()) + "; give one of the same device");
   }
   block->segment->owner->use_on(block, stream.handle());
 }

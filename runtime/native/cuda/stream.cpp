@@ -182,8 +182,8 @@ bool Event::is_done() const { return is_done_by(driver().cuEventQuery_(handle_),
 
 float Event::elapsed(const Event& later) const {
   if (later.device_ != device_) {
-    throw Error(ErrorKind::value, "elapsed_time: events of " + show(cuda_device(device_)) + " and " +
-                                      show(cuda_device(later.device_)) +
+    throw Error(ErrorKind::value, "elapsed_time: events of " + show(cuda_device(device_)) +
+                                      " and " + show(cuda_device(later.device_)) +
                                       " came; give two of one device");
   }
   float milliseconds = 0;
