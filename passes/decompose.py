@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -43,22 +43,11 @@ class _Whole:
     kernels: Mapping[str, Kernels]
 
     def keeps(self, op: Op, operands: Sequence[Any]) -> bool:
-        """False where `op` is to become its body. One of no elements stays: bodies may choose
-        among those that there are."""
+        """False where `op` is to become its body."""
         if op.kind != "composite" or op.elementwise:
-            return True
-        if any(0 in value.shape for value in _tensors(operands)):
             return True
         known = self.kernels.get(op.name)
         return op.name in self.claims and (known is None or known.take(_shapes(operands)))
-
-
-def _tensors(operands: Sequence[Any]) -> Iterator[Any]:
-    for o in operands:
-        if is_list(o):
-            yield from o
-        elif o is not None:
-            yield o
 
 
 def _shapes(operands: Sequence[Any]) -> list[Shape | None]:
