@@ -83,7 +83,6 @@ COMPILED: dict[str, dict[str, str]] = {
         "the corpus that it reads is an array, which the plugin moves",
     ),
     "test_sizes.py": {},
-    "test_empty.py": {},
     "test_watch.py": {},
     "test_watch_regions.py": {},
     "test_resume.py": {},
