@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +26,7 @@ INSIDE = f"--round-trips={NONE}"
 is not looked at again there, and with `all` every process is watched anyway."""
 BREAKS_IR = "breaks_ir"
 """The mark of tests that break modules on purpose."""
-GPU = "cuda:0"
+GPU, RANDOM_STATE = "cuda:0", (2,)
 COUNTS = "round_trips"
 """What a process of tests sends to the one that shows the summary."""
 
@@ -59,7 +58,16 @@ def _take_regions_to_a_gpu() -> None:
     """Each region that is compiled for a CPU goes through the passes for a GPU first."""
     from ostinato.compiler import build, passed
     from ostinato.compiler.check import blame
+    from ostinato.compiler.region import Region
     from ostinato.compiler.sizes import family, texts
+
+    class OnGpu(Region):
+        """A region as a GPU has it: numbers and random states lie in the CPU's memory."""
+
+        @property
+        def on_host(self) -> list[bool]:
+            shapes = [self.values[v][2] for v in self.inputs]
+            return [tuple(shape) in ((), RANDOM_STATE) for shape in shapes]
 
     run = passed.run_all_passes
 
@@ -67,7 +75,7 @@ def _take_regions_to_a_gpu() -> None:
         region: Any, dump: Any = None, symbols: Any = (), reuse: bool = True, **more: Any
     ) -> Any:
         if region.device == "cpu":
-            run(replace(region, device=GPU), None, symbols, reuse)
+            run(OnGpu(**vars(region) | {"device": GPU}), None, symbols, reuse)
         return run(region, dump, symbols, reuse, **more)
 
     homes: list[Any] = [passed, build, blame, family, texts]
