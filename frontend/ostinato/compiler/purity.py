@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import math
 import operator
 import re
 from types import BuiltinFunctionType, MethodDescriptorType
@@ -40,17 +39,17 @@ def is_pure(fn: Any) -> bool:
     follows from its arguments."""
     if fn in _CHANGING:
         return False
-    if fn in _SAFE_BUILTINS or isinstance(getattr(fn, "__self__", None), _C.Tensor):
+    owner = getattr(fn, "__self__", None)
+    if fn in _SAFE_BUILTINS or isinstance(owner, _C.Tensor):
         return True
     module = getattr(fn, "__module__", None) or ""
     if module in _PURE_MODULES or module.startswith("ostinato"):
         return True
-    owner = getattr(fn, "__self__", None)
-    if getattr(owner, "__name__", "").startswith(("ostinato", "math")) or owner is math:
+    if getattr(owner, "__name__", "").startswith(("ostinato", "math")):
         return True
     if isinstance(owner, type):
         return owner in _PURE_METHODS or fn.__name__ in ("__new__", "fromkeys")
-    if type(owner).__module__.startswith("ostinato") or isinstance(owner, _C.Tensor):
+    if type(owner).__module__.startswith("ostinato"):
         return True
     if isinstance(owner, str) and fn.__name__ in ("format", "format_map"):
         return _LOOKS_INTO.search(owner) is None

@@ -12,17 +12,11 @@
 namespace nb = nanobind;
 
 namespace ostinato::python {
-namespace {
-
-Sizes sizes_in(nb::handle tuple) { return sizes_from(tuple.ptr()); }
-
-}  // namespace
-
 IndexBounds::IndexBounds(nb::handle region) {
   for (nb::handle i : nb::object(region.attr("indices"))) {
     every_.push_back({TensorSource(i[0]), nb::cast<std::string>(i[1]), nb::cast<int64_t>(i[2]),
-                      nb::cast<std::optional<int64_t>>(i[3]), sizes_in(i[4]), sizes_in(i[5]),
-                      nb::cast<int64_t>(i[6])});
+                      nb::cast<std::optional<int64_t>>(i[3]), sizes_from(i[4].ptr()),
+                      sizes_from(i[5].ptr()), nb::cast<int64_t>(i[6])});
   }
 }
 

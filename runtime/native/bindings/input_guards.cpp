@@ -8,24 +8,18 @@
 namespace nb = nanobind;
 
 namespace ostinato::python {
-namespace {
-
-Sizes sizes_in(nb::handle tuple) { return sizes_from(tuple.ptr()); }
-
-}  // namespace
-
 InputGuards::InputGuards(nb::handle region) {
   for (nb::handle a : nb::object(region.attr("aliases"))) {
     const bool fixed = TensorSource(a[0]).is_fixed() && TensorSource(a[1]).is_fixed();
     (fixed ? fixed_shown_ : shown_)
-        .push_back({TensorSource(a[0]), TensorSource(a[1]), nb::cast<int64_t>(a[2]), sizes_in(a[3]),
-                    sizes_in(a[4]), nb::cast<bool>(a[5])});
+        .push_back({TensorSource(a[0]), TensorSource(a[1]), nb::cast<int64_t>(a[2]),
+                    sizes_from(a[3].ptr()), sizes_from(a[4].ptr()), nb::cast<bool>(a[5])});
   }
   for (nb::handle pair : nb::object(region.attr("identical"))) {
     identical_.push_back({TensorSource(pair[0]), TensorSource(pair[1])});
   }
   for (nb::handle pair : nb::object(region.attr("layouts"))) {
-    layouts_.push_back({TensorSource(pair[0]), sizes_in(pair[1])});
+    layouts_.push_back({TensorSource(pair[0]), sizes_from(pair[1].ptr())});
   }
   const nb::object changed(region.attr("changed"));
   const nb::object sources(region.attr("sources"));
