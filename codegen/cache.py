@@ -74,24 +74,24 @@ def _processor() -> bytes:
     return "\n".join(kept[:2]).encode()
 
 
-def name_of(text: str) -> str:
+def entry_name(text: str) -> str:
     """The name of the entry that `text` decides; entries of another format have other names."""
     return hashlib.sha256(_MAGIC + text.encode()).hexdigest()
 
 
 def key_of(description: str) -> str:
     """The name of the entry for what `description` says, on this machine, with these tools."""
-    return name_of(f"{_toolchain()}\n{description}")
+    return entry_name(f"{_toolchain()}\n{description}")
 
 
 def derivation_key(description: str) -> str:
     """The name of the entry for a derived Program, which only the sources of `ir` decide."""
-    return name_of(f"{_sources('ir')}\n{description}")
+    return entry_name(f"{_sources('ir')}\n{description}")
 
 
 def measurement_key(description: str) -> str:
     """The name of the entry for what was measured; no source of ours decides it."""
-    return name_of(f"measured\n{description}")
+    return entry_name(f"measured\n{description}")
 
 
 def load(key: str) -> tuple[dict[str, Any], bytes] | None:

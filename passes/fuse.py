@@ -28,7 +28,7 @@ from .fusion.prepare import prepare
 from .fusion.recompute import Storage
 from .fusion.types import count, shape_of
 from .fusion.views import is_view, keeps_order
-from .reasons import Unfused, unfused
+from .reasons import ThroughMemory, through_memory
 from .rewriter import copied
 from .target import Target
 from .trail import OFF, Trail
@@ -42,7 +42,7 @@ FORM, KEEP = "form", "keep"
 _WORTH_SHARING = 1 << 10
 
 
-def fuse(module: ModuleOp, target: Target, trail: Trail = OFF) -> list[Unfused]:
+def fuse(module: ModuleOp, target: Target, trail: Trail = OFF) -> list[ThroughMemory]:
     """Fuses `@main` of a module at stage `simplified`; returns the pairs that stay apart."""
     calls = prepare(module, target, trail)
     if not trail.allows(FORM):
@@ -58,7 +58,7 @@ def fuse(module: ModuleOp, target: Target, trail: Trail = OFF) -> list[Unfused]:
     if not trail.done:
         join_pinned(grouping, storage)
     apart = pairs_apart(grouping, storage)
-    pairs = [unfused(value, node.op, reason) for _, value, node, reason in apart]
+    pairs = [through_memory(value, node.op, reason) for _, value, node, reason in apart]
     _Rebuilding(block, grouping, storage, trail).run(writes_of(func))
     return pairs
 

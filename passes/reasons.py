@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
-class Unfused:
+class ThroughMemory:
     """A value that passes through memory: the op that makes it, the one that reads it, the source
     lines of both, its size in bytes, and why."""
 
@@ -52,18 +52,20 @@ class Unfused:
     reason: Reason
 
 
-def unfused(value: SSAValue, consumer: Operation, reason: Reason) -> Unfused:
+def through_memory(value: SSAValue, consumer: Operation, reason: Reason) -> ThroughMemory:
     """What there is to say of `value`, which `consumer` reads from memory."""
     producer = value.owner
     assert isinstance(producer, Operation)
     size = count(shape_of(value)) * dtype_of(value).itemsize
-    return Unfused(name_of(producer), told_lines(producer.location), name_of(consumer),
-                   told_lines(consumer.location), size, reason)  # fmt: skip
+    return ThroughMemory(
+        table_name(producer), told_lines(producer.location),
+        table_name(consumer), told_lines(consumer.location), size, reason,
+    )  # fmt: skip
 
 
-def as_rows(found: Iterable[Unfused]) -> list[list[Any]]:
+def as_rows(found: Iterable[ThroughMemory]) -> list[list[Any]]:
     """The same as lists of what JSON has, each different one once, with how often it is there."""
-    counted: dict[Unfused, int] = {}
+    counted: dict[ThroughMemory, int] = {}
     for each in found:
         counted[each] = counted.get(each, 0) + 1
     return [
@@ -72,6 +74,6 @@ def as_rows(found: Iterable[Unfused]) -> list[list[Any]]:
     ]  # fmt: skip
 
 
-def name_of(op: Operation) -> str:
+def table_name(op: Operation) -> str:
     """What the table calls an op."""
     return op.SCHEMA.name if isinstance(op, TableOp) else op.name

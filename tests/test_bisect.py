@@ -20,7 +20,8 @@ import ostinato.nn.functional as F
 from ostinato.cli import main
 from ostinato.codegen.llvm import combine
 from ostinato.compiler.bisect import bundle, witnesses
-from ostinato.compiler.bisect.search import Finding, find
+from ostinato.compiler.bisect.finding import Finding
+from ostinato.compiler.bisect.search import find
 from ostinato.ir.interpret import run
 from ostinato.ir.op import OPS
 from ostinato.ir.text import parse_module
@@ -194,14 +195,14 @@ def test_a_planted_rewrite_is_named(case: Case, bundled: Callable[[Program], Pat
         path = bundled(case.wrong.program)
         found = found_by(path, case.device)
         assert found is not None
-        assert (found.pass_name, found.rewrite) == (case.wrong.pass_name, case.rewrite)
+        assert (found.place, found.rewrite) == (case.wrong.pass_name, case.rewrite)
         assert found.op == case.op
         file, _, number = found.lines[-1].rpartition(":")
         assert case.line in linecache.getline(file, int(number))
         assert ops_of(found) == case.ops
-        if found.pass_name in PASSES and found.number is not None and case.device == "cpu":
+        if found.place in PASSES and found.number is not None and case.device == "cpu":
             assert shows(found)
-    assert not (found.pass_name in PASSES and shows(found))
+    assert not (found.place in PASSES and shows(found))
     assert found_by(path, case.device) is None
 
 
@@ -210,7 +211,7 @@ def shows(found: Finding) -> bool:
     assert found.small is not None
     module, inputs = found.small.module.clone(), found.small.inputs
     before = run(module, inputs)
-    run_passes(module, [found.pass_name])
+    run_passes(module, [found.place])
     after = run(module, inputs)
     return not all(np.allclose(a, b, 1e-4, 1e-4) for a, b in zip(before, after, strict=True))
 
@@ -225,7 +226,7 @@ def test_other_places_are_named(name: str, bundled: Callable[[Program], Path]) -
     (wrong,) = (w for w in WRONG if name in w.name)
     with wrong.planted():
         found = found_by(bundled(wrong.program))
-    assert found is not None and found.pass_name == wrong.pass_name and found.lines
+    assert found is not None and found.place == wrong.pass_name and found.lines
 
 
 def test_a_pass_that_fails_is_named(
@@ -239,7 +240,7 @@ def test_a_pass_that_fails_is_named(
         (path,) = bundle.bundles_in(Path(os.environ["OSTINATO_CACHE"]).parent / "bundles")
         found = found_by(path)
     assert found is not None and found.apart.cannot_run
-    assert (found.pass_name, found.rewrite) == ("join_products", "the pass itself")
+    assert (found.place, found.rewrite) == ("join_products", "the pass itself")
     assert "no attribute 'none'" in found.apart.told
 
 

@@ -40,7 +40,7 @@ from ostinato.passes.fusion.pins import pairs_apart
 from ostinato.passes.fusion.prepare import prepare
 from ostinato.passes.fusion.recompute import Storage
 from ostinato.passes.pipeline import Options, run_passes
-from ostinato.passes.reasons import Reason, name_of
+from ostinato.passes.reasons import Reason, table_name
 from ostinato.passes.target import CPU, CUDA
 from watched_tests import ALL
 
@@ -127,7 +127,7 @@ def pairs_of(module: ModuleOp) -> Iterator[Pair]:
     grouping = Grouping(Extraction(block, CPU), CPU)
     storage = Storage(grouping, block.last_op.operands)  # type: ignore[union-attr]
     for source, _, node, reason in pairs_apart(grouping, storage):
-        told = name_of(source.op), name_of(node.op)
+        told = table_name(source.op), table_name(node.op)
         yield Pair(position[source.op], position[node.op], reason, told)
 
 

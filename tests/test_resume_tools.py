@@ -190,7 +190,7 @@ def test_a_wrong_rewrite_of_what_was_edited_is_found(
         _, found = of_bundle(tmp_path / "bundles")
     finally:
         algebra.pairs_for.cache_clear()
-    assert (found.pass_name, found.rewrite) == ("simplify", "planted")
+    assert (found.place, found.rewrite) == ("simplify", "planted")
     assert LINE_OF_LOG in found.lines
 
 

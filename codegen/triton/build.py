@@ -95,7 +95,7 @@ def job_of(kernel: TritonKernel, cc: int) -> client.Job:
 
 def _key(job: client.Job) -> str:
     text = "\n".join((_tools(), job.text, job.source))
-    return f"cubin-{cache.name_of(text)}"
+    return f"cubin-{cache.entry_name(text)}"
 
 
 @memoize

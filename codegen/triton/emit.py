@@ -81,7 +81,7 @@ import triton.language as tl
 def function_of(func: FuncOp, tile: Tile, lengths: Lengths, part: Part | None = None) -> Function:
     """The function of a kernel; as a part of a launch it takes the program, and the extent where
     that differs, before its pointers."""
-    name = name_of(func)
+    name = identifier_of(func)
     names = pointer_names(func)
     pointers: dict[SSAValue, Node] = {
         b: Node(n, (), "pointer", hint=n.removesuffix("_ptr"), named=True)
@@ -99,7 +99,7 @@ def function_of(func: FuncOp, tile: Tile, lengths: Lengths, part: Part | None = 
     return Function(text, nest.constants, calls)
 
 
-def name_of(op: FuncOp) -> str:
+def identifier_of(op: FuncOp) -> str:
     """The kernel's name, which is that of its function."""
     name = op.sym_name.data
     if not name.isidentifier():

@@ -12,7 +12,7 @@ from xdsl.ir import SSAValue
 from ...ir.errors import CompileError
 from ...ir.locations import told_lines
 from ...ir.pins import pin_of
-from ..reasons import Reason, name_of
+from ..reasons import Reason, table_name
 from .groups import FULL, Fit, Group, Grouping
 from .nodes import Node
 from .recompute import Storage
@@ -92,7 +92,7 @@ def _computes(grouping: Grouping, storage: Storage, group: Group, nodes: Sequenc
 
 
 def _refused(a: Node, b: Node, reason: Reason) -> CompileError:
-    first, second = (f"{name_of(n.op)} at {told_lines(n.op.location)[0]}" for n in (a, b))
+    first, second = (f"{table_name(n.op)} at {told_lines(n.op.location)[0]}" for n in (a, b))
     return CompileError(
         f"fuse: {first} and {second} cannot be in one kernel ({reason}: {reason.text}); take one "
         "of them out of `with ot.fuse()`"

@@ -90,7 +90,7 @@ def build(region: Region, name: str) -> Built:
     """Compile `region`, or load it from the cache where the same was compiled before."""
     started = time.perf_counter()
     told = describe(region)
-    identity = Identity(name, cache.name_of(told))
+    identity = Identity(name, cache.entry_name(told))
     edits = edits_of(region, identity)
     if edits is None:
         tell_of_others(region, identity)
@@ -118,13 +118,13 @@ def is_edited(region: Region, name: str) -> bool:
     """Whether something stands in the place of a step of `region`."""
     if not are_asked():
         return False
-    return edits_of(region, Identity(name, cache.name_of(describe(region)))) is not None
+    return edits_of(region, Identity(name, cache.entry_name(describe(region)))) is not None
 
 
 def tell_unedited(region: Region, name: str) -> None:
     """A warning where edits are there for the function of a region that comes from no dump."""
     if are_asked():
-        tell_of_others(region, Identity(name, cache.name_of(describe(region))))
+        tell_of_others(region, Identity(name, cache.entry_name(describe(region))))
 
 
 def dump_where_asked(region: Region, name: str) -> None:
@@ -133,7 +133,7 @@ def dump_where_asked(region: Region, name: str) -> None:
     dumped = Dumped.asked()
     if dumped is None:
         return
-    trace = cache.name_of(describe(region))
+    trace = cache.entry_name(describe(region))
     lowered = lower(region, dumped.note, dumped.trail)
     title = f"{name}-{trace[:8]}"
     dumped.write(title, Identity(name, trace), steps(region), lowered.kernels, region)

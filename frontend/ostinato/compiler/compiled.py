@@ -22,7 +22,7 @@ from .effects import Restart
 from .follow import LIMIT, Break, Followed, install, refusal
 from .frames import user_depth
 from .ledger import Action, Cause, Event, Ledger, Record, key_cause, misfit, react
-from .naming import global_name, name_of, runs_between_calls
+from .naming import function_name, global_name, runs_between_calls
 from .padding.buckets import Dims
 from .padding.padder import Padder
 from .recording.channels import Channels
@@ -59,7 +59,7 @@ class Compiled:
     ) -> None:  # fmt: skip
         functools.update_wrapper(self, fn)
         self.fn = fn
-        self.name = name_of(fn)
+        self.name = function_name(fn)
         self.fullgraph, self.verify = fullgraph, verify
         self.check = None if check is None else Check(check, self.name)
         self.limit, self.on_event, self._dims = limit, on_event, dims

@@ -19,7 +19,7 @@ from .call_key import is_number
 from .frames import is_ours
 from .live import LiveNumber
 from .lookup import reached, unseen_of
-from .purity import is_pure, may_do_something, name_of
+from .purity import is_pure, may_do_something, spelling_of
 from .reads import Reads
 
 _TENSOR_ATTRIBUTES = {"grad", "requires_grad", "data"}
@@ -80,7 +80,7 @@ class Watch:
         """`fn` is called with these leaves next; the call itself is not seen."""
         called = fn.func if isinstance(fn, functools.partial) else fn
         if may_do_something(called):
-            self._say(f"a call of `{name_of(called)}`")
+            self._say(f"a call of `{spelling_of(called)}`")
         for leaf in leaves:
             if (unseen := unseen_of(leaf)).startswith("the content"):
                 self._say(f"a read of {unseen}, which is passed in,")
@@ -111,7 +111,7 @@ class Watch:
         if _is_trusted(code):
             return
         if event == "c_call" and _opens_a_lock(arg):
-            self._leave_later(code, frame.f_lineno, f"a call of `{name_of(arg)}`")
+            self._leave_later(code, frame.f_lineno, f"a call of `{spelling_of(arg)}`")
             return
         if event != "return":
             self.expect_going()
@@ -127,7 +127,7 @@ class Watch:
             self._look_at_writes(frame, over=True)
             self._look_at_calls(frame, over=True)
         elif event == "c_call" and not is_pure(arg) and not _is_of_fresh(arg, frame):
-            self._report(code, frame.f_lineno, f"a call of `{name_of(arg)}`")
+            self._report(code, frame.f_lineno, f"a call of `{spelling_of(arg)}`")
 
     def _is_beside(self, frame: FrameType, event: str) -> bool:
         """Whether an object goes away, or the package imports what it needs: that runs when it
@@ -180,7 +180,7 @@ class Watch:
         for passed in facts.passed:
             found = _named(passed.given, frame)
             if may_do_something(found):
-                what = f"a call of `{name_of(found)}`, which is passed on,"
+                what = f"a call of `{spelling_of(found)}`, which is passed on,"
                 self._report(frame.f_code, passed.line, what, over)
             elif isinstance(found, _C.Tensor) and _is_hash(passed.callee):
                 self._report(frame.f_code, passed.line, "the hash of a tensor", over)

@@ -15,7 +15,7 @@ def runs_between_calls(fn: Callable[..., Any]) -> bool:
     return any(is_kind(fn) for is_kind in kinds)
 
 
-def name_of(fn: Callable[..., Any]) -> str:
+def function_name(fn: Callable[..., Any]) -> str:
     """`f` or `Net.forward`; what encloses a function is left out."""
     name: str = getattr(fn, "__qualname__", type(fn).__name__)
     return name.rpartition("<locals>.")[2]

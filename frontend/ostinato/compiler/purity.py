@@ -71,8 +71,8 @@ def may_do_something(value: Any) -> bool:
     return False
 
 
-def name_of(fn: Any) -> str:
-    """The name of a function of C, as a user knows it."""
+def spelling_of(fn: Any) -> str:
+    """How users write a function of C: `list.append`, `time.time`, `print`."""
     owner = getattr(fn, "__self__", None)
     if owner is None or type(owner).__name__ == "module":
         module = getattr(owner, "__name__", None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from xdsl.dialects.builtin import I64, ArrayAttr, IndexType, IntegerAttr, StringAttr, UnitAttr
-from xdsl.ir import Attribute, BlockArgument, Operation, Region, SSAValue
+from xdsl.ir import BlockArgument, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
@@ -14,29 +14,23 @@ from xdsl.irdl import (
     prop_def,
     region_def,
     traits_def,
-    var_operand_def,
     var_result_def,
 )
 from xdsl.parser import Parser
 from xdsl.printer import Printer
-from xdsl.traits import IsTerminator, NoMemoryEffect, RecursiveMemoryEffect
+from xdsl.traits import RecursiveMemoryEffect
 
 from ..integers import optional_integer
+from ..yields import Yielding, yielded_types
 from . import text
 from .rules import check_combiners
 
 
 @irdl_op_definition
-class YieldOp(IRDLOperation):
+class YieldOp(Yielding):
     """Ends a loop body; in a reduction it hands each combiner this iteration's element."""
 
     name = "kernel.yield"
-    arguments = var_operand_def()
-    traits = traits_def(IsTerminator(), NoMemoryEffect())
-    assembly_format = "attr-dict ($arguments^ `:` type($arguments))?"
-
-    def __init__(self, arguments: Sequence[SSAValue] = ()) -> None:
-        Operation.__init__(self, operands=arguments)
 
 
 class _Loop(IRDLOperation):
@@ -124,7 +118,7 @@ class ReduceOp(_Loop):
         super().__init__(
             operands=[size],
             regions=[body],
-            result_types=[_yielded_types(body)],
+            result_types=[yielded_types(body.block)],
             properties={
                 "combiners": ArrayAttr([StringAttr(c) for c in combiners]),
                 "count": number,
@@ -148,7 +142,7 @@ class ReduceOp(_Loop):
         loop.properties["combiners"] = ArrayAttr([StringAttr(k) for k in kinds])
         return cls.create(
             operands=loop.sizes,
-            result_types=_yielded_types(loop.body),
+            result_types=yielded_types(loop.body.block),
             properties=loop.properties,
             attributes=loop.attributes,
             regions=[loop.body],
@@ -160,8 +154,3 @@ class ReduceOp(_Loop):
 
 def _length(count: int | SSAValue) -> tuple[SSAValue | None, IntegerAttr | None]:
     return (None, optional_integer(count)) if isinstance(count, int) else (count, None)
-
-
-def _yielded_types(body: Region) -> list[Attribute]:
-    end = body.block.last_op
-    return [v.type for v in end.operands] if isinstance(end, YieldOp) else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir import Operation, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
@@ -15,24 +15,19 @@ from xdsl.irdl import (
 )
 from xdsl.parser import Parser
 from xdsl.printer import Printer
-from xdsl.traits import IsolatedFromAbove, IsTerminator, NoMemoryEffect
+from xdsl.traits import IsolatedFromAbove, NoMemoryEffect
 from xdsl.utils.exceptions import VerifyException
 
+from ..yields import Yielding, yielded_types
 from . import text
 from .types import show
 
 
 @irdl_op_definition
-class YieldOp(IRDLOperation):
+class YieldOp(Yielding):
     """Ends the body of an `ot.fusion` with its results."""
 
     name = "ot.yield"
-    arguments = var_operand_def()
-    traits = traits_def(IsTerminator(), NoMemoryEffect())
-    assembly_format = "attr-dict ($arguments^ `:` type($arguments))?"
-
-    def __init__(self, arguments: Sequence[SSAValue] = ()) -> None:
-        Operation.__init__(self, operands=arguments)
 
 
 @irdl_op_definition
@@ -47,7 +42,8 @@ class FusionOp(IRDLOperation):
 
     def __init__(self, inputs: Sequence[SSAValue], body: Region) -> None:
         """`body` is complete: what its `ot.yield` hands over gives the result types."""
-        Operation.__init__(self, operands=inputs, regions=[body], result_types=_yielded(body.block))
+        types = yielded_types(body.block)
+        Operation.__init__(self, operands=inputs, regions=[body], result_types=types)
 
     def print(self, printer: Printer) -> None:
         text.print_fusion(printer, self)
@@ -68,15 +64,10 @@ class FusionOp(IRDLOperation):
             raise VerifyException(f"{self.name}: its body must end in ot.yield")
         for what, inner, outer in (
             ("arguments", [a.type for a in block.args], [v.type for v in self.inputs]),
-            ("yielded values", _yielded(block), [r.type for r in self.outputs]),
+            ("yielded values", yielded_types(block), [r.type for r in self.outputs]),
         ):
             if inner != outer:
                 raise VerifyException(
                     f"{self.name}: {what} of type {show(inner)} against "
                     f"{show(outer)} outside; the types must be equal"
                 )
-
-
-def _yielded(block: Block) -> list[Attribute]:
-    end = block.last_op
-    return [v.type for v in end.arguments] if isinstance(end, YieldOp) else []

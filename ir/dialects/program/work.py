@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Self
 
 from xdsl.dialects.builtin import (
     ArrayAttr,
@@ -45,18 +46,38 @@ def _pair_array(pairs: tuple[tuple[int, int], ...]) -> ArrayAttr[DenseArrayBase]
     return ArrayAttr([integers_attribute(p) for p in pairs])
 
 
+class _Work(IRDLOperation):
+    """What launches, calls and uploads share: values to read, and results; planned ones have no
+    results but memory to write `into`."""
+
+    arguments = var_operand_def()
+    into = var_operand_def(MemRefType)
+    outputs = var_result_def(TensorType)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
+
+    @classmethod
+    def _made(
+        cls,
+        arguments: Sequence[SSAValue],
+        results: Sequence[Attribute],
+        into: Sequence[SSAValue],
+        properties: Mapping[str, Attribute],
+    ) -> Self:
+        return cls.create(
+            operands=[*arguments, *into],
+            result_types=results,
+            properties={**properties, SEGMENTS: segment_sizes((len(arguments), len(into)))},
+        )
+
+
 @irdl_op_definition
-class LaunchOp(IRDLOperation):
+class LaunchOp(_Work):
     """Runs a kernel over its whole parallel axis."""
 
     name = "program.launch"
     kernel = prop_def(SymbolRefAttr)
-    arguments = var_operand_def()
-    into = var_operand_def(MemRefType)
     reuse = opt_prop_def(ArrayAttr[DenseArrayBase])
-    outputs = var_result_def(TensorType)
-    irdl_options = (AttrSizedOperandSegments(as_property=True),)
-    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
     @classmethod
     def of(
@@ -67,14 +88,11 @@ class LaunchOp(IRDLOperation):
         reuse: Sequence[tuple[int, int]] = (),
         into: Sequence[SSAValue] = (),
     ) -> LaunchOp:
-        """A launch of `kernel`; planned ones have no results but memory to write `into`."""
-        properties: dict[str, Attribute] = {
-            "kernel": _symbol(kernel),
-            SEGMENTS: segment_sizes((len(arguments), len(into))),
-        }
+        """A launch of `kernel`."""
+        properties: dict[str, Attribute] = {"kernel": _symbol(kernel)}
         if reuse:
             properties["reuse"] = _pair_array(tuple(reuse))
-        return cls.create(operands=[*arguments, *into], result_types=results, properties=properties)
+        return cls._made(arguments, results, into, properties)
 
     @property
     def kernel_name(self) -> str:
@@ -108,7 +126,7 @@ def _pairs(array: Iterable[Attribute] | None) -> list[tuple[int, ...]]:
 
 
 @irdl_op_definition
-class CallOp(IRDLOperation):
+class CallOp(_Work):
     """Runs the kernel of an op of the table; `segments` counts values by operand. Results beyond
     those of the op are memory that the kernel may use meanwhile."""
 
@@ -117,11 +135,6 @@ class CallOp(IRDLOperation):
     segments = prop_def(DenseArrayBase)
     given = prop_def(DictionaryAttr)
     layouts = opt_prop_def(ArrayAttr)
-    arguments = var_operand_def()
-    into = var_operand_def(MemRefType)
-    outputs = var_result_def(TensorType)
-    irdl_options = (AttrSizedOperandSegments(as_property=True),)
-    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
     @classmethod
     def of(
@@ -133,17 +146,13 @@ class CallOp(IRDLOperation):
         results: Sequence[Attribute],
         into: Sequence[SSAValue] = (),
     ) -> CallOp:
-        """A call of the op `callee`; planned ones have no results but memory to write `into`."""
-        return cls.create(
-            operands=[*arguments, *into],
-            result_types=results,
-            properties={
-                "callee": StringAttr(callee),
-                "given": given,
-                "segments": segment_sizes(segments),
-                SEGMENTS: segment_sizes((len(arguments), len(into))),
-            },
-        )
+        """A call of the op `callee`."""
+        properties = {
+            "callee": StringAttr(callee),
+            "given": given,
+            "segments": segment_sizes(segments),
+        }
+        return cls._made(arguments, results, into, properties)
 
     @property
     def grouped(self) -> list[SSAValue | list[SSAValue] | None]:
@@ -193,15 +202,10 @@ class CallOp(IRDLOperation):
 
 
 @irdl_op_definition
-class UploadOp(IRDLOperation):
+class UploadOp(_Work):
     """Copies small values of the host to the device, one after the other, `SLOT_BYTES` each."""
 
     name = "program.upload"
-    arguments = var_operand_def()
-    into = var_operand_def(MemRefType)
-    outputs = var_result_def(TensorType)
-    irdl_options = (AttrSizedOperandSegments(as_property=True),)
-    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
     @classmethod
     def of(
@@ -210,9 +214,8 @@ class UploadOp(IRDLOperation):
         results: Sequence[Attribute],
         into: Sequence[SSAValue] = (),
     ) -> UploadOp:
-        """Copies of `arguments`; a planned one has no results but memory to write `into`."""
-        properties = {SEGMENTS: segment_sizes((len(arguments), len(into)))}
-        return cls.create(operands=[*arguments, *into], result_types=results, properties=properties)
+        """Copies of `arguments`."""
+        return cls._made(arguments, results, into, {})
 
     def print(self, printer: Printer) -> None:
         text.print_upload(printer, self)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ...ir.locations import told_lines
 from ...ir.text import parse_module, print_module
@@ -15,26 +14,14 @@ from ..check.closeness import array_of
 from ..check.culprit import Interpreted
 from ..check.exposed import inputs_of, other_steps, wrong_step
 from .cut import Small, Whole
+from .finding import NO_OP, Finding
 from .judge import Apart, Judge
 from .steps import Step
 
 
-@dataclass(frozen=True)
-class Wrong:
-    """What is wrong though no stage is: the place, a pass or `codegen` or `op table`, what is done
-    there, and to what."""
-
-    place: str
-    rewrite: str
-    name: str
-    lines: tuple[str, ...]
-    apart: Apart
-    small: Small | None = None
-
-
 def wrong_kernel(
     step: Step, device: str, judge: Judge, tell: Callable[[str], object]
-) -> Wrong | None:
+) -> Finding | None:
     """The first kernel or call of a module at stage `kernels` that gives something else on the
     machine, alone and for the operands of the interpreter; else the whole Program, where its
     results are wrong."""
@@ -51,7 +38,7 @@ def wrong_kernel(
         if _is_wrong(alone, device, judge.half):
             told = f"{name_of(op)} gives something else on the machine than in the interpreter"
             lines = told_lines(op.location)
-            found = Wrong("codegen", "emission", name_of(op), lines, Apart(told), alone)
+            found = Finding("codegen", "emission", name_of(op), lines, Apart(told), alone)
             break
     found = found or _whole(step, device, judge)
     tell(f"{named}: {len(stage.made)} kernels and calls, {'wrong' if found else 'right'}")
@@ -63,12 +50,11 @@ def _is_wrong(small: Small, device: str, half: bool) -> bool:
     return not stage.failed and wrong_step(stage, device, half) is not None
 
 
-def _whole(step: Step, device: str, judge: Judge) -> Wrong | None:
+def _whole(step: Step, device: str, judge: Judge) -> Finding | None:
     """The Program as it is planned."""
     module = parse_module(step.after or "")
     run_passes(module, ["plan_memory"], step.options)
     stage = Interpreted(print_module(module), step.inputs)
     made = program_of(module, device).run(inputs_of(stage.inputs, module, device))
     apart = judge.compare([array_of(t) for t in made], step.numbers, step.kept)
-    whole = "the Program as a whole"
-    return apart and Wrong("codegen", whole, "no op of its own", (), apart)
+    return apart and Finding("codegen", "the Program as a whole", NO_OP, (), apart)

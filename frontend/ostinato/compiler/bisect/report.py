@@ -9,7 +9,8 @@ from ...ir.text import print_module
 from ...passes.pipeline import PASSES
 from . import bundle
 from .cut import Small
-from .search import Finding, find
+from .finding import Finding
+from .search import find
 
 MINIMAL = "minimal"
 """The folder in a bundle for the small module and its arguments."""
@@ -36,6 +37,6 @@ def _written(folder: Path, found: Finding, small: Small) -> str:
     file = folder / bundle.MODULE
     given = f"--inputs {folder / bundle.INPUTS}"
     commands = [f"ostinato run {file} {given}"]
-    if found.pass_name in PASSES:
-        commands.append(f"ostinato opt --passes={found.pass_name} {file} | ostinato run - {given}")
+    if found.place in PASSES:
+        commands.append(f"ostinato opt --passes={found.place} {file} | ostinato run - {given}")
     return "\n".join([text, "To run it:", *(f"  {command}" for command in commands)])

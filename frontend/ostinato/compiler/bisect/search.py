@@ -8,7 +8,6 @@ kernel, and after that the op table itself, by witnesses that do not share its b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
@@ -21,42 +20,15 @@ from ...passes.trail import Application, Trail, name_of
 from ..check.culprit import Interpreted, Pool, culprit, tolerance
 from .bundle import Bundle
 from .cut import Small
+from .finding import NO_OP, Finding
 from .judge import Apart, Judge, interpreted
-from .machine import Wrong, wrong_kernel
+from .machine import wrong_kernel
 from .reduce import shown_by_pass, small_module
 from .steps import SPLIT, Step, Way
 from .witnesses import wrong_op, wrong_rule
 
 Tell = Callable[[str], object]
 """Called with a line on what was looked at."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is to blame: the pass, the rewrite, the op that it was applied to and the user's lines;
-    `number` is that of the application among all, where it is one. `apart` says what is wrong
-    then, `small` is a module that shows it, and of a fusion `choice` is the application but for
-    which it would have other members and be right."""
-
-    pass_name: str
-    rewrite: str
-    op: str
-    lines: tuple[str, ...]
-    apart: Apart
-    number: int | None = None
-    small: Small | None = None
-    choice: Application | None = None
-
-    def __str__(self) -> str:
-        number = "" if self.number is None else f", application {self.number}"
-        told = (
-            f"pass     {self.pass_name}{number}\nrewrite  {self.rewrite}\nop       {self.op}\n"
-            f"line     {', '.join(self.lines) or 'unknown'}\nthen     {self.apart.told}"
-        )
-        if self.choice is None:
-            return told
-        lines = ", ".join(self.choice.lines)
-        return f"{told}\nchoice   right where {self.choice.op} is not merged, {lines}"
 
 
 def find(bundle: Bundle, tell: Tell) -> Finding | None:
@@ -106,7 +78,7 @@ class _Inside:
         choice = self._merge() if found.rewrite == FORM else None
         return Finding(
             found.pass_name, found.rewrite, found.op, found.lines, wrong or self.wrong,
-            self.step.earlier + found.number, self._small(found.lines, found.op), choice,
+            self._small(found.lines, found.op), self.step.earlier + found.number, choice,
         )  # fmt: skip
 
     def _first(self, count: int, trail: Callable[[int], Trail]) -> int | None:
@@ -145,10 +117,10 @@ class _Inside:
     def _beside(self) -> Finding:
         """What is wrong is done by no application: the op that first makes something else."""
         op = _culprit(self.step, self.judge) if self.step.after else None
-        name = "no op of its own" if op is None else name_of(op)
+        name = NO_OP if op is None else name_of(op)
         lines = () if op is None else told_lines(op.location)
         small = None if self.step.name == SPLIT else self._small(lines, name)
-        return Finding(self.step.name, "the pass itself", name, lines, self.wrong, None, small)
+        return Finding(self.step.name, "the pass itself", name, lines, self.wrong, small)
 
     def _small(self, lines: Sequence[str], op: str) -> Small | None:
         """A small module that shows it."""
@@ -176,14 +148,9 @@ def _beyond_passes(bundle: Bundle, judge: Judge, way: Way, tell: Tell) -> Findin
     for step in way.kernels:
         found = wrong_kernel(step, bundle.device, judge, tell)
         if found is not None:
-            return _finding(found)
+            return found
     for witness in (wrong_op, wrong_rule):
         found = witness(bundle, tell)
         if found is not None:
-            return _finding(found)
+            return found
     return None
-
-
-def _finding(wrong: Wrong) -> Finding:
-    return Finding(wrong.place, wrong.rewrite, wrong.name, wrong.lines, wrong.apart, None,
-                   wrong.small)  # fmt: skip

@@ -26,14 +26,14 @@ from ..check.closeness import array_of
 from ..check.culprit import is_alike, tolerance
 from .bundle import Bundle
 from .cut import Whole
+from .finding import Finding
 from .judge import Apart
-from .machine import Wrong
 
 _STEP, _TOLERANCE = 1e-6, 1e-4
 """Of differences in float64, and how far a gradient may be from them."""
 
 
-def wrong_op(bundle: Bundle, tell: Callable[[str], object]) -> Wrong | None:
+def wrong_op(bundle: Bundle, tell: Callable[[str], object]) -> Finding | None:
     """The first op whose native kernel gives something else than its body in the table."""
     whole = Whole(parse_module(bundle.module), bundle.inputs)
     count = 0
@@ -48,8 +48,8 @@ def wrong_op(bundle: Bundle, tell: Callable[[str], object]) -> Wrong | None:
             if not is_alike(made, np.asarray(whole.values[result]), tolerance(half)):
                 told = f"the native kernel of {op.SCHEMA.name} and its body in the table differ"
                 place = "decompose" if op.SCHEMA.kind == "composite" else "op table"
-                return Wrong(place, "body", op.name, told_lines(op.location), Apart(told),
-                             whole.cut([op]))  # fmt: skip
+                return Finding(place, "body", op.name, told_lines(op.location), Apart(told),
+                               whole.cut([op]))  # fmt: skip
     tell(f"eager kernels: {count} ops, right")
     return None
 
@@ -73,7 +73,7 @@ def _native(operand: Any, values: Mapping[SSAValue, Any]) -> Any:
     return values[operand] if of.wrapped else _C.from_array(np.array(values[operand])).to(of.dtype)
 
 
-def wrong_rule(bundle: Bundle, tell: Callable[[str], object]) -> Wrong | None:
+def wrong_rule(bundle: Bundle, tell: Callable[[str], object]) -> Finding | None:
     """The first op whose gradient rule is not what differences say."""
     whole = Whole(parse_module(bundle.module), bundle.inputs)
     checked: set[Any] = set()
@@ -84,8 +84,8 @@ def wrong_rule(bundle: Bundle, tell: Callable[[str], object]) -> Wrong | None:
         checked.add(key)
         if _is_rule_wrong(op, whole.values):
             told = f"the gradient rule of {op.SCHEMA.name} is not what differences say"
-            return Wrong("autodiff", f"{op.SCHEMA.name}.vjp", op.name, told_lines(op.location),
-                         Apart(told), whole.cut([op]))  # fmt: skip
+            return Finding("autodiff", f"{op.SCHEMA.name}.vjp", op.name, told_lines(op.location),
+                           Apart(told), whole.cut([op]))  # fmt: skip
     tell(f"gradient rules: {len(checked)}, right")
     return None
 
