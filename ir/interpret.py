@@ -21,7 +21,7 @@ from .errors import IRError
 from .graph import main_of, type_of
 from .interpret_arrays import ArrayTensor, apply, tensor
 from .op import OPS, Builder, Op, building, is_list
-from .scalar_numpy import numpy_dtype
+from .scalar.numpy import numpy_dtype
 from .shapes import show
 from .vjp import Applied, pull_back, summed
 

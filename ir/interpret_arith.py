@@ -13,10 +13,10 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Attribute, Operation
 
 from .dtypes import BY_IR
-from .scalar import Scalar, argument, cast
-from .scalar_ir import PRIMITIVE_KINDS, UNSIGNED, function_of
-from .scalar_math import expand
-from .scalar_numpy import MEANINGS, evaluate
+from .scalar.arith import PRIMITIVE_KINDS, UNSIGNED, function_of
+from .scalar.expression import Scalar, argument, cast
+from .scalar.functions import expand
+from .scalar.numpy import MEANINGS, evaluate
 
 Array = NDArray[Any]
 

@@ -36,7 +36,7 @@ from .graph import main_of, type_of
 from .interpret_arrays import ArrayTensor, apply, tensor
 from .interpret_kernel import run_kernel
 from .op import OPS, Op
-from .scalar_numpy import numpy_dtype
+from .scalar.numpy import numpy_dtype
 
 Array = NDArray[Any]
 

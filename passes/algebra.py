@@ -96,7 +96,7 @@ def pairs_for(op: str, fast_math: bool) -> tuple[Pair, ...]:
 def is_symmetric(op: Op) -> bool:
     """True for pointwise ops of two operands whose order does not matter, bit for bit."""
     from ..ir.dtypes import float32, int64
-    from ..ir.scalar import KINDS, argument
+    from ..ir.scalar.expression import KINDS, argument
 
     if not op.is_pointwise or len(op.operands) != 2 or op.attrs:
         return False

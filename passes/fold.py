@@ -11,7 +11,7 @@ from ..ir.dtypes import float32
 from ..ir.graph import GraphBuilder, GraphTensor, type_of
 from ..ir.interpret_arrays import ArrayTensor, apply, tensor
 from ..ir.op import OPS, Op, Type
-from ..ir.scalar import FUNCTIONS, argument, postorder
+from ..ir.scalar.expression import FUNCTIONS, argument, postorder
 
 Number = bool | int | float
 

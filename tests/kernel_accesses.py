@@ -7,7 +7,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 
 from kernel_table import Array, bit, case, compute, f32, f64, i64, start, u8
 from ostinato.ir.dialects.kernel import FuncOp, LoadOp
-from ostinato.ir.scalar import argument, cast, constant, select
+from ostinato.ir.scalar.expression import argument, cast, constant, select
 
 WORD = IntegerType(64)
 X = argument(0, f32)

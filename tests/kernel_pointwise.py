@@ -2,7 +2,7 @@
 
 from kernel_table import bit, case, compute, f32, start
 from ostinato.ir.dialects.kernel import FuncOp
-from ostinato.ir.scalar import argument
+from ostinato.ir.scalar.expression import argument
 
 X, Y, Z = (argument(k, f32) for k in range(3))
 

@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import IntegerType
 
 from kernel_table import Array, bit, case, compute, f32, f64, i32, i64, start, u8
 from ostinato.ir.dialects.kernel import FuncOp
-from ostinato.ir.scalar import argument, cast
+from ostinato.ir.scalar.expression import argument, cast
 
 X, Y = argument(0, f32), argument(1, f32)
 WORD = IntegerType(64)

@@ -13,8 +13,8 @@ from ostinato.ir import dtypes
 from ostinato.ir.dialects.kernel import FuncOp
 from ostinato.ir.dtypes import DType
 from ostinato.ir.kernel_builder import KernelBuilder
-from ostinato.ir.scalar import Scalar
-from ostinato.ir.scalar_ir import emit
+from ostinato.ir.scalar.arith import emit
+from ostinato.ir.scalar.expression import Scalar
 
 Array = NDArray[Any]
 Buffers = list[tuple[DType, int]]

@@ -20,8 +20,8 @@ from kernel_table import Case
 from mutants import Mutant, attribute
 from ostinato.ir.dialects.kernel import ForOp, FuncOp, LoadOp, ReduceOp, StoreOp
 from ostinato.ir.interpret_kernel import run_kernel
-from ostinato.ir.scalar import KINDS
-from ostinato.ir.scalar_ir import PRIMITIVE_KINDS
+from ostinato.ir.scalar.arith import PRIMITIVE_KINDS
+from ostinato.ir.scalar.expression import KINDS
 
 Damage = Callable[[Any], None]
 COUNT = 37

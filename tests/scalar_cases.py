@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.ir.dtypes import DTYPES, DType, bool_
-from ostinato.ir.scalar import KINDS, Scalar, argument, make, uint32, uint64
-from ostinato.ir.scalar_numpy import numpy_dtype
+from ostinato.ir.scalar.expression import KINDS, Scalar, argument, make, uint32, uint64
+from ostinato.ir.scalar.numpy import numpy_dtype
 
 Array = NDArray[Any]
 EVERY = (*DTYPES, uint32, uint64)

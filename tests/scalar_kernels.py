@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from kernel_table import bf16, bit, compute, f32, sample, start
 from ostinato.ir.dialects.kernel import FuncOp
 from ostinato.ir.dtypes import DTYPES, DType
-from ostinato.ir.scalar import FUNCTIONS, KINDS, PRIMITIVES, Scalar, argument, cast, make
-from ostinato.ir.scalar_math import EXPANSIONS
-from ostinato.ir.scalar_numpy import evaluate
+from ostinato.ir.scalar.expression import FUNCTIONS, KINDS, PRIMITIVES, Scalar, argument, cast, make
+from ostinato.ir.scalar.functions import EXPANSIONS
+from ostinato.ir.scalar.numpy import evaluate
 from scalar_cases import domain
 
 Array = NDArray[Any]
@@ -109,5 +109,5 @@ def stored(x: Array, dtype: DType) -> Array:
 
 
 def number(x: Array, dtype: DType) -> Array:
-    """Memory as the array of numbers that `scalar_numpy` works on."""
+    """Memory as the array of numbers that `ir/scalar/numpy.py` works on."""
     return (x.astype(np.uint32) << np.uint32(16)).view(np.float32) if dtype is bf16 else x

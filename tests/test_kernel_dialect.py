@@ -11,7 +11,7 @@ from ostinato.ir.dialects.kernel import BufferType, FuncOp, ReduceOp, element_ty
 from ostinato.ir.dtypes import BY_IR, DTYPES
 from ostinato.ir.errors import IRError
 from ostinato.ir.interpret_kernel import run_kernel
-from ostinato.ir.scalar import argument, cast
+from ostinato.ir.scalar.expression import argument, cast
 from ostinato.ir.text import parse_module, print_module
 
 

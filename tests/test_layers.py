@@ -19,7 +19,7 @@ LAYERS = {
     "codegen": {"codegen", "ir", "runtime"},
 }
 # The build and `import ostinato` both read these.
-BARE = ["op", "shapes", "dtypes", "scalar", "symbolic", "ops"]
+BARE = ["op", "shapes", "dtypes", "scalar/expression", "symbolic", "ops"]
 LATE = ["xdsl", "networkx", "llvmlite", "triton", "torch"]
 NEVER = {"torch", "jax"}
 

@@ -28,9 +28,9 @@ from ostinato.ir.dialects.kernel import FuncOp
 from ostinato.ir.dtypes import DType
 from ostinato.ir.errors import CompileError
 from ostinato.ir.interpret_kernel import run_kernel
-from ostinato.ir.scalar import argument, make
-from ostinato.ir.scalar_math import expand
-from ostinato.ir.scalar_numpy import evaluate
+from ostinato.ir.scalar.expression import argument, make
+from ostinato.ir.scalar.functions import expand
+from ostinato.ir.scalar.numpy import evaluate
 from scalar_kernels import COUNT, Row, casts, functions, kinds, number, pointwise
 
 Array = NDArray[Any]

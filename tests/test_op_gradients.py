@@ -14,11 +14,11 @@ from op_cases import Case, all_cases, assert_close, called, flat, to_array
 from op_tape import gradients
 from oracles import ORACLE
 from oracles_torch import to_torch
-from ostinato.ir import scalar as s
 from ostinato.ir.dtypes import BY_NAME, float64
 from ostinato.ir.interpret_arrays import tensor
 from ostinato.ir.op import OPS, Op
-from ostinato.ir.scalar_numpy import evaluate
+from ostinato.ir.scalar import expression as s
+from ostinato.ir.scalar.numpy import evaluate
 from ostinato.ir.vjp import unbroadcast
 from ostinato.runtime import _C
 from symbolic_cases import gradients_by_symbols

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.ir import scalar as s
 from ostinato.ir.dtypes import (
     DTYPES,
     DType,
@@ -32,8 +31,17 @@ from ostinato.ir.dtypes import (
     int64,
     uint8,
 )  # fmt: skip
-from ostinato.ir.scalar import PRIMITIVES, Scalar, argument, bitcast, cast, constant, make
-from ostinato.ir.scalar_numpy import MEANINGS, evaluate, numpy_dtype
+from ostinato.ir.scalar import expression as s
+from ostinato.ir.scalar.expression import (
+    PRIMITIVES,
+    Scalar,
+    argument,
+    bitcast,
+    cast,
+    constant,
+    make,
+)
+from ostinato.ir.scalar.numpy import MEANINGS, evaluate, numpy_dtype
 from scalar_cases import EVERY, Array, domain, edges, nodes, pairs, same_bits
 
 X, Y = argument(0, float32), argument(1, float32)

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ostinato.ir import scalar as s
 from ostinato.ir.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
-from ostinato.ir.scalar import FUNCTIONS, Scalar, argument, bitcast, cast, constant, make
-from ostinato.ir.scalar_cpp import HEADERS, cpp_type, literal, statements
-from ostinato.ir.scalar_math import expand
-from ostinato.ir.scalar_numpy import evaluate, numpy_dtype
-from ostinato.ir.scalar_random import normal, random_bits, uniform
+from ostinato.ir.scalar import expression as s
+from ostinato.ir.scalar.cpp import HEADERS, cpp_type, literal, statements
+from ostinato.ir.scalar.expression import FUNCTIONS, Scalar, argument, bitcast, cast, constant, make
+from ostinato.ir.scalar.functions import expand
+from ostinato.ir.scalar.numpy import evaluate, numpy_dtype
+from ostinato.ir.scalar.random import normal, random_bits, uniform
 from scalar_cases import EVERY, Array, domain, edges, nodes, same_bits
 
 NATIVE = Path(__file__).parents[1] / "runtime" / "native"

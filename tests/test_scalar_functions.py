@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.ir import scalar as s
 from ostinato.ir.dtypes import DType, float32, float64, int64
-from ostinato.ir.scalar import FUNCTIONS, Scalar, argument, constant, make, uint32
-from ostinato.ir.scalar_math import BOUNDS, EXPANSIONS, expand
-from ostinato.ir.scalar_numpy import evaluate, numpy_dtype
-from ostinato.ir.scalar_random import normal, philox, random_bits, uniform
-from ostinato.ir.scalar_trig import LARGEST_DOUBLE
+from ostinato.ir.scalar import expression as s
+from ostinato.ir.scalar.expression import FUNCTIONS, Scalar, argument, constant, make, uint32
+from ostinato.ir.scalar.functions import BOUNDS, EXPANSIONS, expand
+from ostinato.ir.scalar.numpy import evaluate, numpy_dtype
+from ostinato.ir.scalar.random import normal, philox, random_bits, uniform
+from ostinato.ir.scalar.trig import LARGEST_DOUBLE
 from scalar_cases import Array, edges, pairs
 
 FLOATS = (float32, float64)

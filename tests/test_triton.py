@@ -11,12 +11,12 @@ import pytest
 from kernel_accesses import twice
 from kernel_cases import CASES
 from kernel_table import Array, Case, compute, f32, f64, same_bits, sample, start
-from ostinato.codegen.triton.emit import emit
-from ostinato.codegen.triton.emit_functions import bound_of
-from ostinato.codegen.triton.emit_tiles import Tuning
-from ostinato.ir.scalar import argument, cast, make
-from ostinato.ir.scalar_math import BOUNDS, expand
-from ostinato.ir.scalar_numpy import evaluate
+from ostinato.codegen.triton.emit.functions import bound_of
+from ostinato.codegen.triton.emit.kernel import emit
+from ostinato.codegen.triton.emit.tiles import Tuning
+from ostinato.ir.scalar.expression import argument, cast, make
+from ostinato.ir.scalar.functions import BOUNDS, expand
+from ostinato.ir.scalar.numpy import evaluate
 from scalar_kernels import COUNT, Row, casts, functions, kinds, number
 from test_scalar_functions import truth, ulps
 from triton_agreement import check_kernel, run

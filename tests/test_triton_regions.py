@@ -12,8 +12,8 @@ import pytest
 from fusion_cases import SMALL, TARGETS, floats, op, prepared, random_region, transformer_step
 from graph_cases import Graph, random_graph
 from kernel_table import Array, same_bits
-from ostinato.codegen.triton.emit import emit
-from ostinato.codegen.triton.emit_batch import emit_batch
+from ostinato.codegen.triton.emit.batch import emit_batch
+from ostinato.codegen.triton.emit.kernel import emit
 from ostinato.ir import interpret_program
 from ostinato.ir.dialects.kernel import BatchOp, FuncOp, ReduceOp
 from ostinato.ir.dialects.program import LaunchOp

@@ -15,7 +15,7 @@ import ostinato as ot
 import size_cases
 from kernel_cases import CASES
 from kernel_table import Case
-from ostinato.codegen.triton.emit_sizes import Spread
+from ostinato.codegen.triton.emit.sizes import Spread
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.codegen.triton.variants import KernelFamily, emit_family
 from ostinato.compiler.captured import to_module

@@ -15,8 +15,8 @@ from kernel_cases import CASES
 from kernel_pointwise import flat
 from ostinato.codegen import cache
 from ostinato.codegen.triton.build import build
-from ostinato.codegen.triton.emit import emit
-from ostinato.codegen.triton.emit_batch import emit_launchable
+from ostinato.codegen.triton.emit.batch import emit_launchable
+from ostinato.codegen.triton.emit.kernel import emit
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.ir.dialects.kernel import BatchOp, FuncOp
 from ostinato.ir.errors import CompileError

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_table import bf16, f32, same_bits
-from ostinato.codegen.triton.emit import emit
-from ostinato.codegen.triton.emit_functions import bound_of
-from ostinato.codegen.triton.emit_tiles import Tuning
+from ostinato.codegen.triton.emit.functions import bound_of
+from ostinato.codegen.triton.emit.kernel import emit
+from ostinato.codegen.triton.emit.tiles import Tuning
 from ostinato.ir.dialects.kernel import FuncOp, ReduceOp
 from ostinato.ir.interpret_kernel import run_kernel
-from ostinato.ir.scalar_math import BOUNDS
+from ostinato.ir.scalar.functions import BOUNDS
 from scalar_kernels import number
 from triton_runner import Interpreter, Job, places_of
 

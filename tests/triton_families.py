@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ostinato.codegen.triton.emit_sizes import Spread
+from ostinato.codegen.triton.emit.sizes import Spread
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.codegen.triton.launches import launch_kernels
 from ostinato.codegen.triton.templates import TEMPLATES

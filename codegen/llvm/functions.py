@@ -11,9 +11,9 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from ...ir.errors import CompileError
-from ...ir.scalar import Scalar
-from ...ir.scalar_ir import emit, function_of
-from ...ir.scalar_math import expand
+from ...ir.scalar.arith import emit, function_of
+from ...ir.scalar.expression import Scalar
+from ...ir.scalar.functions import expand
 
 
 @dataclass(frozen=True)

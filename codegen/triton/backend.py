@@ -10,7 +10,7 @@ from ...ir.errors import CompileError
 from ..backend import CompiledModule, Options
 from .build import build
 from .container import FORMAT, pack
-from .emit import emit
+from .emit.kernel import emit
 from .kernel import TritonKernel
 
 

@@ -10,7 +10,7 @@ from ...ir.dialects.kernel import BatchOp, FuncOp
 from ...ir.dtypes import BY_NAME
 from ...ir.op import OPS
 from ...ir.polynomial import BySize, Polynomial, divisor_of
-from .emit_batch import emit_launchable
+from .emit.batch import emit_launchable
 from .kernel import ALIGNMENT, TritonKernel
 from .templates import TEMPLATES
 from .templates.call import Call, Operand, Settings, Step

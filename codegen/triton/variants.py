@@ -15,9 +15,9 @@ from xdsl.ir import SSAValue
 
 from ...ir.dialects.kernel import BatchOp, FuncOp
 from ...ir.polynomial import Polynomial
-from .emit_batch import emit_launchable
-from .emit_sizes import Size, Spread
-from .emit_tiles import LONGEST, loops_of, power_above
+from .emit.batch import emit_launchable
+from .emit.sizes import Size, Spread
+from .emit.tiles import LONGEST, loops_of, power_above
 from .kernel import TritonKernel
 
 _NARROWEST = 16

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from .. import scalar as s
 from ..dtypes import Only, Promote
 from ..lazy import np
 from ..op import Sample, Tensor, composite, pointwise
 from ..samples import floats, sample, unary, without_gradient
+from ..scalar import expression as s
 from .comparison import gt, le
 from .selection import where
 from .transcendental import erf, exp, log1p, sigmoid

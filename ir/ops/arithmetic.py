@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .. import scalar as s
 from ..dtypes import Only, Promote, PromoteFloat, bool_, result_type
 from ..lazy import np
 from ..op import Sample, Tensor, composite, pointwise
 from ..samples import binary, bools, floats, ints, sample, unary, without_gradient
+from ..scalar import expression as s
 from ..shapes import Broadcast
 from .comparison import eq, ge, gt, le, logical_and, lt
 from .rounding import sign

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .. import scalar as s
 from ..dtypes import Fixed, Only, Promote, bool_
 from ..lazy import np
 from ..op import Sample, Tensor, pointwise
 from ..samples import binary, ints, sample, unary
+from ..scalar import expression as s
 
 _BITS = Only(Promote(), "bi")
 

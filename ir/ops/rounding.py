@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .. import scalar as s
 from ..dtypes import Only, Promote
 from ..lazy import np
 from ..op import Sample, Tensor, pointwise
 from ..samples import unary, without_gradient
+from ..scalar import expression as s
 
 _NUMBERS = Only(Promote(), "if")
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from .. import scalar as s
 from ..dtypes import DTYPES, DType, FromAttr, Only, Promote, Same, float32, float64, int64
 from ..op import Device, Sample, Tensor, pointwise, primitive
 from ..samples import bools, floats, ints, sample, unary, without_gradient
+from ..scalar import expression as s
 
 
 @pointwise(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import scalar as s
 from ..dtypes import PromoteFloat
 from ..op import Tensor, pointwise
 from ..samples import unary
+from ..scalar import expression as s
 
 
 @pointwise(dtype=PromoteFloat())

@@ -15,7 +15,7 @@ from typing import Any
 from ...ir.dialects.ot import TableOp
 from ...ir.dtypes import DType, bool_, float64, int64
 from ...ir.op import OPS, Op, Type, Value, is_list
-from ...ir.scalar import Scalar, argument, constant, substitute
+from ...ir.scalar.expression import Scalar, argument, constant, substitute
 from .expressions import Literal, constant_of, pointwise_expression, wide
 from .extraction import Extraction
 from .index import broadcast

@@ -10,7 +10,7 @@ from ...ir.dialects.ot import TableOp
 from ...ir.dtypes import bool_, float32
 from ...ir.graph import HOST
 from ...ir.op import OPS
-from ...ir.scalar import argument, postorder
+from ...ir.scalar.expression import argument, postorder
 from .types import dtype_of, shape_of
 from .views import is_view
 

@@ -11,7 +11,7 @@ from xdsl.ir import SSAValue
 from ...ir.dialects.ot import ConstantOp
 from ...ir.dtypes import DType, float32
 from ...ir.op import OPS, Type
-from ...ir.scalar import Scalar, argument, cast, constant, postorder, substitute
+from ...ir.scalar.expression import Scalar, argument, cast, constant, postorder, substitute
 
 
 def wide(dtype: DType) -> DType:

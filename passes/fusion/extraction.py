@@ -9,7 +9,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from ...ir.dialects.ot import TableOp
 from ...ir.dtypes import DType
-from ...ir.scalar import Scalar, argument, cast, postorder
+from ...ir.scalar.expression import Scalar, argument, cast, postorder
 from ..target import Target
 from .calls import COMBINERS, calls_of
 from .expressions import (

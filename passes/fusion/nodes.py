@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xdsl.ir import Operation, SSAValue
 
-from ...ir.scalar import Scalar
+from ...ir.scalar.expression import Scalar
 from .index import Bounds, Linear, compose
 from .types import Shape
 

@@ -8,8 +8,8 @@ from xdsl.ir import SSAValue
 
 from ...ir.dialects.ot import TableOp
 from ...ir.dtypes import DType, float32, float64, int32, int64
-from ...ir.scalar import Scalar, argument, bitcast, cast, constant, mulhi, select, uint32
-from ...ir.scalar_random import normal, random_bits, uniform
+from ...ir.scalar.expression import Scalar, argument, bitcast, cast, constant, mulhi, select, uint32
+from ...ir.scalar.random import normal, random_bits, uniform
 from .expressions import as_wide
 from .extraction import Extraction
 from .index import Linear, identity

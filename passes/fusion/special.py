@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 
 from ...ir.dialects.ot import TableOp
 from ...ir.dtypes import DType, bool_, float64, int64
-from ...ir.scalar import Scalar, argument, cast, constant, select
+from ...ir.scalar.expression import Scalar, argument, cast, constant, select
 from ...ir.shapes import axis_of
 from ...ir.shapes_index import slice_bounds
 from .expressions import as_wide, constant_of, wide

@@ -18,8 +18,8 @@ from ...ir.dialects.kernel import LoadOp, StoreOp
 from ...ir.dialects.kernel.types import value_type
 from ...ir.dtypes import DType
 from ...ir.kernel_builder import KernelBuilder, Reduction
-from ...ir.scalar import Scalar, argument, postorder, rewrite
-from ...ir.scalar_ir import emit, scalar_type
+from ...ir.scalar.arith import emit, scalar_type
+from ...ir.scalar.expression import Scalar, argument, postorder, rewrite
 from ..fusion.expressions import wide
 from ..fusion.extraction import Extraction
 from ..fusion.index import Bounds, Linear, compose

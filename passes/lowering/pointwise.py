@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir.scalar import Scalar, postorder
+from ...ir.scalar.expression import Scalar, postorder
 from ..fusion.expressions import cost_of
 from ..fusion.index import identity
 from ..target import Target

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from xdsl.ir import SSAValue
 
 from ...ir.kernel_builder import KernelBuilder
-from ...ir.scalar import Scalar, argument, constant, make
-from ...ir.scalar_ir import emit
+from ...ir.scalar.arith import emit
+from ...ir.scalar.expression import Scalar, argument, constant, make
 from ..fusion.expressions import wide
 from ..fusion.index import Linear, identity, normal, rows
 from ..fusion.nodes import Node

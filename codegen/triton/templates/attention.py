@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ....ir.errors import CompileError
 from ....ir.polynomial import Number, Pieces, Polynomial, divisor_of
-from ..emit import size_parameters
-from ..emit_sizes import Size, Spread
+from ..emit.kernel import size_parameters
+from ..emit.sizes import Size, Spread
 from ..kernel import Launch, Parameter, TritonKernel
 from .call import Call, Dim, Operand, Shape, Step, Template
 from .specialize import Value, Varying, specialized

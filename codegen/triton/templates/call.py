@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ....ir.polynomial import Polynomial
-from ..emit_sizes import Spread
+from ..emit.sizes import Spread
 from ..kernel import TritonKernel
 
 Dim = int | Polynomial

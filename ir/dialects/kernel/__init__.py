@@ -24,7 +24,7 @@ What the ops mean, and what their verifiers hold producers to:
 - After its buffers a kernel may take sizes, of type `index`: loops that are as long as one of them
   (`parallel %i to %n`, `kernel.for %j to %n`), offsets and scalars may depend on them.
 - Everything else is `arith` and `math` on scalars, `index` included. Unsigned integers are signless
-  types under unsigned ops. Ops mean what `ir/scalar_kinds.py` says of the kinds that they stand
+  types under unsigned ops. Ops mean what `ir/scalar/kinds.py` says of the kinds that they stand
   for: integer division by zero gives 0 and never traps, `maximumf` and `minimumf` give NaN if
   either side is NaN and the second operand if both are equal. f16 and bf16 are only moved and
   converted.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kernels import Kernel, kernels
 
-from ostinato.ir.scalar_cpp import cpp_type, statements
+from ostinato.ir.scalar.cpp import cpp_type, statements
 
 # A file becomes a module, which is loaded when its first kernel is used: dtypes that are used apart
 # lie apart. CMakeLists.txt names the files.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ostinato.ir import scalar as s
 from ostinato.ir.dtypes import DType, float32, float64, int64
-from ostinato.ir.scalar_cpp import HEADERS, cpp_type, statements
-from ostinato.ir.scalar_random import normal
+from ostinato.ir.scalar import expression as s
+from ostinato.ir.scalar.cpp import HEADERS, cpp_type, statements
+from ostinato.ir.scalar.random import normal
 
 FUNCTIONS = (s.exp, s.log)
 
@@ -35,7 +35,7 @@ def header() -> str:
     ] + [_normal()]
     includes = "".join(f"#include <{name}>\n" for name in HEADERS)
     return (
-        "// Printed from ir/scalar_math.py and ir/scalar_random.py by generate/main.py.\n"
+        "// Printed from ir/scalar/functions.py and ir/scalar/random.py by generate/main.py.\n"
         "#pragma once\n"
         f"{includes}\n"
         "#ifndef OSTINATO_SCALAR\n"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ostinato.ir import scalar as s
 from ostinato.ir.dtypes import DType, Fixed, bool_, float32, float64, int64
 from ostinato.ir.op import OPS, Op
-from ostinato.ir.scalar_cpp import cpp_type, statements
-from ostinato.ir.scalar_math import INTEGER_POW, expand
+from ostinato.ir.scalar import expression as s
+from ostinato.ir.scalar.cpp import cpp_type, statements
+from ostinato.ir.scalar.functions import INTEGER_POW, expand
 
 COMPUTE = (bool_, int64, float32, float64)
 

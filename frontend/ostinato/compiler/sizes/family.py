@@ -125,7 +125,7 @@ def _kernels(part: Template, device: str, domain: Domain) -> tuple[list[Any], by
 
         kernels = [g.kernel for g in part.kernels.values()]
         return kernels, LLVMBackend().build(kernels).data if kernels else b""
-    from ...codegen.triton.emit_sizes import Spread
+    from ...codegen.triton.emit.sizes import Spread
     from ...codegen.triton.program import sized_program
     from ...codegen.triton.variants import KernelFamily
 

@@ -1,0 +1,1 @@
+"""`kernel.func` and `kernel.batch` ops as readable Triton source."""
