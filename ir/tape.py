@@ -29,7 +29,8 @@ class TapeNode:
     `kernels` are those of a pointwise op, for each operand: a mask of the arguments (cotangent,
     result, operands) that its printed gradient uses, and whether that passes the cotangent on; None
     where there is no gradient. Other ops have none, and are differentiated by their rules. A node
-    without a name is no op: a function of its own gives the cotangent of each of its edges.
+    without a name is no op: a function of its own gives cotangents of its edges, and `reach` has
+    those that the cotangent of each result leads to.
     """
 
     name: str | None
@@ -40,6 +41,7 @@ class TapeNode:
     kernels: Sequence[tuple[int, bool] | None] | None
     variant: int
     compute: DType
+    reach: Sequence[Sequence[int]] | None = None
 
 
 def derive_tape(
@@ -104,11 +106,15 @@ class _Tape:
         self.trace.steps.append(Step("leave", (), call=k))
 
     def _by_function(self, k: int, given: Sequence[Any]) -> list[Any]:
+        node = self.nodes[k]
         made = [self.trace.value(Type(v.shape, v.dtype)) for v in self.calls[k].operands]
         self.trace.steps.append(Step("function", tuple(given), tuple(made), call=k))
+        assert node.reach is not None, "a function says where cotangents lead"
+        leads = zip(given, node.reach, strict=True)
+        reached = {i for g, edges in leads if g is not None for i in edges}
         return [
-            g if edge[0] != NONE else None
-            for g, edge in zip(made, self.nodes[k].edges, strict=True)
+            g if edge[0] != NONE and i in reached else None
+            for i, (g, edge) in enumerate(zip(made, node.edges, strict=True))
         ]
 
     def _enter(self, k: int) -> None:

@@ -55,9 +55,15 @@ def split(
     extra = [v for v in kept if v not in places]
     places |= {v: (False, results + i) for i, v in enumerate(extra)}
     forward = _extracted(func, given, returned + extra, writes)
-    backward = _extracted(func, kept + cotangents, gradients)
-    main_of(backward).attributes[SHARES] = UnitAttr()
+    backward = backward_of(func, kept + cotangents, gradients)
     return Split(forward, backward, [places[v] for v in kept])
+
+
+def backward_of(func: FuncOp, given: Sequence[SSAValue], gradients: Sequence[SSAValue]) -> ModuleOp:
+    """A module whose `@main` computes `gradients` from `given`, values of `func`."""
+    module = _extracted(func, given, gradients)
+    main_of(module).attributes[SHARES] = UnitAttr()
+    return module
 
 
 def _extracted(

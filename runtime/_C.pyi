@@ -615,6 +615,8 @@ class RegionProgram:
         kept: Sequence[tuple[bool, int]],
         spent: Sequence[int],
         shown: int,
+        reach: Sequence[Sequence[int]],
+        narrow: Callable[[list[int]], CompiledProgram],
     ) -> None: ...
     def run(self, inputs: Sequence[Tensor | None]) -> list[Tensor]:
         """The results, in order, tied to the tape."""

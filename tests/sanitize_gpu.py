@@ -30,15 +30,15 @@ STORE_PAST_THE_END = """
 import ostinato as ot
 from ostinato.runtime import _C
 from ostinato.codegen.triton.container import records
-from ostinato.compiler import build
+from ostinato.compiler import lowered
 
-real = build.program
+real = lowered.program
 def halved(spec, code, device, owner=None):
     for t in spec["tensors"]:
         if t["space"] == "arena":
             t["sizes"] = [t["sizes"][0] // 2, *t["sizes"][1:]]
     return _C.CompiledProgram(spec, code, device, records(code))
-build.program = halved
+lowered.program = halved
 x = ot.ones(512, 512, device="cuda")
 f = ot.compile(lambda x: (x * 2 + 1) @ x)
 f(x).cpu()

@@ -14,7 +14,7 @@ import rich.console
 
 import ostinato as ot
 from ostinato.codegen.llvm.machine import host
-from ostinato.compiler import build, passed
+from ostinato.compiler import built, lowered, passed
 from ostinato.compiler.explain import KernelCode, Kernels
 from ostinato.nn import functional as F
 
@@ -182,7 +182,7 @@ def test_passes_run_once_for_stages_and_once_for_kernels(monkeypatch: pytest.Mon
     def refuse(*args: Any, **options: Any) -> None:
         raise AssertionError("the passes ran again")
 
-    monkeypatch.setattr(build, "run_all_passes", refuse)
-    monkeypatch.setattr(passed, "run_all_passes", refuse)
+    for home in (built, lowered, passed):
+        monkeypatch.setattr(home, "run_all_passes", refuse)
     assert compiled.kernels() == first
     assert compiled.ir("planned") == text

@@ -41,7 +41,9 @@ class GpuFamily:
             patch.setattr(passed, "options_for", options)
             made = [
                 passed.run_all_passes(region, symbols=symbols, reuse=False)
-                for region, symbols in zip(family.regions, family.domain.stand_ins, strict=True)
+                for region, symbols in zip(
+                    family.programs.regions, family.domain.stand_ins, strict=True
+                )
             ]
         self.domain = family.domain
         self.kernels: list[dict[str, TritonKernel]] = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,31 +57,32 @@ def watch_tests(config: pytest.Config, mode: str) -> None:
 
 def _take_regions_to_a_gpu() -> None:
     """Each region that is compiled for a CPU goes through the passes for a GPU first."""
-    from ostinato.compiler import build, passed
+    from ostinato.compiler import built, lowered, narrowing, passed
     from ostinato.compiler.check import blame
-    from ostinato.compiler.region import Region
     from ostinato.compiler.sizes import family, texts
 
-    class OnGpu(Region):
-        """A region as a GPU has it: numbers and random states lie in the CPU's memory."""
+    whole, narrowed = passed.run_all_passes, passed.run_narrowed
 
-        @property
-        def on_host(self) -> list[bool]:
-            shapes = [self.values[v][2] for v in self.inputs]
-            return [tuple(shape) in ((), RANDOM_STATE) for shape in shapes]
-
-    run = passed.run_all_passes
-
-    def both(
-        region: Any, dump: Any = None, symbols: Any = (), reuse: bool = True, **more: Any
-    ) -> Any:
+    def on_gpu(run: Any, region: Any, options: dict[str, Any]) -> None:
+        """There numbers and random states lie in the CPU's memory."""
         if region.device == "cpu":
-            run(OnGpu(**vars(region) | {"device": GPU}), None, symbols, reuse)
-        return run(region, dump, symbols, reuse, **more)
+            shapes = [tuple(region.values[v][2]) for v in region.inputs]
+            hosted = [shape in ((), RANDOM_STATE) for shape in shapes]
+            kept = {k: v for k, v in options.items() if k in ("symbols", "reuse")}
+            run(replace(region, device=GPU, on_host=hosted), **kept)
 
-    homes: list[Any] = [passed, build, blame, family, texts]
+    def both(region: Any, dump: Any = None, symbols: Any = (), **more: Any) -> Any:
+        on_gpu(whole, region, {"symbols": symbols, **more})
+        return whole(region, dump, symbols, **more)
+
+    def both_narrowed(region: Any, narrow: Any, *dump: Any, **more: Any) -> Any:
+        on_gpu(lambda r, **kept: narrowed(r, passed.Narrow(narrow.came), **kept), region, more)
+        return narrowed(region, narrow, *dump, **more)
+
+    homes: list[Any] = [passed, built, lowered, narrowing, blame, family, texts]
     for home in homes:
         home.run_all_passes = both
+        home.run_narrowed = both_narrowed
 
 
 class WatchedTests:

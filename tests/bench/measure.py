@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -109,15 +110,18 @@ class Rounds:
 def in_rounds(
     sides: Mapping[str, Callable[[], object]], rounds: int, calls: int, warm_up: int = 1
 ) -> Rounds:
-    """The same, round by round."""
+    """The same, round by round. The order in one is drawn: what a side leaves in the caches, and
+    threads of its that still wait for more work, meet the others alike."""
     for fn in sides.values():
         for _ in range(warm_up):
             fn()
     times: Measured = {name: [] for name in sides}
     pulses: list[float] = []
+    turns, drawn = list(sides.items()), random.Random(0)
     for _ in range(rounds):
         slowest = pulse()
-        for name, fn in sides.items():
+        drawn.shuffle(turns)
+        for name, fn in turns:
             fn()
             started = time.perf_counter()
             for _ in range(calls):

@@ -15,7 +15,7 @@ import pytest
 import ostinato as ot
 import ostinato.nn.functional as F
 from ostinato.codegen.triton.build import BuiltKernel, build
-from ostinato.compiler.build import kernels_in
+from ostinato.compiler.lowered import kernels_in
 from ostinato.compiler.passed import run_all_passes
 from ostinato.runtime import _C
 

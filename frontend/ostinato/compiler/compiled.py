@@ -289,6 +289,8 @@ class Compiled:
         built = self._newest().built
         texts = built.dumps = built.dumps or built.stages()
         if stage not in texts:
+            texts = texts | built.narrowed_stages()
+        if stage not in texts:
             raise ValueError(f"ir: stage '{stage}' came; give one of {', '.join(texts)}")
         return texts[stage]
 

@@ -34,7 +34,7 @@ def finish(
     spare = _spare(session, outputs, returned, watched) - kept_elsewhere
     shown = len(results.values)
     writes = [(results.add(v), i) for i, v, recorded in ends if not recorded]
-    nodes = [Node(*n) for n in tracer.nodes()]
+    nodes, device = [Node(*n) for n in tracer.nodes()], str(tracer.device())
     return Region(
         nodes=nodes, values=values, inputs=inputs, results=results.values, writes=writes,
         sources=[("number", session.inputs[v]) if v in session.inputs else places.of(values[v][4])
@@ -49,7 +49,9 @@ def finish(
         reads=reads.finish(set(session.by_key)) if reads else [],
         read_lines=list(reads.lines.values()) if reads else [],
         ties=_ties(tracer, results.values[:shown], values, position),
-        device=str(tracer.device()), start=_start(nodes), watched=watched, spare=sorted(spare),
+        device=device, start=_start(nodes),
+        on_host=[device != "cpu" and str(values[v][4].device) == "cpu" for v in inputs],
+        watched=watched, spare=sorted(spare),
     )  # fmt: skip
 
 
@@ -177,12 +179,16 @@ def _ties(
     tracer: Any, shown: Sequence[int], values: Sequence[Any], position: dict[int, int]
 ) -> Ties:
     """What of the results before those that are written back has gradients."""
-    live: list[int] = []
+    live: dict[int, list[int]] = {}
     spent: list[int] = []
     for i, value in enumerate(shown):
         if _has_gradient(values[value]):
             leaves, released = tracer.path_of([value])
-            if leaves:
-                (spent if released else live).append(i)
+            if leaves and released:
+                spent.append(i)
+            elif leaves:
+                live[i] = leaves
     wanted, _ = tracer.path_of([shown[i] for i in live])
-    return Ties(live, spent, [position[v] for v in wanted])
+    place = {v: i for i, v in enumerate(wanted)}
+    reach = [sorted(place[v] for v in leaves) for leaves in live.values()]
+    return Ties([*live], spent, [position[v] for v in wanted], reach)

@@ -81,7 +81,8 @@ class Record:
     def seconds(self) -> dict[str, float]:
         """What capturing, each pass and code generation took."""
         made = list(self.followed.regions.values()) if self.followed is not None else []
-        parts = [v.built.seconds for v in (self.variant, *made) if v is not None]
+        every = [v.built for v in (self.variant, *made) if v is not None]
+        parts = [s for built in every for s in (built.seconds, *(p.seconds for p in built.parts))]
         total: dict[str, float] = {}
         for part in (*parts, {} if self.family is None else self.family.seconds):
             add_seconds(total, part)

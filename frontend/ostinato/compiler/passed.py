@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ..ir.errors import CompileError
@@ -16,6 +17,7 @@ from .region import Region
 if TYPE_CHECKING:
     from ..passes.padding.node import Plan
     from ..passes.pipeline import Report
+    from ..passes.split import Split
     from ..passes.trail import Trail
     from .resume.edits import Edits
 
@@ -28,8 +30,9 @@ and passes over forward and backward apart."""
 PREFIXES = ("", "backward-")
 """Of what belongs to the forward Program and to the backward one."""
 
-MASKED = "masked"
-"""What a module is called of which padding is kept out of results."""
+MASKED, NARROWED = "masked", "narrowed"
+"""What a module is called of which padding is kept out of results, and a backward one for some of
+its cotangents."""
 
 Dump = Callable[[str, str], object]
 Symbols = tuple[tuple[int, int], ...]
@@ -39,12 +42,23 @@ Symbols = tuple[tuple[int, int], ...]
 @dataclass(frozen=True)
 class Passed:
     """Modules at stage `planned`, the forward one first, what that keeps for the backward one (see
-    `Split`), what each pass took, and what of each module did not fuse (see `as_rows`)."""
+    `Split`), what each pass took, and what of each module did not fuse (see `as_rows`). `halves`
+    is a digest of how the region was split, where its gradient may be asked for in parts."""
 
     modules: list[Any]
     kept: list[tuple[bool, int]]
     seconds: dict[str, float]
     apart: list[list[list[Any]]]
+    halves: str = ""
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """What makes the backward module of a region one for the cotangents `came` alone, positions
+    among `ties.results`; `edits` stand in the place of its steps."""
+
+    came: tuple[int, ...]
+    edits: Edits | None = None
 
 
 def run_all_passes(
@@ -55,26 +69,14 @@ def run_all_passes(
     told of rewrites, `edits` are what stands for the module after some steps. `symbols` are sizes
     that stand for others (see `Target`); without `reuse` all memory is apart."""
     from ..passes.pipeline import run_passes
-    from ..passes.split import split
-    from .captured import to_module
 
-    started = time.perf_counter()
-    wants_apart = region.padding is not None and region.padding.apart
-    options = options_for(region.device, symbols, reuse, wants_apart)
-    options = options if trail is None else replace(options, trail=trail)
+    options = _options(region, symbols, reuse, trail)
     after = _After(dump, edits)
-    module = to_module(region)
-    seconds = {"capture": time.perf_counter() - started}
-    after("captured", module)
-    report = _joined_passes(module, region, options, after)
-    seconds |= report.seconds
+    module, report, seconds = _joined(region, options, after)
     if not region.is_differentiable:
         after.expect_all()
         return Passed([module], [], seconds, [after.rows(report, "")])
-    started = time.perf_counter()
-    changed = [argument for _, argument in region.assigned]
-    parts = split(module, len(region.inputs), len(region.results), changed, options.target)
-    seconds["split"] = time.perf_counter() - started
+    parts, halves = _split(module, region, options, seconds)
     apart: list[list[list[Any]]] = []
     for part, prefix in zip((parts.forward, parts.backward), PREFIXES, strict=True):
         named = _prefixed(after, prefix)
@@ -83,7 +85,71 @@ def run_all_passes(
         add_seconds(seconds, report.seconds)
         apart.append(after.rows(report, prefix))
     after.expect_all()
-    return Passed([parts.forward, parts.backward], parts.kept, seconds, apart)
+    return Passed([parts.forward, parts.backward], parts.kept, seconds, apart, halves)
+
+
+def run_narrowed(
+    region: Region, narrow: Narrow, dump: Dump | None = None, symbols: Symbols = (),
+    reuse: bool = True, trail: Trail | None = None, edits: Edits | None = None,
+) -> Passed:  # fmt: skip
+    """The backward module for some cotangents alone. `edits` are those of the region's own steps,
+    of which the ones up to `split` take their place."""
+    from ..passes.narrow import narrow as narrowed
+    from ..passes.pipeline import run_passes
+
+    options = _options(region, symbols, reuse, None)
+    before = _After(None, edits)
+    module, _, seconds = _joined(region, options, before)
+    parts, halves = _split(module, region, options, seconds)
+    before.skip(1 + len(APART))  # the steps of the forward module
+    _prefixed(before, PREFIXES[1])("simplified", parts.backward)
+    started = time.perf_counter()
+    reached = region.ties.reached(narrow.came)
+    backward = narrowed(parts.backward, len(parts.kept), narrow.came, reached)
+    seconds["narrow"] = time.perf_counter() - started
+    after = _After(dump, narrow.edits)
+    after(PREFIXES[1] + NARROWED, backward)
+    options = options if trail is None else replace(options, trail=trail)
+    report = run_passes(backward, APART, options, after=_prefixed(after, PREFIXES[1]))
+    add_seconds(seconds, report.seconds)
+    after.expect_all()
+    return Passed([backward], parts.kept, seconds, [after.rows(report, PREFIXES[1])], halves)
+
+
+def _options(region: Region, symbols: Symbols, reuse: bool, trail: Trail | None) -> Any:
+    wants_apart = region.padding is not None and region.padding.apart
+    options = options_for(region.device, symbols, reuse, wants_apart)
+    return options if trail is None else replace(options, trail=trail)
+
+
+def _joined(region: Region, options: Any, after: _After) -> tuple[Any, Report, dict[str, float]]:
+    """The module of a region after the passes before `split`, or after all where nothing is split,
+    with the report of the last ones, and what that took."""
+    from .captured import to_module
+
+    started = time.perf_counter()
+    module = to_module(region)
+    seconds = {"capture": time.perf_counter() - started}
+    after("captured", module)
+    report = _joined_passes(module, region, options, after)
+    return module, report, seconds | report.seconds
+
+
+def _split(
+    module: Any, region: Region, options: Any, seconds: dict[str, float]
+) -> tuple[Split, str]:
+    """The forward and the backward module, and the digest of the former where another backward one
+    may have to fit it."""
+    from ..ir.text import print_module
+    from ..passes.split import split
+
+    started = time.perf_counter()
+    changed = [argument for _, argument in region.assigned]
+    parts = split(module, len(region.inputs), len(region.results), changed, options.target)
+    seconds["split"] = time.perf_counter() - started
+    if len(region.ties.results) == 1:
+        return parts, ""
+    return parts, sha256(print_module(parts.forward).encode()).hexdigest()
 
 
 class _After:
@@ -103,6 +169,10 @@ class _After:
             self._replaced.append(stage)
         if self._dump is not None:
             self._dump(stage, print_module(module))
+
+    def skip(self, steps: int) -> None:
+        """As many steps are not taken."""
+        self._number += steps
 
     def expect_all(self) -> None:
         """All edits have taken their place."""
@@ -146,9 +216,11 @@ def _mask(module: Any, region: Region, plan: Plan, after: _After) -> float:
     return time.perf_counter() - started
 
 
-def steps(region: Region) -> list[tuple[str, str]]:
+def steps(region: Region, narrowed: bool = False) -> list[tuple[str, str]]:
     """What `run_all_passes` does, in order: the module, `joint`, `forward` or `backward`, and what
-    makes it or changes it."""
+    makes it or changes it. Or what `run_narrowed` does after these."""
+    if narrowed:
+        return [("backward", name) for name in ("narrow", *APART)]
     joint = ["capture", *JOINT]
     if region.padding is not None:
         joint.insert(1 + len(FIRST), "mask_padding")
@@ -167,7 +239,8 @@ def _prefixed(after: _After, prefix: str) -> Callable[[str, Any], None]:
 def stage_of_step(name: str) -> str:
     """The stage that a module is at, by what its step is called."""
     stage = name.removeprefix(PREFIXES[1])
-    return {"forward": "simplified", MASKED: "decomposed"}.get(stage, stage)
+    known = {"forward": "simplified", MASKED: "decomposed", NARROWED: "simplified"}
+    return known.get(stage, stage)
 
 
 def stages(region: Region, edits: Edits | None = None) -> dict[str, str]:

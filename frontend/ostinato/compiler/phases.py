@@ -10,15 +10,18 @@ from .region import Region
 FORWARD, BACKWARD, OPTIMIZER = PHASES = ("forward", "backward", "optimizer")
 
 
-def note_phases(specs: Sequence[dict[str, Any]], region: Region) -> None:
-    """Gives each instruction of the Programs of `region`, the forward one first, its phase.
+def note_phases(
+    specs: Sequence[dict[str, Any]], region: Region, are_backward: Sequence[bool] = (False, True)
+) -> None:
+    """Gives each instruction of Programs of `region` its phase; by default the first is the forward
+    one.
 
     What a gradient is made of has the line that asked for it besides those that it is the gradient
     of. What comes after the last one is the optimizer's, clipping included. A kernel of several
     phases is of the last of them; a line that stands in several is that of the first.
     """
     by_line = _phases_of_lines(region)
-    for spec, is_backward in zip(specs, (False, True), strict=False):
+    for spec, is_backward in zip(specs, are_backward, strict=False):
         for step in spec["instructions"]:
             step["phase"] = BACKWARD if is_backward else _last(step["lines"], by_line)
 

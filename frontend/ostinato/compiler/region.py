@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..runtime import _C
@@ -42,11 +42,17 @@ class Node:
 @dataclass(frozen=True)
 class Ties:
     """How a region belongs to the tape outside: positions among its results of those that have
-    gradients and of those whose gradients the region took itself, and the inputs they go to."""
+    gradients and of those whose gradients the region took itself, and the inputs they go to;
+    `reach` has for each of the `results` which of the `wanted` those are."""
 
     results: list[int]
     spent: list[int]
     wanted: list[int]
+    reach: list[list[int]]
+
+    def reached(self, came: Sequence[int]) -> list[int]:
+        """Which of the `wanted` get gradients where cotangents came for these of the `results`."""
+        return sorted({i for c in came for i in self.reach[c]})
 
 
 @dataclass
@@ -75,6 +81,7 @@ class Region:
     reads: list[Read]
     ties: Ties
     device: str  # where it runs: `cpu`, `cuda:0`
+    on_host: list[bool]  # for each input, whether the CPU holds it for a region that runs elsewhere
     guard_lines: list[str]  # where each of the guards came from, and each of the reads
     read_lines: list[str]
     start: tuple[str, int]
@@ -84,12 +91,6 @@ class Region:
     """Results that are made for what is watched alone, and only where a value is kept."""
     padding: Plan | None = None
     """Of a region whose inputs are padded, after which it takes the numbers of the plan."""
-
-    @property
-    def on_host(self) -> list[bool]:
-        """For each input whether the CPU holds it for a region that runs elsewhere."""
-        tensors = [self.values[v][4] for v in self.inputs]
-        return [self.device != "cpu" and str(t.device) == "cpu" for t in tensors]
 
     @property
     def indices(self) -> list[Indices]:
@@ -104,6 +105,17 @@ class Region:
     def changed(self) -> set[int]:
         """The inputs that the region changes in place."""
         return {i for _, i in (*self.writes, *self.assigned)}
+
+    @property
+    def bare(self) -> Region:
+        """What passes need of it: neither tensors nor what replays alone ask for, through which it
+        might be held by what it holds."""
+        values = [(*v[:4], v[4] if v[0] == "number" else None, v[5]) for v in self.values]
+        return replace(
+            self, values=values, sources=[], returned=[], grads=[], grad_guards=[], guards=[],
+            aliases=[], identical=[], layouts=[], reads=[], guard_lines=[], read_lines=[],
+            watched=[],
+        )  # fmt: skip
 
     @property
     def is_differentiable(self) -> bool:

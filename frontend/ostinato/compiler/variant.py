@@ -13,7 +13,7 @@ from .padding.replays import PaddedReplays
 from .region import Region
 
 if TYPE_CHECKING:
-    from .build import Built
+    from .built import Built
     from .check import Check
 
 

@@ -1,62 +1,115 @@
 #include "autograd/region.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
-
-#include "core/device.hpp"
-#include "ops.hpp"
+#include <utility>
 
 namespace ostinato {
 namespace {
 
-// For a result that nothing used, beside a cotangent that came.
-Tensor zeros(const Sizes& sizes, DType dtype, Device device) {
-  const DeviceScope scope(device);
-  const Tensor zero = number(0.0);
-  const Attr attrs[] = {Attr(sizes), Attr(dtype)};
-  return run_op(op_info(op::full), {&zero, 1}, attrs);
-}
+// A backward Program, for the cotangents of the results `came`.
+struct Narrowed {
+  std::vector<int> came;
+  std::vector<int> gives;  // edges
+  std::shared_ptr<CompiledProgram> program;
+  const Narrowed* next = nullptr;
+};
+
+// Those that backward has met: found without a lock, added by whoever made one, never taken away.
+class NarrowedPrograms {
+ public:
+  NarrowedPrograms() = default;
+  NarrowedPrograms(const NarrowedPrograms&) = delete;
+  NarrowedPrograms& operator=(const NarrowedPrograms&) = delete;
+  ~NarrowedPrograms() {
+    for (const Narrowed* n = first_; n;) delete std::exchange(n, n->next);
+  }
+
+  const Narrowed* find(const std::vector<int>& came) const {
+    const Narrowed* n = first_.load(std::memory_order_acquire);
+    while (n && n->came != came) n = n->next;
+    return n;
+  }
+
+  const Narrowed& add(std::unique_ptr<Narrowed> made) {
+    made->next = first_.load(std::memory_order_relaxed);
+    while (!first_.compare_exchange_weak(made->next, made.get(), std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+    }
+    return *made.release();
+  }
+
+ private:
+  std::atomic<const Narrowed*> first_ = nullptr;
+};
 
 // Of the node of a call; results from number `results` on are spent.
 class RegionGradient : public GradientFunction {
  public:
-  RegionGradient(std::shared_ptr<CompiledProgram> program, std::string name, size_t results)
-      : program_(std::move(program)), name_(std::move(name)), results_(results) {}
+  RegionGradient(std::shared_ptr<CompiledProgram> program, const RegionTies& ties, NarrowFn narrow)
+      : name_(ties.name),
+        results_(ties.results.size()),
+        edges_(ties.wanted.size()),
+        reach_(ties.reach),
+        narrow_(std::move(narrow)) {
+    std::vector<int> all(edges_);
+    std::iota(all.begin(), all.end(), 0);
+    reach_.resize(results_ + ties.spent.size(), std::move(all));
+    if (program) {
+      std::vector<int> came(results_);
+      std::iota(came.begin(), came.end(), 0);
+      add(std::move(came), std::move(program));
+    }
+  }
 
   std::string name() const override { return name_; }
+  const Reach& reach() const override { return reach_; }
 
   void run(const Node& node, std::span<const Tensor> cotangents, Tensor* out) const override {
-    Device device = kCpu;
-    for (size_t i = 0; i < cotangents.size(); ++i) {
-      if (!cotangents[i]) continue;
-      if (i >= results_) refuse_released(node);
-      device = cotangents[i].device();
-    }
+    std::vector<int> came;
     std::vector<Tensor> given;
     given.reserve(node.saved.size() + results_);
     for (const Saved& s : node.saved) given.push_back(s.value);
-    for (size_t i = 0; i < results_; ++i) {
-      given.push_back(cotangents[i]
-                          ? cotangents[i]
-                          : zeros(node.result_sizes[i], node.results()[i].dtype(), device));
+    for (size_t i = 0; i < cotangents.size(); ++i) {
+      if (!cotangents[i]) continue;
+      if (i >= results_) refuse_released(node);
+      came.push_back(static_cast<int>(i));
+      given.push_back(cotangents[i]);
     }
-    std::vector<Tensor> made = program_->run(given);
-    std::move(made.begin(), made.end(), out);
+    const Narrowed* found = programs_.find(came);
+    const Narrowed& narrowed = found ? *found : add(came, narrow_(came));
+    std::vector<Tensor> made = narrowed.program->run(given);
+    for (size_t i = 0; i < made.size(); ++i) out[narrowed.gives[i]] = std::move(made[i]);
   }
 
  private:
-  std::shared_ptr<CompiledProgram> program_;
+  const Narrowed& add(std::vector<int> came, std::shared_ptr<CompiledProgram> program) const {
+    std::vector<bool> reached(edges_);
+    for (int result : came) {
+      for (int edge : reach_[result]) reached[edge] = true;
+    }
+    auto made = std::make_unique<Narrowed>(Narrowed{std::move(came), {}, std::move(program)});
+    for (size_t i = 0; i < edges_; ++i) {
+      if (reached[i]) made->gives.push_back(static_cast<int>(i));
+    }
+    return programs_.add(std::move(made));
+  }
+
   std::string name_;
-  size_t results_;
+  size_t results_, edges_;
+  Reach reach_;
+  NarrowFn narrow_;
+  mutable NarrowedPrograms programs_;
 };
 
 }  // namespace
 
 RegionProgram::RegionProgram(std::shared_ptr<CompiledProgram> forward,
-                             std::shared_ptr<CompiledProgram> backward, RegionTies ties)
+                             std::shared_ptr<CompiledProgram> backward, RegionTies ties,
+                             NarrowFn narrow)
     : forward_(std::move(forward)),
-      gradient_(
-          std::make_shared<RegionGradient>(std::move(backward), ties.name, ties.results.size())),
+      gradient_(std::make_shared<RegionGradient>(std::move(backward), ties, std::move(narrow))),
       ties_(std::move(ties)) {}
 
 Ref<Node> RegionProgram::open_node(std::span<const Tensor> inputs) const {

@@ -1,5 +1,6 @@
 // A compiled region on the tape: a call puts one node there, whose gradient is a Program as well.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,15 +24,20 @@ struct RegionTies {
   std::vector<Kept> kept;    // what backward reads, before the cotangents of `results`
   std::vector<int> spent;    // outputs whose recorded ops the region itself ran backward over
   size_t shown = 0;          // outputs before those that only backward reads
+  Reach reach;               // from `results` to `wanted`, as positions in these
 };
+
+// Makes the backward Program for some of the `results`, by their positions: it takes `kept`, then
+// their cotangents, and gives those of `wanted` that they reach.
+using NarrowFn = std::function<std::shared_ptr<CompiledProgram>(const std::vector<int>& came)>;
 
 // The forward Program of a region with the backward Program of its gradient. The backward one takes
 // `kept`, then a cotangent for each of `results`, and gives one for each of `wanted`; it is null
-// where there are no `results`.
+// where there are no `results`. Where not all cotangents come, `narrow` makes another, once.
 class RegionProgram {
  public:
   RegionProgram(std::shared_ptr<CompiledProgram> forward, std::shared_ptr<CompiledProgram> backward,
-                RegionTies ties);
+                RegionTies ties, NarrowFn narrow);
 
   // Runs may be asked for other results than `outputs`; see `CompiledProgram`.
   void may_spare(std::span<const int> outputs);

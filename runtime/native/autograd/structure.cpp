@@ -25,7 +25,8 @@ std::optional<TapeStructure> TapeStructure::of(const TapeRequest& request, const
   s.root_index_ = request.root->autograd->index;
   for (const Node* n : order.nodes) {
     if (!s.nodes_.empty() && n->time >= order.nodes[s.nodes_.size() - 1]->time) return {};
-    s.nodes_.push_back({n->op, n->gradient, n->variant, n->compute, n->patterns, s.edges_.size(),
+    s.nodes_.push_back({n->op, n->gradient, n->variant, n->compute, n->patterns,
+                        n->function ? n->function->reach() : Reach(), s.edges_.size(),
                         n->edges.size()});
     for (const ostinato::Edge& e : n->edges) {
       if (e.node) {
@@ -58,6 +59,7 @@ bool TapeStructure::is_like(const Vertex& vertex, const Node& node) {
   // A gradient Program stands for the op, its attributes and patterns.
   return vertex.op == node.op && vertex.gradient == node.gradient &&
          vertex.edges == node.edges.size() &&
+         (!node.function || vertex.reach == node.function->reach()) &&
          (node.gradient || (vertex.variant == node.variant && vertex.compute == node.compute &&
                             vertex.patterns == node.patterns));
 }

@@ -49,6 +49,7 @@ class TapeStructure {
     int variant;
     DType compute;
     SmallVector<Pattern, 6> patterns;
+    Reach reach;  // of a function
     size_t first_edge;
     size_t edges;
     int parent = -1;  // a node before this one, and its edge that leads here

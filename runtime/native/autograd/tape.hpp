@@ -34,13 +34,18 @@ struct Saved {
   uint32_t version;
 };
 
+// For each result of a node, the edges that its cotangent leads to.
+using Reach = std::vector<std::vector<int>>;
+
 // The gradient of what is no op of the table; `autograd/region.hpp` has that of a compiled region.
 class GradientFunction {
  public:
   virtual ~GradientFunction() = default;
   // What error texts call it.
   virtual std::string name() const = 0;
-  // The cotangents of the node's edges, given those of its results (null where none came).
+  virtual const Reach& reach() const = 0;
+  // The cotangents of the node's edges, given those of its results (null where none came); null
+  // for an edge that none of those given leads to.
   virtual void run(const Node& node, std::span<const Tensor> cotangents, Tensor* out) const = 0;
 };
 

@@ -129,23 +129,41 @@ void fill(CompiledProgram* p, nb::dict spec, nb::bytes object, nb::object device
 
 using Shared = std::shared_ptr<CompiledProgram>;
 
+// Calls `fn`, which Python holds and lets go.
+NarrowFn narrow_by(nb::object fn) {
+  std::shared_ptr<nb::object> held(new nb::object(std::move(fn)), [](nb::object* o) {
+    const nb::gil_scoped_acquire locked;
+    delete o;
+  });
+  return [held](const std::vector<int>& came) {
+    const nb::gil_scoped_acquire locked;
+    try {
+      return nb::cast<Shared>((*held)(nb::cast(came)));
+    } catch (nb::python_error& e) {
+      e.restore();
+      throw PythonError{};
+    }
+  };
+}
+
 // `kept`: (is an input, index); see RegionTies.
 void fill_region(RegionProgram* p, Shared forward, nb::object backward, std::string name,
                  std::vector<int> results, std::vector<int> wanted,
                  const std::vector<std::pair<bool, int>>& kept, std::vector<int> spent,
-                 size_t shown) {
-  RegionTies ties{
-      std::move(name), std::move(results), std::move(wanted), {}, std::move(spent), shown};
+                 size_t shown, Reach reach, nb::object narrow) {
+  RegionTies ties{std::move(name), std::move(results), std::move(wanted), {}, std::move(spent),
+                  shown,           std::move(reach)};
   for (const auto& [is_input, index] : kept) ties.kept.push_back({is_input, index});
   Shared gradient = backward.is_none() ? Shared() : nb::cast<Shared>(backward);
-  new (p) RegionProgram(std::move(forward), std::move(gradient), std::move(ties));
+  new (p) RegionProgram(std::move(forward), std::move(gradient), std::move(ties),
+                        narrow_by(std::move(narrow)));
 }
 
 void bind_region(nb::module_& m) {
   nb::class_<RegionProgram>(m, "RegionProgram",
                             "A forward and a backward Program; calls are nodes of the tape.")
       .def("__init__", &fill_region, "forward"_a, "backward"_a.none(), "name"_a, "results"_a,
-           "wanted"_a, "kept"_a, "spent"_a, "shown"_a)
+           "wanted"_a, "kept"_a, "spent"_a, "shown"_a, "reach"_a, "narrow"_a)
       .def(
           "run",
           [](RegionProgram& p, const std::vector<Tensor>& inputs) {

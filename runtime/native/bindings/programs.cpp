@@ -227,7 +227,8 @@ nb::tuple describe(const Node& node, std::span<const TapeStructure::Edge> edges)
   return nb::make_tuple(name, describe(node.operands()), describe(node.results()),
                         node.op ? describe(*node.op, node.attrs) : nb::list(), leads,
                         describe_kernels(node), node.variant,
-                        nb::borrow(dtype_object(node.compute)));
+                        nb::borrow(dtype_object(node.compute)),
+                        node.function ? nb::cast(node.function->reach()) : nb::none());
 }
 
 Ref<Program> derive_tape(const TapeStructure& structure, std::span<Node* const> nodes) {

@@ -9,10 +9,10 @@ from ...ir.text import parse_module, print_module
 from ...passes.pipeline import run_passes
 from ...passes.trail import name_of
 from ...runtime import _C
-from ..build import program_of
 from ..check.closeness import array_of
 from ..check.culprit import Interpreted
 from ..check.exposed import inputs_of, other_steps, wrong_step
+from ..lowered import program_of
 from .cut import Small, Whole
 from .finding import NO_OP, Finding
 from .judge import Apart, Judge

@@ -16,7 +16,7 @@ from ...ir.op import Type
 from ...ir.text import parse_module
 from ...passes.pipeline import run_passes
 from ...runtime import _C
-from ..build import program_of
+from ..lowered import program_of
 from ..passed import options_for
 from .closeness import array_of
 from .culprit import Interpreted, is_alike, tolerance

@@ -13,7 +13,7 @@ from .tables import short
 
 if TYPE_CHECKING:
     from ...codegen.kernel_code import Code
-    from ..build import Built
+    from ..built import Built
     from ..compiled import Compiled
 
 
@@ -101,11 +101,8 @@ def kernels_of(compiled: Compiled) -> Kernels:
 
 
 def _of_built(region: str, built: Built) -> Iterator[KernelCode]:
-    specs = {"forward": built.spec, "backward": built.backward}
-    codes = iter(built.codes())
-    for part, spec in specs.items():
-        if spec is not None:
-            yield from _of_program(region, part, spec, next(codes))
+    for part in built.parts:
+        yield from _of_program(region, part.title, part.spec, part.codes())
 
 
 def _of_program(

@@ -80,11 +80,9 @@ def explanation(compiled: Compiled) -> Explanation:
 
 def _region(name: str, variant: Variant) -> Region:
     built = variant.built
-    specs = {"forward": built.spec, "backward": built.backward}
-    known = [(part, spec) for part, spec in specs.items() if spec is not None]
     programs = [
-        program_facts(part, spec, step_seconds(number), built.region.device)
-        for (part, spec), number in zip(known, built.numbers, strict=True)
+        program_facts(p.title, p.spec, step_seconds(p.number), built.region.device)
+        for p in built.parts
     ]
     return Region(
         name, built.sizes, variant.calls, built.from_cache, built.seconds, tuple(programs),

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...runtime import _C
-from ..build import Built
+from ..built import Built
 from ..region import Region
 from .buckets import Dim
 from .replays import Padding
 
 if TYPE_CHECKING:
-    from ...codegen.kernel_code import Code
     from ...passes.padding.node import Plan
     from ..variant import Variant
 
@@ -49,10 +48,6 @@ class Bucketed:
         """The text of each stage, by name, of all regions."""
         return self.made.stages()
 
-    def codes(self) -> list[dict[str, Code]]:
-        """The generated code of the kernels of each Program, by name."""
-        return self.made.codes()
-
     def bind(self, region: Region, sizes: Sequence[int]) -> Built:
         """The Program for a call of these sizes, whose capture is `region`."""
         started = time.perf_counter()
@@ -76,5 +71,6 @@ def with_numbers(region: Region, plan: Plan) -> Region:
         inputs=[*region.inputs, *range(first, first + len(numbers))],
         sources=[*region.sources, *sources],
         names=[*region.names, *(f"size{i}" for i in range(len(numbers)))],
+        on_host=[*region.on_host, *[region.device != "cpu"] * len(numbers)],
         padding=plan,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from ...ir.errors import CaptureError
 from ...ir.polynomial import DiffersError, Samples, Sizes, evaluated
 from .. import build
-from ..build import Built
+from ..built import Built
 from ..call_key import CallKey
 from ..effects import Restart
 from ..follow import first_other_op

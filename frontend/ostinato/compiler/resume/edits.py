@@ -50,6 +50,13 @@ class Edits:
         put(module, text, str(self.folder / file), stage_of_step(step))
         return True
 
+    def not_narrowed(self, region: Region) -> list[str]:
+        """The edited files of a step that the backward module for some cotangents does not go
+        through: it has its own from `split` on."""
+        names = steps(region)
+        split = names.index(("backward", "split")) if ("backward", "split") in names else len(names)
+        return [file for file in self.texts if int(file.partition("-")[0]) > split]
+
     def beyond_bisection(self, region: Region) -> str | None:
         """An edited file after whose step passes no longer have the whole region to go wrong in:
         one of its parts, or the last step."""
@@ -81,8 +88,9 @@ def are_asked() -> bool:
     return bool(os.environ.get(REPLACE))
 
 
-def edits_of(region: Region, identity: Identity) -> Edits | None:
-    """The edits of a region that is about to be compiled; None where there are none.
+def edits_of(region: Region, identity: Identity, narrowed: bool = False) -> Edits | None:
+    """The edits of a region that is about to be compiled, or of its backward module for some
+    cotangents; None where there are none.
 
     CompileError where the user's source has changed since the region was dumped, or where what was
     edited cannot take a place.
@@ -97,7 +105,7 @@ def edits_of(region: Region, identity: Identity) -> Edits | None:
             f"{REPLACE}: {first} and {second} are dumps of one region, and both were edited; "
             "remove one of them"
         )
-    return _checked(*own[0], region) if own else None
+    return _checked(*own[0], region, narrowed) if own else None
 
 
 def _alike(identity: Identity) -> list[Dumped]:
@@ -123,10 +131,10 @@ def _expect_same_source(dumped: Dumped) -> None:
         )
 
 
-def _checked(dumped: Dumped, texts: Mapping[str, str], region: Region) -> Edits:
+def _checked(dumped: Dumped, texts: Mapping[str, str], region: Region, narrowed: bool) -> Edits:
     """The edits of a region, of which one cannot undo another."""
     parts: dict[str, str] = {}
-    names = steps(region)
+    names = steps(region, narrowed)
     for file in texts:
         number = file.partition("-")[0]
         if not file.endswith(_SUFFIX) or not number.isdigit() or int(number) >= len(names):
@@ -141,7 +149,8 @@ def _checked(dumped: Dumped, texts: Mapping[str, str], region: Region) -> Edits:
                 "undo the other; dump the region again and edit one step"
             )
         parts[part] = file
-        _expect_no_plan(dumped.folder / file, int(number), region)
+        if not narrowed:
+            _expect_no_plan(dumped.folder / file, int(number), region)
     return Edits(dumped.folder, texts)
 
 

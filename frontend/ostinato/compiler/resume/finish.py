@@ -15,10 +15,10 @@ from ...ir.interpret_program import ARENA
 from ...ir.stages import stage_of
 from ...passes.pipeline import PIPELINE, run_passes
 from ...runtime import _C
-from ..build import program_of
 from ..check.closeness import Array, array_of
 from ..check.exposed import inputs_of
 from ..dumps import STEPS
+from ..lowered import program_of
 from ..passed import FIRST, options_for
 
 _AFTER = {"capture": 0, "mask_padding": len(FIRST), "split": len(FIRST) + 1}

@@ -8,13 +8,14 @@ from typing import Any
 
 from ...ir.polynomial import DiffersError, evaluated
 from .. import build
-from ..build import Built
+from ..built import Built
 from ..call_key import CallKey
 from ..effects import Restart
 from ..follow import first_other_op
 from ..region import Node, Region
-from .family import Family, family_of
+from .family import Family
 from .recapture import Call, Shapes, fixed_sizes, recaptured, told
+from .shared import shared_programs
 from .symbols import MOST, Domain, Symbols, domains, varying
 
 MOST_SIZES = 64
@@ -137,7 +138,7 @@ class _Trial:
         assert now is not None
         if evaluated(described, now) != build.described(self.region):
             raise DiffersError([*samples.sizes, now], "what is captured for the sizes")
-        return family_of(domain, regions, described)
+        return Family(shared_programs(domain, regions), described)
 
     def _captured(self, sizes: Sequence[int]) -> Region:
         shapes = self.symbols.put(self.calls[-1], sizes)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from ...ir.polynomial import Depends, DiffersError, Samples
-from ..passed import run_all_passes
-from .family import Family
+from ..passed import Narrow, run_all_passes, run_narrowed
+from .shared import SharedPrograms
 
 _NUMBER = re.compile(r"((?<![\w.#])\d+\.\d+(?:e[+-]?\d+)?|\d+)")
 
 
-def stages_of(family: Family) -> dict[str, str]:
+def stages_of(shared: SharedPrograms, narrow: Narrow | None = None) -> dict[str, str]:
     """The text of each stage, by name, after a line with the ranges of sizes; numbers that are no
     polynomial of them (places in memory, choices) are `?`. It is for reading: the modules that
-    passes see have numbers for sizes."""
-    dumps: list[dict[str, str]] = [{} for _ in family.regions]
-    for region, dump, symbols in zip(family.regions, dumps, family.domain.stand_ins, strict=True):
-        run_all_passes(region, dump.__setitem__, symbols, reuse=False)
-    head = "".join(f"// {guard}\n" for guard in family.domain.guards)
-    samples, names = family.domain.samples, family.domain.symbols.names
+    passes see have numbers for sizes. With `narrow` those of the backward module for some
+    cotangents."""
+    run = run_all_passes if narrow is None else partial(run_narrowed, narrow=narrow)
+    dumps: list[dict[str, str]] = [{} for _ in shared.regions]
+    for region, dump, symbols in zip(shared.regions, dumps, shared.domain.stand_ins, strict=True):
+        run(region, dump=dump.__setitem__, symbols=symbols, reuse=False)
+    head = "".join(f"// {guard}\n" for guard in shared.domain.guards)
+    samples, names = shared.domain.samples, shared.domain.symbols.names
     return {stage: head + joined([d[stage] for d in dumps], samples, names) for stage in dumps[0]}
 
 
