@@ -115,9 +115,9 @@ test-triton: dev $(stamps)/test
 	  "$$($(home)/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/borrowed.pth"
 	$(home)/bin/python -m pip install --quiet --disable-pip-version-check triton==3.6.0 "numpy<2.4"
 	PYTHONPATH=frontend $(home)/bin/python -m pytest -p no:cacheprovider \
-	  $(or $(PYTEST_ARGS),tests/test_triton.py tests/test_triton_regions.py \
-	  tests/test_triton_attention.py \
-	  tests/test_triton_build.py tests/test_triton_program.py tests/test_batch.py)
+	  $(or $(PYTEST_ARGS),tests/codegen/test_triton.py tests/codegen/test_triton_regions.py \
+	  tests/codegen/test_triton_attention.py tests/codegen/test_triton_build.py \
+	  tests/codegen/test_triton_program.py tests/passes/test_batch.py)
 
 $(bin)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \

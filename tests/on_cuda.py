@@ -16,13 +16,13 @@ from watched_tests import INSIDE
 
 # Files of tests that run on a device, and what each has that is about the CPU, and why.
 EAGER: dict[str, dict[str, str]] = {
-    "test_tape.py": {},
-    "test_tape_keys.py": {},
-    "test_tape_program.py": {},
-    "test_layers.py": {},
-    "test_derived.py": {},
-    "test_nn.py": {"test_repr_is_pytorchs": "as the release of PyTorch that it was written for"},
-    "test_modules.py": {
+    "runtime/test_tape.py": {},
+    "runtime/test_tape_keys.py": {},
+    "runtime/test_tape_program.py": {},
+    "project/test_layers.py": {},
+    "codegen/test_derived.py": {},
+    "nn/test_nn.py": {"test_repr_is_pytorchs": "as the release of PyTorch that it was written for"},
+    "nn/test_modules.py": {
         "test_conversion_keeps_parameters_and_converts_gradients": "its optimizer is on the CPU",
         "test_parameters_share_memory_with_their_data": "shows a tensor without a device",
     },
@@ -30,36 +30,36 @@ EAGER: dict[str, dict[str, str]] = {
 TAPE = "about the tape, with so many calls that the stand-in takes long"
 # Of these, what the stand-in for a GPU leaves out.
 NOT_ON_STAND_IN = {
-    "test_tape.py": {
+    "runtime/test_tape.py": {
         "test_a_second_backward_in_a_capture": "compiles a region",
         "test_a_long_chain_is_freed_without_recursion": TAPE,
     },
-    "test_tape_program.py": {
+    "runtime/test_tape_program.py": {
         "test_a_compiled_function_is_a_node_of_the_tape": "compiles a region",
         "test_threads_make_and_run_programs_at_once": TAPE,
     },
-    "test_nn.py": {"test_limits_of_a_captured_clip_stay_live": "compiles a region"},
-    "test_tape_keys.py": {"test_few_programs_are_kept_and_the_last_ones_are": TAPE},
+    "nn/test_nn.py": {"test_limits_of_a_captured_clip_stay_live": "compiles a region"},
+    "runtime/test_tape_keys.py": {"test_few_programs_are_kept_and_the_last_ones_are": TAPE},
 }
 STAND_IN = "CPU"
 """The name of its device."""
 
 COMPILED: dict[str, dict[str, str]] = {
-    "test_capture.py": {
+    "compiler/test_capture.py": {
         "test_a_damaged_cache_entry_is_rebuilt": "counts the entries of the CPU's backend",
     },
-    "test_replay.py": {},
-    "test_follow.py": {},
-    "test_compiled_gradients.py": {
+    "compiler/test_replay.py": {},
+    "compiler/test_follow.py": {},
+    "compiler/test_compiled_gradients.py": {
         "test_what_backward_keeps_goes_with_the_results":
             "an array shares memory with tensors of the CPU only",
         "test_both_programs_come_from_one_entry_of_the_cache":
             "counts the entries of the CPU's backend",
     },
-    "test_compiled_refusals.py": {},
-    "test_region_leaves.py": {},
-    "test_optim.py": {},
-    "test_awkward.py": {
+    "compiler/test_compiled_refusals.py": {},
+    "compiler/test_region_leaves.py": {},
+    "nn/test_optim.py": {},
+    "programs/test_awkward.py": {
         **dict.fromkeys(
             (f"test_eager_calls_are_those_of_torch[{name}]" for name in (
                 "numpy_of_a_result", "array_changed_after_the_tensor_was_made",
@@ -77,18 +77,18 @@ COMPILED: dict[str, dict[str, str]] = {
         ),
         "test_eager_calls_are_those_of_torch[autocast_inside]": "asks for autocast of the CPU",
     },
-    "test_programs.py": dict.fromkeys(
+    "programs/test_programs.py": dict.fromkeys(
         ("test_compiled_steps_are_those_of_eager[beam search]",
          "test_beam_search_runs_on_what_minigpt_learnt"),
         "the corpus that it reads is an array, which the plugin moves",
     ),
-    "test_sizes.py": {},
-    "test_watch.py": {},
-    "test_watch_regions.py": {},
-    "test_resume.py": {},
-    "test_anomaly.py": {},
-    "test_closeness.py": {},
-    "test_check.py": {
+    "compiler/test_sizes.py": {},
+    "inspection/test_watch.py": {},
+    "inspection/test_watch_regions.py": {},
+    "inspection/test_resume.py": {},
+    "inspection/test_anomaly.py": {},
+    "inspection/test_closeness.py": {},
+    "inspection/test_check.py": {
         "test_a_wrong_rewrite_is_reported_on_the_first_call[codegen": "in the CPU's backend",
     },
 }  # fmt: skip

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import click
-from measure import Bar, by_turns, options, report, use_threads
 from models import REVERSE, Config
-from torch_models import batch_of, twins
 
 import ostinato as ot
+from measure import Bar, by_turns, options, report, use_threads
 from ostinato.runtime import _C
+from torch_models import batch_of, twins
 
 LIMIT = 1.02  # the same ops run: what is over 1 is noise of the products
 WORKLOADS: dict[str, Config] = {

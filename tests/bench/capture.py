@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-import capture_calls
-import capture_lengths
 import click
 import torch
+
+import capture_calls
+import capture_lengths
+import ostinato as ot
 from capture_programs import SIDES, programs
 from measure import Bar, options, report, use_threads
-
-import ostinato as ot
 
 
 @dataclass

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from measure import Rounds, in_rounds
-
 import ostinato as ot
+from measure import Rounds, in_rounds
 
 PARAMETERS = 100
 OPS = 200

@@ -20,13 +20,13 @@ import minigpt
 import numpy as np
 import ode
 import torch
-import torch_programs as twins
 from models import LanguageModel
-from torch_models import TorchLanguageModel, copy_weights
 from training import training_step
 
 import ostinato as ot
+import torch_programs as twins
 from ostinato import optim
+from torch_models import TorchLanguageModel, copy_weights
 
 CLASSES = 128  # as many characters as a corpus has
 SIDES = ("compiled", "eager", "torch")

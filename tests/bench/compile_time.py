@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 import click
+
 from measure import Bar, options, report
 
 SCRIPT = Path(__file__).with_name("first_step.py")

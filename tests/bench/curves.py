@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from corpus import Corpus
 from images import Images, from_npz
-from measure import Bar, options, report
 from models import MINIGPT, REVERSE, VIT, Config
 from reverse import IGNORED, lines
-from torch_models import twins
 from training import plot
 
 import ostinato as ot
+from measure import Bar, options, report
 from ostinato import Generator, optim
+from torch_models import twins
 
 Batch = tuple[Any, Any]
 Curve = list[float]

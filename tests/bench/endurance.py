@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+
+import ostinato as ot
 from gpu_row import our_step
 from gpu_workloads import workload_of
 from measure import Bar, options, report
-
-import ostinato as ot
 
 WARM_UP = 20
 

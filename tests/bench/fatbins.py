@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from measure import Bar, options, report
 
+from measure import Bar, options, report
 from ostinato.runtime import _C
 
 MEGABYTES_LIMIT = 40

@@ -76,6 +76,7 @@ def theirs() -> Any:
     """PyTorch's loss of one step."""
     import models
     import torch
+
     from torch_models import TorchLanguageModel
 
     config = replace(models.MINIGPT, batch=BATCH)

@@ -14,8 +14,9 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import optax  # pyright: ignore[reportMissingImports]
-from gpu_workloads import Workload
 from models import ImageConfig
+
+from gpu_workloads import Workload
 from torch_models import batch_of
 
 SUMMARIES, PATCH_INPUTS = 16, 48

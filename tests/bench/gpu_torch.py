@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
 from gpu_workloads import OPTIMIZER, Workload
 from torch_models import batch_of, twins
 

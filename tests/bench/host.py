@@ -15,9 +15,9 @@ from typing import Any
 
 import click
 import torch
-from measure import Bar, options, report, use_threads
 
 import ostinato as ot
+from measure import Bar, options, report, use_threads
 from ostinato.runtime import _C
 
 LIMIT, GPU_LIMIT = 0.8, 0.5

@@ -11,10 +11,10 @@ from statistics import median
 from typing import Any
 
 import click
-from measure import Bar, options, report
 from packaging.requirements import Requirement
 
 import ostinato
+from measure import Bar, options, report
 
 IMPORT_LIMIT = 0.15
 MEGABYTES_LIMIT = 400

@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any
 
 import click
+
 from first_step import ours
 from measure import Bar, options, report
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import click
 import torch
-from measure import Bar, options, report, use_threads
 from models import REVERSE
-from torch_models import batch_of, twins
 
 import ostinato as ot
+from measure import Bar, options, report, use_threads
 from ostinato import optim
+from torch_models import batch_of, twins
 
 LIMIT = 1.1
 CONFIG = replace(REVERSE, batch=16)

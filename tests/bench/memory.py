@@ -12,11 +12,11 @@ import sys
 from typing import Any
 
 import click
+
 import gpu_steps
+import ostinato as ot
 from gpu_workloads import PEERS, workload_of
 from measure import Bar, options, report
-
-import ostinato as ot
 from ostinato.ir.dtypes import BY_NAME
 
 PLAN_LIMIT = 0.01

@@ -14,13 +14,13 @@ from typing import Any
 
 import click
 import torch
-from measure import Bar, options, report, use_threads
 from models import MINIGPT, REVERSE, VIT, Config
-from torch_models import batch_of, twins
 
 import ostinato as ot
 import ostinato.nn.functional as F
+from measure import Bar, options, report, use_threads
 from ostinato import optim
+from torch_models import batch_of, twins
 
 MODELS: dict[str, Config] = {
     "reverse": replace(REVERSE, batch=16),

@@ -11,15 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 import click
-import gpu_steps
 import torch
-from measure import Bar, by_turns, options, report, use_threads
 from models import GPT2, MINIGPT, REVERSE, VIT, Config
+
+import gpu_steps
+import ostinato as ot
+from measure import Bar, by_turns, options, report, use_threads
+from ostinato import optim
 from products import all_products
 from torch_models import batch_of, twins
-
-import ostinato as ot
-from ostinato import optim
 
 WORKLOADS: dict[str, Config] = {
     "reverse": replace(REVERSE, batch=16),

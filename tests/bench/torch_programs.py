@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from models import Config
 from torch import Tensor, nn, optim
+
 from torch_models import Block, TorchLanguageModel
 
 State = tuple[Tensor, Tensor]

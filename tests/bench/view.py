@@ -16,9 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
+
 from measure import Bar, options, report
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "inspection"))
 
 MEGABYTES, SECONDS = 5, 2
 FIRST_STEP = Path(__file__).with_name("first_step.py")

@@ -236,7 +236,7 @@ print("end")
 def test_after_a_lost_device_every_call_says_so_and_the_process_ends_well() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOST],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}/tests"}, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}/tests/runtime"}, capture_output=True, text=True,
         timeout=100,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests, and skip them where there is no device."""
     skip = pytest.mark.skip(
-        reason="no CUDA device; tests/test_cuda_on_cpu.py runs these on the CPU"
+        reason="no CUDA device; tests/runtime/test_cuda_on_cpu.py runs these on the CPU"
     )
     available = _C.cuda_is_available()
     for item in items:

@@ -1,4 +1,4 @@
-"""Arguments that are padded to buckets on a CUDA device: the tables of tests/test_buckets.py."""
+"""Arguments padded to buckets on a CUDA device: the tables of tests/compiler/test_buckets.py."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kernels import Kernel, kernels
-
 from ostinato.ir.scalar.cpp import cpp_type, statements
 
 # A file becomes a module, which is loaded when its first kernel is used: dtypes that are used apart

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stubs import ROOT
-
 from ostinato.ir import stages
 from ostinato.ir.dialects import kernel, ot, program
 from ostinato.ir.dialects.integers import SEGMENTS
@@ -30,6 +28,7 @@ from ostinato.passes.fuse import COLUMNS, KIND, LENGTH, OUTER, POINTWISE, ROWS
 from ostinato.passes.padding import mask
 from ostinato.passes.pipeline import PIPELINE
 from ostinato.passes.reasons import Reason
+from stubs import ROOT
 
 HEADER = """\
 # The IR

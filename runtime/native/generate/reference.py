@@ -11,9 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from stubs import ROOT, signatures
-
 from ostinato.ir.op import OPS, Op
+from stubs import ROOT, signatures
 
 HEADER = """\
 # Operators

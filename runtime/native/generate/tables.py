@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from kernels import differentiable_operands, variants_of
-
 from ostinato.ir.dtypes import DType
 from ostinato.ir.op import OPS, Op, Param
 

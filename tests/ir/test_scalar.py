@@ -32,15 +32,7 @@ from ostinato.ir.dtypes import (
     uint8,
 )  # fmt: skip
 from ostinato.ir.scalar import expression as s
-from ostinato.ir.scalar.expression import (
-    PRIMITIVES,
-    Scalar,
-    argument,
-    bitcast,
-    cast,
-    constant,
-    make,
-)
+from ostinato.ir.scalar.expression import Scalar, argument, bitcast, cast, constant, make
 from ostinato.ir.scalar.numpy import MEANINGS, evaluate, numpy_dtype
 from scalar_cases import EVERY, Array, domain, edges, nodes, pairs, same_bits
 
@@ -269,12 +261,12 @@ TORCH_MEANINGS: dict[str, Callable[..., torch.Tensor]] = {
     "eq": torch.eq, "ne": torch.ne, "isnan": torch.isnan, "isinf": torch.isinf,
     "select": torch.where,
 }  # fmt: skip
-PRIMITIVE_NODES = [row for row in nodes() if row[0] in PRIMITIVES or row[1].is_integer]
+PRIMITIVE_NODES = [row for row in nodes() if row[0] in s.PRIMITIVES or row[1].is_integer]
 
 
 def test_every_kind_has_a_meaning() -> None:
     assert set(MEANINGS) | {"cast", "bitcast"} == set(s.KINDS)
-    assert {row[0] for row in PRIMITIVE_NODES} == set(PRIMITIVES) - {"cast", "bitcast"} | {"pow"}
+    assert {row[0] for row in PRIMITIVE_NODES} == set(s.PRIMITIVES) - {"cast", "bitcast"} | {"pow"}
 
 
 @pytest.mark.parametrize(

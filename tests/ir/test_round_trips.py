@@ -148,7 +148,7 @@ run_passes(module, ["simplify"])
 
 
 def test_passes_of_a_process_are_watched(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    places = {"PYTHONPATH": str(Path(__file__).parent / "watched"), FOLDER: str(tmp_path)}
+    places = {"PYTHONPATH": str(Path(__file__).parents[1] / "watched"), FOLDER: str(tmp_path)}
     command = [sys.executable, "-W", "error", "-c", IN_A_PROCESS]
     subprocess.run(command, env=os.environ | places, check=True)
     plugin = WatchedTests(request.config, tmp_path)

@@ -1,7 +1,7 @@
 """Plants errors, one at a time, and tells which of them the tests find.
 
-    python tests/planted.py --all
-    python tests/planted.py --family gradient --family shape --out planted.json
+    python tests/mutation/planted.py --all
+    python tests/mutation/planted.py --family gradient --family shape --out planted.json
 
 The errors are generated from the op table, the rewrites and the kernels; the checks are tests of
 the suite. An error that none finds and that `planted_reasons.py` does not explain is a hole, which
@@ -28,6 +28,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+# The checks lie in the folders of what they check.
+sys.path += [str(folder) for folder in Path(__file__).parents[1].iterdir() if folder.is_dir()]
 
 import planted_gradients
 import planted_kernels

@@ -15,7 +15,7 @@ import pytest
 from ostinato.cli import cli
 from ostinato.passes import algebra
 
-PAGE = (Path(__file__).parents[1] / "docs" / "tasks.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
 _BLOCK = re.compile(r"```(python|sh|text|text before)\n(.*?)```", re.DOTALL)
 MOST = 3
 

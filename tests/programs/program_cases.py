@@ -13,13 +13,13 @@ import lstm
 import numpy as np
 import ode
 import torch
-import torch_programs as twins
 from models import Config, LanguageModel
-from torch_models import TorchLanguageModel, copy_weights
 from training import training_step
 
 import ostinato as ot
+import torch_programs as twins
 from ostinato import optim
+from torch_models import TorchLanguageModel, copy_weights
 
 Array = Any
 Run = Callable[[int], Any]

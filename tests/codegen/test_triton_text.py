@@ -1,6 +1,6 @@
 """The text of generated Triton kernels, and that it compiles for every GPU that is supported.
 
-`pytest tests/test_triton_text.py --update-golden` writes the text anew.
+`pytest tests/codegen/test_triton_text.py --update-golden` writes the text anew.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from ostinato.ir.op import OPS
 from ostinato.runtime import _C
 from watched_tests import INSIDE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STAND_IN = ROOT / "build" / "dev" / "libcuda_on_cpu.so"
 KERNELS = Path(_C.__file__).parent / "kernels"
 

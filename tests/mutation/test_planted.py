@@ -18,7 +18,7 @@ from ostinato.passes.algebra import PAIRS
 
 SEED = 20261125
 EACH = 14
-"""Errors of a family; `python tests/planted.py --all` plants every one."""
+"""Errors of a family; `python tests/mutation/planted.py --all` plants every one."""
 
 
 @cache

@@ -20,7 +20,7 @@ from ostinato.ir.scalar.numpy import evaluate, numpy_dtype
 from ostinato.ir.scalar.random import normal, random_bits, uniform
 from scalar_cases import EVERY, Array, domain, edges, nodes, same_bits
 
-NATIVE = Path(__file__).parents[1] / "runtime" / "native"
+NATIVE = Path(__file__).parents[2] / "runtime" / "native"
 FLAGS = ["-std=c++20", "-fno-math-errno", "-ffp-contract=off", "-fno-trapping-math", "-Wall",
          "-Wextra", "-Werror", f"-I{NATIVE}"]  # fmt: skip
 RNG = [argument(i, int64) for i in range(3)]

@@ -14,7 +14,7 @@ from ostinato.nn import functional
 from ostinato.ops import functions
 from ostinato.runtime import _C
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GENERATOR = ROOT / "runtime" / "native" / "generate" / "stubs.py"
 FILES = (
     "runtime/_C.pyi",

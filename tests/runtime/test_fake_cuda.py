@@ -9,7 +9,7 @@ import pytest
 
 from watched_tests import INSIDE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "fake_cuda"
 ENVIRONMENT = {
     "fake_direct.py": {"OSTINATO_ALLOCATOR": "direct"},

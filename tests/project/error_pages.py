@@ -10,7 +10,7 @@ from typing import Any
 
 import ostinato as ot
 
-FOLDER = Path(__file__).parents[1] / "docs" / "errors"
+FOLDER = Path(__file__).parents[2] / "docs" / "errors"
 ON_A_DEVICE = "OutOfMemoryError"
 """The page whose examples need one."""
 _BLOCK = re.compile(r"```(python|text)\n(.*?)```", re.DOTALL)
