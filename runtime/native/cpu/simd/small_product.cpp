@@ -164,7 +164,7 @@ void few_rows_transposed(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Mat
   }
 }
 
-constexpr int64_t kRowsInCache = 32;  // of b: those that all tiles of a use before the next ones
+constexpr int64_t kRowsInCache = 256;  // of b: those that all tiles of a use before the next ones
 
 template <class T>
 void few_rows(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, T* c,
