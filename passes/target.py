@@ -36,7 +36,8 @@ class Target:
     `chunk_elements`. `column_block` columns are one iteration of the parallel axis.
 
     Limits: `most_buffers` of a kernel, `scratch_bytes` of one, `grain_elements` that are worth a
-    thread, `lanes` below which a row is no vector loop of its own.
+    thread if each takes `grain_cost` or less, `lanes` below which a row is no vector loop of its
+    own.
 
     On a machine of `tiles` an iteration of the parallel axis works on whole rows, or blocks of
     columns, in registers: rows are not cut where strides change, and blocks of columns are as
@@ -65,11 +66,16 @@ class Target:
     most_buffers: int = 40
     scratch_bytes: int = 48 * 1024
     grain_elements: int = 16384
+    grain_cost: float = 0.2
     lanes: int = 16
     tiles: bool = False
     programs: int = 1
     most_batched: int = 0
     symbols: tuple[tuple[int, int], ...] = ()
+
+    def grain(self, cost: float) -> int:
+        """How many elements that take `cost` nanoseconds each are worth a thread."""
+        return int(self.grain_elements / max(1.0, cost / self.grain_cost))
 
     def typical(self, count: int) -> int:
         """`count` as choices by size take it."""

@@ -163,7 +163,7 @@ class Storage:
                  ) -> tuple[set[Node], set[SSAValue], float] | None:  # fmt: skip
         """What `group` computes and reads to have `node`, and the cost; None where it cannot."""
         nodes: set[Node] = {node}
-        leaves: set[SSAValue] = set()
+        leaves: dict[SSAValue, dict[Linear, float]] = {}
         cost = 0.0
         stack: list[tuple[Node, Linear, Guard]] = [(node, a.link, a.guard) for a in reads]
         while stack:
@@ -176,13 +176,15 @@ class Storage:
                     return None
                 source = self._recomputed(arg)
                 if source is None:
-                    if arg.value not in self.read[group] and arg.value not in leaves:
-                        cost += self._leaf_cost(arg.value)
-                    leaves.add(arg.value)
+                    times = self._evaluations(inner[0], reading)
+                    leaves.setdefault(arg.value, {})[inner[0]] = times
                 elif source not in nodes:
                     nodes.add(source)
                     stack.append((source, *inner))
-        return nodes, leaves, cost
+        for value, links in leaves.items():
+            if value not in self.read[group]:
+                cost += self._leaf_cost(value, sum(links.values()))
+        return nodes, set(leaves), cost
 
     def _recomputed(self, arg: Arg) -> Node | None:
         """The node whose result is computed again where `arg` is; None if it lies in memory."""
@@ -190,11 +192,14 @@ class Storage:
         lies = source is None or source.is_opaque or source.is_reduction or source in self.stored
         return None if lies or arg.gathered else source
 
-    def _leaf_cost(self, value: SSAValue) -> float:
+    def _leaf_cost(self, value: SSAValue, times: float) -> float:
+        """What reading `times` elements costs, and writing what no one else needs in memory."""
         source = self.grouping.producer(value)
-        bytes_ = self.target.typical(count(shape_of(value))) * dtype_of(value).itemsize
+        whole = self.target.typical(count(shape_of(value)))
         fresh = source is not None and not source.is_opaque and source not in self.stored
-        return bytes_ * self.target.byte_cost * (2 if fresh else 1) + self.target.operand_cost
+        moved = min(whole, times) + (whole if fresh else 0)
+        byte_cost = dtype_of(value).itemsize * self.target.byte_cost
+        return moved * byte_cost + self.target.operand_cost
 
     def _evaluations(self, link: Linear, reading: int) -> float:
         """How often a group of `reading` elements computes what it reads by `link`."""

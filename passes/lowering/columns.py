@@ -44,7 +44,7 @@ class _Columns:
         nodes = list(items.folds)
         block = self._block()
         blocks = self.length // block
-        grain = max(1, self.fused.target.grain_elements // (block * self.folded))
+        grain = self.fused.grain(items, block * self.folded)
         b, emission = self.fused.open(self.name, items, self.runs * blocks, grain=grain)
         axes = emission.space.axes
         run = self.length * self.folded

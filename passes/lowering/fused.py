@@ -91,6 +91,14 @@ class Fused:
         """An empty set of items for rows of `length`."""
         return Items(self.region, self.layouts, length)
 
+    def grain(self, items: Items, elements: int, passes: int = 1) -> int:
+        """How many iterations are worth a thread where each computes `items` of `elements`, which
+        it goes through in so many passes."""
+        target = self.target
+        moved = (len(items.inputs) + len(self.outputs)) * target.load_cost
+        cost = passes * moved + sum(i.node.cost for i in items.ordered if i.node is not None)
+        return max(1, target.grain(cost) // elements)
+
     def open(
         self,
         name: str,

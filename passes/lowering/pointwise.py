@@ -30,12 +30,12 @@ def lower_pointwise(fused: Fused, name: str) -> Kernel:
     cost = max((items.add(o.value, o.link).cost for o in fused.outputs), default=0.0)
     unroll = unroll_for(cost, list(items.inputs))
     if length == size:
-        grain = fused.target.grain_elements
+        grain = fused.grain(items, 1)
         b, emission = fused.open(name, items, size, vector=True, unroll=unroll, grain=grain)
         emission.space.axes.append(Axis(b.index, 1, size, 0))
         store_all(emission, fused.outputs, whole)
         return fused.close(b, emission)
-    grain = max(1, fused.target.grain_elements // length)
+    grain = fused.grain(items, length)
     b, emission = fused.open(name, items, size // length, grain=grain)
     emission.space.axes.append(Axis(b.index, length, size // length, 0))
     with emission.loop(length, 1, vector=True, unroll=unroll):

@@ -144,7 +144,7 @@ class _Rows:
         chunked = bool(self.columns)
         per_unit = self.size // self.runs if chunked else self.length
         extent = self.runs if chunked else self.rows
-        grain = max(1, self.fused.target.grain_elements // (per_unit * max(1, len(self.passes))))
+        grain = self.fused.grain(self.items, per_unit, max(1, len(self.passes)))
         b, emission = self.fused.open(self.name, self.items, extent, grain=grain)
         scratch = {
             item: b.local(self.length, wide(dtype_of(item.value)))

@@ -276,6 +276,17 @@ def test_random_numbers_do_not_depend_on_the_threads() -> None:
     np.testing.assert_array_equal(np.sort(several[2]), np.arange(BIG))
 
 
+# Many small operands, two that are no multiple of what a thread takes, and one among small ones.
+@pytest.mark.parametrize("lengths", [[40] * 33, [3, 700, 0, 41], [9000, *[5] * 20], [1]])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_parts_are_joined_whatever_their_number(lengths: list[int], axis: int) -> None:
+    numbers = np.random.default_rng(0)
+    shapes = [(n, 90) if axis == 0 else (90, n) for n in lengths]
+    parts = [numbers.standard_normal(shape).astype("float32") for shape in shapes]
+    found = _C.call("cat", [_C.from_array(p) for p in parts], dim=axis)
+    np.testing.assert_array_equal(_C.to_numpy(found), np.concatenate(parts, axis))
+
+
 def test_a_large_adamw_step_is_that_of_numpy() -> None:
     numbers = np.random.default_rng(0)
     x, g, m = (numbers.standard_normal(BIG).astype("float32") for _ in range(3))

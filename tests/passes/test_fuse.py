@@ -174,6 +174,13 @@ def split_gradient(a: Any, b: Any, c: Any) -> Any:
     return op("reshape", whole, shape=(2, 96))
 
 
+def gated(x: Any, h: Any) -> Any:
+    """One step of a sequence added to a state, of which the halves are read."""
+    step = op("reshape", op("slice", x, dim=1, start=5, stop=6), shape=(8, 64))
+    left, right = (op("slice", step + h, dim=1, start=i, stop=i + 32) for i in (0, 32))
+    return op("sigmoid", left) * op("tanh", right)
+
+
 def adamw(p: Any, g: Any, m: Any, v: Any, lr: Any) -> Any:
     return op("adamw_step", p, g, m, v, 3.0, lr, 0.9, 0.999, 1e-8, 0.01)
 
@@ -209,6 +216,8 @@ PATTERNS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], int, int]] = {
     # Target counts, then rows with loss and gradient, then the mean.
     "cross entropy": (loss_and_gradient, (X, integers(64, below=48)), 3, 0),
     "parts of a gradient": (split_gradient, (floats(2, 4, 8),) * 3, 1, 0),
+    # Of the sequence, which is large, a kernel reads one step.
+    "gates of a step": (gated, (floats(8, 99, 64), floats(8, 64, seed=1)), 1, 0),
     "optimizer step": (adamw, (X, X * 2, X * 3, X * X, 0.1), 1, 0),
     "dropout": (dropped, (X, RNG), 1, 0),
     "linear, gelu": (lambda x, w: op("gelu", op("linear", x, w)), (X, floats(5, 48)), 1, 1),

@@ -143,6 +143,26 @@ def test_loops(name: str) -> None:
     assert [shape(k) for k in kernels(lowered(build, *inputs))] == expected
 
 
+# (region, inputs, the fewest and most iterations that are worth a thread)
+GRAINS: dict[str, tuple[Callable[..., Any], tuple[Array, ...], int, int]] = {
+    "plain": (lambda x: x + 1.0, (X,), 16384, 16384),
+    "costly": (lambda x: op("tanh", op("exp", x)), (X,), 3000, 8000),
+    "plain rows": (lambda x, w: x + w, (X, W), 341, 341),
+    "costly rows": (lambda x, w: op("tanh", x) / w, (X, W), 50, 120),
+    "passes over rows": (lambda x: op("softmax", x, dim=-1), (X,), 30, 120),
+    "columns": (lambda x: op("sum", x, dim=(0,)), (floats(100, 64),), 2, 2),
+    "costly columns": (lambda x: op("sum", op("exp", x), dim=(0,)), (floats(100, 64),), 1, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GRAINS)
+def test_costly_elements_are_worth_a_thread_sooner(name: str) -> None:
+    build, inputs, least, most = GRAINS[name]
+    (kernel,) = kernels(lowered(build, *inputs))
+    assert kernel.grain is not None
+    assert least <= kernel.grain.value.data <= most
+
+
 def test_costly_values_are_kept_between_passes_and_cheap_ones_are_not() -> None:
     (kernel,) = kernels(lowered(lambda x: op("softmax", x, dim=-1), X))
     assert sum(isinstance(o, LocalOp) for o in kernel.walk()) == 1

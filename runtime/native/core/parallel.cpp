@@ -219,6 +219,16 @@ void Pool::serve(int id) {
   }
 }
 
+// How long the pieces of [0, n) are: `grain` at least, as many for each thread where there are
+// enough of them.
+int64_t piece_of(int64_t n, int64_t grain, int threads) {
+  const int64_t most = std::min<int64_t>(kWords * kWordBits, int64_t{kShares} * threads);
+  const int64_t whole = std::min(most, n / grain);
+  if (whole < threads) return grain;
+  const int64_t pieces = whole / threads * threads;
+  return (n + pieces - 1) / pieces;
+}
+
 }  // namespace
 
 int num_threads() { return pool().threads(); }
@@ -230,8 +240,7 @@ void parallel_for(int64_t n, int64_t grain, RangeFn fn, void* context) {
   grain = std::max<int64_t>(grain, 1);
   const int threads = inside || n <= grain ? 1 : num_threads();
   if (threads == 1) return fn(context, 0, n);
-  const int64_t most = std::min<int64_t>(kWords * kWordBits, int64_t{kShares} * threads);
-  const int64_t piece = std::max(grain, (n + most - 1) / most);
+  const int64_t piece = piece_of(n, grain, threads);
   const int pieces = static_cast<int>((n + piece - 1) / piece);
   if (pieces == 1) return fn(context, 0, n);
   Job job(fn, context, n, piece, pieces, std::min(threads, pieces));

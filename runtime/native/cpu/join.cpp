@@ -1,5 +1,8 @@
 // Kernels that put tensors together: cat, pad, flip, and writes to parts of a copy. They are made
 // of copies of views, and so serve every device.
+#include <algorithm>
+
+#include "core/parallel.hpp"
 #include "cpu/by_dtype.hpp"
 #include "cpu/copy.hpp"
 #include "cpu/parts.hpp"
@@ -8,15 +11,36 @@
 namespace ostinato {
 namespace {
 
+constexpr int64_t kGrain = 1 << 16;  // bytes that are worth a thread
+
+// Where each operand starts along `axis` of the result.
+Sizes starts_of(std::span<const Tensor> operands, int axis) {
+  Sizes starts;
+  int64_t start = 0;
+  for (const Tensor& x : operands) {
+    starts.push_back(start);
+    start += x.size(axis);
+  }
+  return starts;
+}
+
+// Operands are copied side by side where all of them are small; a large copy is cut by itself.
 void cat(const OpCall& call, std::span<Tensor> out) {
   const Tensor& y = out[0];
   const int axis = axis_of("cat", call.attr(0).as_int(), y.ndim(), y.sizes());
-  int64_t start = 0;
-  for (const Tensor& x : call.operands) {
-    const int64_t length = x.size(axis);
-    if (x.numel() > 0) copy_into(part_of(y, axis, start, length), x);
-    start += length;
-  }
+  const Sizes starts = starts_of(call.operands, axis);
+  const auto put = [&](int64_t begin, int64_t end) {
+    for (size_t i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      const Tensor& x = call.operands[i];
+      if (x.numel() > 0) copy_into(part_of(y, axis, starts[i], x.size(axis)), x);
+    }
+  };
+  const int64_t count = static_cast<int64_t>(call.operands.size());
+  const auto smaller = [](const Tensor& a, const Tensor& b) { return a.numel() < b.numel(); };
+  const auto largest = std::ranges::max_element(call.operands, smaller);
+  if (!y.device().is_cpu() || largest->numel() * num_threads() > y.numel()) return put(0, count);
+  const int64_t bytes = y.numel() * static_cast<int64_t>(size_of(y.dtype()));
+  parallel_for(count, std::max<int64_t>(1, kGrain * count / (bytes + 1)), put);
 }
 OSTINATO_KERNEL(cat, cat);
 OSTINATO_CUDA_KERNEL(cat, cat);
