@@ -7,6 +7,7 @@ value is computed from is already known to be in memory or not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from xdsl.ir import SSAValue
@@ -176,7 +177,7 @@ class Storage:
                     return None
                 source = self._recomputed(arg)
                 if source is None:
-                    times = self._evaluations(inner[0], reading)
+                    times = math.inf if arg.gathered else self._evaluations(inner[0], reading)
                     leaves.setdefault(arg.value, {})[inner[0]] = times
                 elif source not in nodes:
                     nodes.add(source)
@@ -193,7 +194,8 @@ class Storage:
         return None if lies or arg.gathered else source
 
     def _leaf_cost(self, value: SSAValue, times: float) -> float:
-        """What reading `times` elements costs, and writing what no one else needs in memory."""
+        """What reading `times` elements costs (infinity: any), and writing what no one else needs
+        in memory."""
         source = self.grouping.producer(value)
         whole = self.target.typical(count(shape_of(value)))
         fresh = source is not None and not source.is_opaque and source not in self.stored
