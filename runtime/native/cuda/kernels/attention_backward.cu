@@ -3,6 +3,7 @@
 // place.
 #include "cuda/kernels/attention.cuh"
 #include "cuda/kernels/attention_bfloat16.cuh"
+#include "cuda/kernels/attention_queries.cuh"
 
 namespace ostinato::cuda {
 namespace {
@@ -17,14 +18,11 @@ __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b)
   const AttentionParams& p = b.given;
   using Keys = typename Factors::template Tile<Use::both>;
   using Values = typename Factors::template Tile<Use::scores>;
-  constexpr uint32_t kStep = Factors::kStep;
   __shared__ typename Factors::Unit key_memory[Keys::kSize], value_memory[Values::kSize];
   const Keys keys(key_memory);
   const Values values(value_memory);
-  const uint32_t head = blockIdx.x % p.heads, block = p.blocks - 1 - blockIdx.x / p.heads;
-  const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
-  const HeadMatrix key(p.key, head, p.keys, p.width);
-  const HeadMatrix value(p.value, head, p.keys, p.value_width);
+  const QueryBlock block(p);
+  const uint32_t head = block.head, first_row = block.first_row;
   typename Factors::Rows query(HeadMatrix(p.query, head, p.queries, p.width), first_row);
   typename Factors::Rows slope(HeadMatrix(b.g, head, p.queries, p.value_width), first_row);
   const typename Factors::Rows out(HeadMatrix(p.out, head, p.queries, p.value_width), first_row);
@@ -41,32 +39,21 @@ __device__ __forceinline__ void query_gradient(const AttentionBackwardParams& b)
   slope.round();
   const Scorer scorer(p, head);
   typename Factors::Sums sums;
-  const uint32_t end = p.is_causal ? min(p.keys, (block + 1) * kAttentionBlock) : p.keys;
-  for (uint32_t first = 0; first < end; first += kAttentionBlock) {
-    const typename Factors::Staged next_keys(key, first), next_values(value, first);
-    __syncthreads();  // the tiles before have been used
-    next_keys.put(keys);
-    next_values.put(values);
-    __syncthreads();
-#pragma unroll 1
-    for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
-      const uint32_t first_key = first + step;
-      if (first_key >= end || (p.is_causal && first_key > first_row + 15)) break;
-      typename Factors::Scores weights, slopes;
-      multiply_rows(weights, query, keys, step);
-      multiply_rows(slopes, slope, values, step);
-      scorer.score_all(weights, first_row, first_key);
+  over_keys<Factors>(p, block, keys, values, [&](uint32_t first_key, uint32_t first) {
+    typename Factors::Scores weights, slopes;
+    multiply_rows(weights, query, keys, first);
+    multiply_rows(slopes, slope, values, first);
+    scorer.score_all(weights, first_row, first_key);
 #pragma unroll
-      for (uint32_t n = 0; n < kStep / 8; ++n) {
+    for (uint32_t n = 0; n < Factors::kStep / 8; ++n) {
 #pragma unroll
-        for (uint32_t i = 0; i < 4; ++i) {
-          const float weight = exp2_of(weights[n][i] - shift[i / 2]);
-          slopes[n][i] = weight * (slopes[n][i] - along[i / 2]);
-        }
+      for (uint32_t i = 0; i < 4; ++i) {
+        const float weight = exp2_of(weights[n][i] - shift[i / 2]);
+        slopes[n][i] = weight * (slopes[n][i] - along[i / 2]);
       }
-      sums.add(slopes, keys, step);
     }
-  }
+    sums.add(slopes, keys, first);
+  });
   for (int half = 0; half < 2; ++half) sums.scale(half, p.scale);
   sums.store(HeadMatrix(b.query_g, head, p.queries, p.width), first_row);
 }

@@ -2,6 +2,7 @@
 // head and kAttentionBlock of its queries, keys and values come in tiles.
 #include "cuda/kernels/attention.cuh"
 #include "cuda/kernels/attention_bfloat16.cuh"
+#include "cuda/kernels/attention_queries.cuh"
 
 namespace ostinato::cuda {
 namespace {
@@ -67,38 +68,23 @@ template <class Factors>
 __device__ __forceinline__ void attend(const AttentionParams& p) {
   using Keys = typename Factors::template Tile<Use::scores>;
   using Values = typename Factors::template Tile<Use::sums>;
-  constexpr uint32_t kStep = Factors::kStep;
   __shared__ typename Factors::Unit key_memory[Keys::kSize], value_memory[Values::kSize];
   const Keys keys(key_memory);
   const Values values(value_memory);
-  // The last queries first: causal ones look at the most keys.
-  const uint32_t head = blockIdx.x % p.heads, block = p.blocks - 1 - blockIdx.x / p.heads;
-  const uint32_t first_row = block * kAttentionBlock + threadIdx.x / kWarp * 16;
-  const HeadMatrix key(p.key, head, p.keys, p.width);
-  const HeadMatrix value(p.value, head, p.keys, p.value_width);
-  typename Factors::Rows query(HeadMatrix(p.query, head, p.queries, p.width), first_row);
-  const Scorer scorer(p, head);
+  const QueryBlock block(p);
+  typename Factors::Rows query(HeadMatrix(p.query, block.head, p.queries, p.width),
+                               block.first_row);
+  const Scorer scorer(p, block.head);
   OnlineSums<Factors> sums;
   query.round();
-  const uint32_t end = p.is_causal ? min(p.keys, (block + 1) * kAttentionBlock) : p.keys;
-  for (uint32_t first = 0; first < end; first += kAttentionBlock) {
-    const typename Factors::Staged next_keys(key, first), next_values(value, first);
-    __syncthreads();  // the tiles before have been used
-    next_keys.put(keys);
-    next_values.put(values);
-    __syncthreads();
-#pragma unroll 1
-    for (uint32_t step = 0; step < kAttentionBlock; step += kStep) {
-      const uint32_t first_key = first + step;
-      if (first_key >= end || (p.is_causal && first_key > first_row + 15)) break;
-      typename Factors::Scores scores;
-      multiply_rows(scores, query, keys, step);
-      scorer.score_all(scores, first_row, first_key);
-      sums.add(scores, values, step);
-    }
-  }
-  sums.store(HeadMatrix(p.out, head, p.queries, p.value_width),
-             p.logsumexp + size_t{head} * p.queries, first_row, p.queries);
+  over_keys<Factors>(p, block, keys, values, [&](uint32_t first_key, uint32_t first) {
+    typename Factors::Scores scores;
+    multiply_rows(scores, query, keys, first);
+    scorer.score_all(scores, block.first_row, first_key);
+    sums.add(scores, values, first);
+  });
+  sums.store(HeadMatrix(p.out, block.head, p.queries, p.value_width),
+             p.logsumexp + size_t{block.head} * p.queries, block.first_row, p.queries);
 }
 
 }  // namespace
