@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Attribute, Operation
 
 from .dtypes import BY_IR
-from .scalar.arith import PRIMITIVE_KINDS, UNSIGNED, function_of
+from .scalar.arith import PRIMITIVE_KINDS, UNSIGNED, function_of, predicate_of
 from .scalar.expression import Scalar, argument, cast
 from .scalar.functions import expand
 from .scalar.numpy import MEANINGS, evaluate
@@ -87,7 +87,7 @@ def _constant(op: Operation, operands: Sequence[Array]) -> Array:
 
 
 def _compare_integers(op: Operation, operands: Sequence[Array]) -> Array:
-    predicate = CMPI_COMPARISON_OPERATIONS[_predicate(op)]
+    predicate = CMPI_COMPARISON_OPERATIONS[predicate_of(op)]
     if predicate[0] == "u":
         operands = [_unsigned(x) for x in operands]
     result: Array = _COMPARISONS[predicate[-2:]](*operands)
@@ -95,7 +95,7 @@ def _compare_integers(op: Operation, operands: Sequence[Array]) -> Array:
 
 
 def _compare_floats(op: Operation, operands: Sequence[Array]) -> Array:
-    predicate = CMPF_COMPARISON_OPERATIONS[_predicate(op)]
+    predicate = CMPF_COMPARISON_OPERATIONS[predicate_of(op)]
     a, b = operands
     unordered = (a != a) | (b != b)
     if predicate in ("uno", "ord"):
@@ -104,12 +104,6 @@ def _compare_floats(op: Operation, operands: Sequence[Array]) -> Array:
         return unordered | True if predicate == "true" else unordered & False
     holds = _COMPARISONS[predicate[1:]](a, b)
     return holds | unordered if predicate[0] == "u" else holds & ~unordered
-
-
-def _predicate(op: Operation) -> int:
-    predicate = op.properties["predicate"]
-    assert isinstance(predicate, IntegerAttr)
-    return predicate.value.data
 
 
 def _divide(op: Operation, operands: Sequence[Array]) -> Array:

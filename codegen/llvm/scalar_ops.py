@@ -14,6 +14,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Attribute, Operation
 
 from ...ir.errors import CompileError
+from ...ir.scalar.arith import predicate_of
 from .writer import Value, Writer, integer
 
 _LLVM_TYPES = {"f16": "i16", "bf16": "i16", "f32": "float", "f64": "double", "index": "i64"}
@@ -80,9 +81,7 @@ def _negate(w: Writer, op: Operation, x: list[Value]) -> Value:
 
 def _compare(kind: str, names: Sequence[str]) -> Lowering:
     def row(w: Writer, op: Operation, x: list[Value]) -> Value:
-        predicate = op.properties["predicate"]
-        assert isinstance(predicate, IntegerAttr)
-        return w.compare(f"{kind} {names[predicate.value.data]}", x[0], x[1])
+        return w.compare(f"{kind} {names[predicate_of(op)]}", x[0], x[1])
 
     return row
 

@@ -160,24 +160,10 @@ def isnan(x: Tensor) -> Tensor:
     return s.isnan(x) if x.dtype.is_floating_point else x.ne(x)
 
 
-@isnan.sampled
-def _() -> Iterator[Sample]:
-    yield from unary()()
-    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float32"))
-    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float16"))
-
-
 @pointwise(dtype=Fixed(bool_), inplace=False)
 def isinf(x: Tensor) -> Tensor:
     """Whether x is an infinity, as bool."""
     return s.isinf(x) if x.dtype.is_floating_point else x.ne(x)
-
-
-@isinf.sampled
-def _() -> Iterator[Sample]:
-    yield from unary()()
-    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float32"))
-    yield sample(np.array([np.nan, np.inf, -np.inf, 1], "float16"))
 
 
 @pointwise(dtype=Fixed(bool_), inplace=False)
@@ -186,6 +172,8 @@ def isfinite(x: Tensor) -> Tensor:
     return ~(s.isnan(x) | s.isinf(x)) if x.dtype.is_floating_point else x.eq(x)
 
 
+@isnan.sampled
+@isinf.sampled
 @isfinite.sampled
 def _() -> Iterator[Sample]:
     yield from unary()()

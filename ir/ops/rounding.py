@@ -20,11 +20,6 @@ def sign(x: Tensor) -> Tensor:
     return s.cast(x > 0, x.dtype) - s.cast(x < 0, x.dtype)
 
 
-@sign.vjp
-def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
-    return (g * 0.0,)
-
-
 @sign.sampled
 def _() -> Iterator[Sample]:
     yield from unary(kinds="fi")()
@@ -37,32 +32,10 @@ def floor(x: Tensor) -> Tensor:
     return s.floor(x) if x.dtype.is_floating_point else x
 
 
-@floor.vjp
-def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
-    return (g * 0.0,)
-
-
-@floor.sampled
-def _() -> Iterator[Sample]:
-    yield from unary(kinds="fi")()
-    yield without_gradient(np.array([-1.5, -0.5, 0.5, 1.5, 2.5, -3.0], "float32"))
-
-
 @pointwise(dtype=_NUMBERS)
 def ceil(x: Tensor) -> Tensor:
     """The smallest whole number not below x."""
     return s.ceil(x) if x.dtype.is_floating_point else x
-
-
-@ceil.vjp
-def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
-    return (g * 0.0,)
-
-
-@ceil.sampled
-def _() -> Iterator[Sample]:
-    yield from unary(kinds="fi")()
-    yield without_gradient(np.array([-1.5, -0.5, 0.5, 1.5, 2.5, -3.0], "float32"))
 
 
 @pointwise(dtype=_NUMBERS)
@@ -71,29 +44,25 @@ def trunc(x: Tensor) -> Tensor:
     return s.trunc(x) if x.dtype.is_floating_point else x
 
 
-@trunc.vjp
-def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
-    return (g * 0.0,)
-
-
-@trunc.sampled
-def _() -> Iterator[Sample]:
-    yield from unary(kinds="fi")()
-    yield without_gradient(np.array([-1.5, -0.5, 0.5, 1.5, 2.5, -3.0], "float32"))
-
-
 @pointwise(dtype=_NUMBERS)
 def round_(x: Tensor) -> Tensor:
     """The whole number nearest to x; halves go to the even one."""
     return s.round_half_even(x) if x.dtype.is_floating_point else x
 
 
-@round_.vjp
-def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
-    return (g * 0.0,)
-
-
+@floor.sampled
+@ceil.sampled
+@trunc.sampled
 @round_.sampled
 def _() -> Iterator[Sample]:
     yield from unary(kinds="fi")()
     yield without_gradient(np.array([-1.5, -0.5, 0.5, 1.5, 2.5, -3.0], "float32"))
+
+
+@sign.vjp
+@floor.vjp
+@ceil.vjp
+@trunc.vjp
+@round_.vjp
+def _(g: Tensor, out: Tensor, x: Tensor) -> Any:
+    return (g * 0.0,)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerType, LocationAttr
+from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType, LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from ..dialects.kernel.types import value_type
@@ -288,6 +288,13 @@ def _resized(e: _Emitter, x: SSAValue, bits: int, type_: IntegerType, signed: bo
     if bits > type_.width.data:
         return e.op(arith.TruncIOp(x, type_))
     return e.op(arith.ExtSIOp(x, type_) if signed else arith.ExtUIOp(x, type_))
+
+
+def predicate_of(op: Operation) -> int:
+    """The number of the comparison that an `arith.cmpi` or `arith.cmpf` makes."""
+    predicate = op.properties["predicate"]
+    assert isinstance(predicate, IntegerAttr)
+    return predicate.value.data
 
 
 def scalar_type(dtype: DType) -> Attribute:

@@ -15,7 +15,7 @@ from ...ir.kernel_builder import KernelBuilder
 from ..fusion.extraction import Extraction
 from ..fusion.index import Linear, compose, identity
 from ..fusion.nodes import Node
-from ..fusion.types import count, dtype_of, shape_of
+from ..fusion.types import dtype_of, size_of
 from ..target import Target
 from .emit import Emission
 from .items import Items
@@ -66,9 +66,9 @@ class Fused:
     def _output(self, number: int, value: SSAValue) -> Output:
         base, link = self.region.views.source(value)
         if value in self.region.of:
-            base, link = value, identity(count(shape_of(value)))
+            base, link = value, identity(size_of(value))
         node = self.region.of.get(base)
-        return Output(number, value, base, link, count(shape_of(value)), node)
+        return Output(number, value, base, link, size_of(value), node)
 
     def attribute(self, name: str) -> int:
         """An integer attribute of the fusion, 1 where it is absent."""
@@ -132,7 +132,7 @@ class Fused:
             for i, a in enumerate(inputs)
             for o in self.outputs
             if dtype_of(a).itemsize == dtype_of(o.result).itemsize
-            and shape_count(a) == o.size
+            and size_of(a) == o.size
             and emission.may_share(a, ("out", o.number))
         ]
         return Kernel(b.finish(verify=False), tuple(a.index for a in inputs), tuple(reuse))
@@ -145,11 +145,6 @@ class Fused:
             weights[name] = max(weights.get(name, 0.0), n.cost + 1.0 * n.is_reduction)
         chosen = sorted(weights, key=lambda name: -weights[name])[:COSTLY_NAMES]
         return "_".join(name for name in weights if name in chosen) or "copy"
-
-
-def shape_count(value: SSAValue) -> int:
-    """The number of elements of a value."""
-    return count(shape_of(value))
 
 
 def through(link: Linear, e: Linear) -> Linear:

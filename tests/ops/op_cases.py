@@ -32,6 +32,11 @@ class Case:
         return f"{self.op.name}-{self.index}"
 
 
+def is_table_op(op: Op) -> bool:
+    """False for functions, which expand at the call: they have neither rules nor a native op."""
+    return op.kind != "function"
+
+
 def cases_of(op: Op) -> Iterator[Case]:
     """The samples of `op`."""
     assert op.samples is not None, f"{op.name} has no samples"

@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 
 import ostinato as ot
-from op_cases import Case, all_cases, assert_same, cases_of, expected, flat
+from op_cases import Case, all_cases, assert_same, cases_of, expected, flat, is_table_op
 from ostinato.ir.dtypes import DTYPES, bfloat16, float32
 from ostinato.ir.errors import DTypeError, ShapeError
 from ostinato.ir.interpret_arrays import ArrayTensor, tensor
 from ostinato.ir.op import OPS, Op
 from ostinato.runtime import _C
-
-
-def is_table_op(op: Op) -> bool:
-    """False for functions, which expand at the call and have no native op."""
-    return op.kind != "function"
-
 
 CASES = all_cases(is_table_op)
 TABLE = [pytest.param(op, id=op.name) for op in OPS.values() if is_table_op(op)]

@@ -16,6 +16,7 @@ from op_cases import (
     dtype_name,
     expected,
     flat,
+    is_table_op,
     to_array,
 )
 from oracles import ORACLE
@@ -25,7 +26,7 @@ from ostinato.ir.dims import Dim
 from ostinato.ir.dtypes import DType, bfloat16, float16
 from ostinato.ir.errors import DTypeError, ShapeError
 from ostinato.ir.interpret_arrays import tensor
-from ostinato.ir.op import OPS, Op, Type
+from ostinato.ir.op import OPS, Type
 from ostinato.runtime import _C
 from symbolic_cases import size_of
 
@@ -40,11 +41,6 @@ def test_body_agrees_with_the_oracle(case: Case) -> None:
     found = flat(called(case.op, case.operands, case.attrs))
     for ours, theirs in zip(found, expected(case), strict=True):
         assert_same(ours, theirs)
-
-
-def is_table_op(op: Op) -> bool:
-    """False for functions, which expand at the call and have no rules."""
-    return op.kind != "function"
 
 
 @pytest.mark.parametrize("case", all_cases(is_table_op))

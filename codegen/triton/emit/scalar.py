@@ -12,6 +12,7 @@ from xdsl.dialects.arith import CMPF_COMPARISON_OPERATIONS, CMPI_COMPARISON_OPER
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Operation
 
+from ....ir.scalar.arith import predicate_of
 from .convert import (
     Row,
     bitcast,
@@ -222,7 +223,7 @@ _SYMBOLS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="
 
 
 def _compare_integers(w: Writer, op: Operation, x: list[Node]) -> Node:
-    predicate = CMPI_COMPARISON_OPERATIONS[_predicate(op)]
+    predicate = CMPI_COMPARISON_OPERATIONS[predicate_of(op)]
     if x[0].held == "int1":
         x = [convert(w, n, INT32, 0, 1, "{0:t}.to(tl.%s)") for n in x]
     a, b = alike(w, *x)
@@ -248,7 +249,7 @@ def compare(w: Writer, symbol: str, a: Node, b: Node, hint: str = "") -> Node:
 
 
 def _compare_floats(w: Writer, op: Operation, x: list[Node]) -> Node:
-    predicate = CMPF_COMPARISON_OPERATIONS[_predicate(op)]
+    predicate = CMPF_COMPARISON_OPERATIONS[predicate_of(op)]
     a, b = x
 
     def among(symbol: str, test: str) -> Node:
@@ -272,12 +273,6 @@ def _compare_floats(w: Writer, op: Operation, x: list[Node]) -> Node:
             return _bools(w, "&", [compare(w, "!=", a, b), among("&", "==")])
         case _:
             return _bools(w, "|", [compare(w, _SYMBOLS[predicate[1:]], a, b), among("|", "!=")])
-
-
-def _predicate(op: Operation) -> int:
-    predicate = op.properties["predicate"]
-    assert isinstance(predicate, IntegerAttr)
-    return predicate.value.data
 
 
 def _select(w: Writer, op: Operation, x: list[Node]) -> Node:
