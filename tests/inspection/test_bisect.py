@@ -30,11 +30,11 @@ from ostinato.passes import (
     decompose,
     fuse,
     join_products,
-    plan_memory,
     views,
 )
 from ostinato.passes.fusion import prepare
 from ostinato.passes.lowering import rows
+from ostinato.passes.memory import place
 from ostinato.passes.pipeline import PASSES, run_passes
 from planted_passes import (
     WRONG,
@@ -158,7 +158,7 @@ CASES = [
     case("batch", batch._Batching._batched, "[numbers[v] for v in op.arguments]",
          "[numbers[v] for v in op.arguments[::-1]]", two_updates,
          "batch", "kernel mul_sub_batch_0", "mul_(0.5)", ["program.launch"] * 2, device="cuda:0"),
-    case("plan_memory", plan_memory.place, "_best_gap(taken, size)", "0", products,
+    case("plan_memory", place.place, "_best_gap(taken, size)", "0", products,
          "place", "the call of matmul", "x @ x", ["program.launch", *["program.call"] * 2]),
     case("codegen", combine.identity, '"max": -math.inf', '"max": 9.0',
          of_three(lambda x, w, b: (x.amax(1) * w) @ x),

@@ -27,13 +27,13 @@ from ostinato.passes import (
     fold,
     fuse,
     join_products,
-    plan_memory,
     simplify,
     split,
     views,
 )
 from ostinato.passes.fusion import prepare
 from ostinato.passes.lowering import fused, rows
+from ostinato.passes.memory import place
 
 
 def floats(*shape: int, seed: int = 0) -> Any:
@@ -187,8 +187,8 @@ WRONG = [
     Wrong("lower", rows._Rows._folding, "[n.combiner for n in work.folds]",
           "['max' for n in work.folds]", of_three(lambda x, w, b: ot.softmax(x, dim=-1) * w)),
     Wrong("batch", batch.batch, "if target.most_batched", SWAPPED, changed_in_place),
-    Wrong("plan_memory", plan_memory.place, "_best_gap(taken, size)", "0", products),
-    Wrong("plan_memory", plan_memory._best_gap, "reached if best is None", "0 if best is None",
+    Wrong("plan_memory", place.place, "_best_gap(taken, size)", "0", products),
+    Wrong("plan_memory", place._best_gap, "reached if best is None", "0 if best is None",
           products),
     Wrong("codegen", scalar_ops.lower, "op, operands)",
           "op, operands[::-1] if op.name == 'arith.subf' else operands)", changed_in_place),

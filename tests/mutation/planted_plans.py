@@ -29,9 +29,9 @@ from mutants import (
 )
 from ostinato.ir.dialects.program import ArenaOp, CallOp, LaunchOp
 from ostinato.ir.graph import main_of
-from ostinato.passes import plan_memory
+from ostinato.passes.memory import place
+from ostinato.passes.memory.check import check_plan
 from ostinato.passes.pipeline import run_passes
-from ostinato.passes.plan_check import check_plan
 
 Damage = Callable[[list[Operation]], None]
 
@@ -54,7 +54,7 @@ def mutants() -> Iterator[Mutant]:
         "off by one": off_by_one,
         "wrong axis": other_axis,
     }
-    for function in functions_of(plan_memory.place, plan_memory.__name__):
+    for function in functions_of(place.place, place.__name__):
         for change in changes(function, damages):
             given = (function.__name__, change.damage, change.text, change.planted)
             yield Mutant("plan", *given, _placing())
@@ -109,7 +109,7 @@ def _damages(ops: list[Operation]) -> Iterator[tuple[str, str, Damage]]:
     """(damage, change, what makes it to the ops of `@main`)."""
     arenas = [i for i, op in enumerate(ops) if isinstance(op, ArenaOp)]
     for i in arenas:
-        yield "off by one", f"block {i} a line further", partial(_moved, i, plan_memory.ALIGNMENT)
+        yield "off by one", f"block {i} a line further", partial(_moved, i, place.ALIGNMENT)
     for j, i in pairwise(arenas):
         yield "swap operands", f"block {i} onto block {j}", partial(_stacked, i, j)
     steps = [i for i, op in enumerate(ops) if isinstance(op, (LaunchOp, CallOp))]

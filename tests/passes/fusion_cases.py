@@ -17,8 +17,8 @@ from ostinato.ir.errors import ShapeError
 from ostinato.ir.graph import close_main, main_of
 from ostinato.ir.locations import line_location
 from ostinato.ir.op import OPS
+from ostinato.passes.memory.check import check_plan
 from ostinato.passes.pipeline import Options, run_passes
-from ostinato.passes.plan_check import check_plan
 from ostinato.passes.target import CPU, Target
 
 # Small regions take every way that large ones take on a machine with small limits.

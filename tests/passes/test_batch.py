@@ -16,8 +16,8 @@ from ostinato.ir.dialects.program import LaunchOp
 from ostinato.ir.errors import IRError
 from ostinato.ir.graph import main_of
 from ostinato.ir.text import parse_module, print_module
+from ostinato.passes.memory.check import check_plan
 from ostinato.passes.pipeline import Options, run_passes
-from ostinato.passes.plan_check import check_plan
 from ostinato.passes.target import CPU, CUDA, Target
 
 BATCHING = replace(SMALL, most_batched=1000)

@@ -18,8 +18,8 @@ from ostinato.ir.dtypes import float32, float64
 from ostinato.ir.errors import IRError
 from ostinato.ir.graph import HOST, main_of
 from ostinato.passes.fusion.types import shape_of
+from ostinato.passes.memory.check import check_plan
 from ostinato.passes.pipeline import Options, run_passes
-from ostinato.passes.plan_check import check_plan
 from ostinato.passes.split import split
 from ostinato.passes.target import CUDA
 

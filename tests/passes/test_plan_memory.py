@@ -35,9 +35,9 @@ from ostinato.ir.dialects.program import (
 )
 from ostinato.ir.errors import IRError
 from ostinato.ir.graph import SHARES, main_of
+from ostinato.passes.memory.check import check_plan
+from ostinato.passes.memory.place import ALIGNMENT, Block, place
 from ostinato.passes.pipeline import Options, run_passes
-from ostinato.passes.plan_check import check_plan
-from ostinato.passes.plan_memory import ALIGNMENT, Block, place
 
 # Placing.
 

@@ -10,7 +10,7 @@ from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from ..ir.dialects.program import CallOp, LaunchOp, ResultOp, UploadOp
-from ..passes.plan_check import Span, span_of
+from ..passes.memory.check import Span, span_of
 
 Node = Operation | BlockArgument
 Edges = dict[tuple[Node, Node], SSAValue]

@@ -15,7 +15,7 @@ from ...ir.dialects.kernel import BatchOp, FuncOp, Member
 from ...ir.dtypes import BY_NAME
 from ...ir.polynomial import DiffersError, Samples, Sizes, evaluated
 from ...passes.generalize import General, generalize
-from ...passes.plan_memory import Block, place
+from ...passes.memory.place import Block, place
 from ..explain.facts import touched
 
 

@@ -9,9 +9,9 @@ from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
-from ..ir.dialects.kernel import FuncOp as KernelOp
-from ..ir.dialects.kernel import Launchable
-from ..ir.dialects.program import (
+from ...ir.dialects.kernel import FuncOp as KernelOp
+from ...ir.dialects.kernel import Launchable
+from ...ir.dialects.program import (
     ArenaOp,
     CallOp,
     ConstantOp,
@@ -23,10 +23,10 @@ from ..ir.dialects.program import (
     UploadOp,
     ViewOp,
 )
-from ..ir.errors import IRError
-from ..ir.graph import is_host_argument, main_of, writes_of
-from ..ir.interpret_program import ARENA, HOST_BYTES, bytes_of, element_of, layout_of
-from .plan_memory import ALIGNMENT
+from ...ir.errors import IRError
+from ...ir.graph import is_host_argument, main_of, writes_of
+from ...ir.interpret_program import ARENA, HOST_BYTES, bytes_of, element_of, layout_of
+from .place import ALIGNMENT
 
 Step = LaunchOp | CallOp | UploadOp
 _STEPS = (LaunchOp, CallOp, UploadOp)

@@ -1,0 +1,1 @@
+"""What the plan of memory is made of, and what checks it."""
