@@ -18,8 +18,8 @@ class CompiledModule:
 
     `format` says how `data` is loaded: `elf-x86-64` is a relocatable object whose symbols are
     `void NAME(void* const* buffers, int64_t begin, int64_t end)`; sizes that a kernel takes are
-    integers after the pointers. `target` names the machine that
-    it was built for; it runs on no lesser one.
+    integers after the pointers. `target` names the machine that it was built for; it runs on no
+    lesser one.
     """
 
     format: str

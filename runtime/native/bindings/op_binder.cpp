@@ -95,6 +95,30 @@ void add_operand(Gathered& g, const OpInfo& op, const Param& p, PyObject* value)
   }
 }
 
+// A new tuple of the index at `*at` and those after it: `x.sum(0, 1)` is `x.sum((0, 1))`.
+PyObject* indices_from(PyObject* const* args, Py_ssize_t nargs, Py_ssize_t* at) {
+  const Py_ssize_t first = *at;
+  while (*at < nargs && is_index(args[*at])) ++*at;
+  PyObject* tuple = PyTuple_New(*at - first);
+  for (Py_ssize_t i = first; i < *at; ++i) {
+    PyTuple_SET_ITEM(tuple, i - first, Py_NewRef(args[i]));
+  }
+  return tuple;
+}
+
+// Says why not all keywords were used.
+[[noreturn]] void refuse_keywords(const OpInfo& op, PyObject* kwnames) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); ++i) {
+    const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(kwnames, i));
+    bool known = op.keyword == name;
+    for (const Param& p : op.params) known |= is_named(p, name);
+    if (!known) {
+      throw Error(ErrorKind::type, std::string(op.name) + ": there is no argument '" + name + "'");
+    }
+  }
+  throw Error(ErrorKind::type, std::string(op.name) + ": an argument was given twice");
+}
+
 // Gathers positional and keyword arguments in the order of the schema.
 void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nargs,
             PyObject* kwnames) {
@@ -102,17 +126,14 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
   int used = 0;
   for (const Param& p : op.params) {
     PyObject* value = nullptr;
-    Owned rest;
+    Owned indices;
     if (at < nargs) {
-      value = args[at++];
-      if (takes_rest(p) && is_index(value) && at < nargs && is_index(args[at])) {
-        Py_ssize_t first = at - 1;
-        while (at < nargs && is_index(args[at])) ++at;
-        PyObject* tuple = PyTuple_New(at - first);
-        for (Py_ssize_t i = first; i < at; ++i)
-          PyTuple_SET_ITEM(tuple, i - first, Py_NewRef(args[i]));
-        rest.reset(tuple);
-        value = tuple;
+      const bool begins = takes_rest(p) && is_index(args[at]);
+      if (begins && at + 1 < nargs && is_index(args[at + 1])) {
+        value = indices_from(args, nargs, &at);
+        indices.reset(value);
+      } else {
+        value = args[at++];
       }
     } else if (kwnames) {
       value = find_keyword(p.name, args + nargs, kwnames, &used);
@@ -137,18 +158,7 @@ void gather(Gathered& g, const OpInfo& op, PyObject* const* args, Py_ssize_t nar
                                      " arguments came, at most " +
                                      std::to_string(op.params.size()) + " are taken");
   }
-  if (kwnames && used < PyTuple_GET_SIZE(kwnames)) {
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); ++i) {
-      const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(kwnames, i));
-      bool known = op.keyword == name;
-      for (const Param& p : op.params) known |= is_named(p, name);
-      if (!known) {
-        throw Error(ErrorKind::type,
-                    std::string(op.name) + ": there is no argument '" + name + "'");
-      }
-    }
-    throw Error(ErrorKind::type, std::string(op.name) + ": an argument was given twice");
-  }
+  if (kwnames && used < PyTuple_GET_SIZE(kwnames)) refuse_keywords(op, kwnames);
 }
 
 // How many elements a random op may draw: those of its result or of its operands.
