@@ -7,7 +7,6 @@
 #include "cuda/copy.hpp"
 #include "dispatch/autocast.hpp"
 #include "dispatch/body.hpp"
-#include "dispatch/dtype_rules.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
 #include "ops.hpp"
@@ -181,33 +180,6 @@ Device device_of(const OpCall& call) {
     placed = true;
   }
   return placed || !call.op->creates ? found : creation_device();
-}
-
-DType dtype_rule::promote(const OpCall& call, std::initializer_list<int> which) {
-  // By rank: numbers, 0-d tensors, tensors with axes. A lower rank counts where its category is
-  // higher.
-  int found[3] = {-1, -1, -1};
-  auto meet = [&](const Tensor& t) {
-    if (!t) return;
-    int rank = t->wrapped ? 0 : t.ndim() == 0 ? 1 : 2;
-    DType d = t->wrapped && is_float(t.dtype()) ? DType::float32_ : t.dtype();
-    DType joined = found[rank] < 0 ? d : ostinato::promote(static_cast<DType>(found[rank]), d);
-    found[rank] = static_cast<int>(joined);
-  };
-  if (which.size()) {
-    for (int i : which) meet(call.operand(i));
-  } else {
-    for (const Tensor& t : call.operands) meet(t);
-  }
-  int best = -1;
-  for (int rank : {2, 1, 0}) {
-    if (found[rank] < 0) continue;
-    if (best < 0 ||
-        category(static_cast<DType>(found[rank])) > category(static_cast<DType>(best))) {
-      best = found[rank];
-    }
-  }
-  return static_cast<DType>(best);
 }
 
 void run_body(const OpCall& call, std::span<Tensor> results) {
