@@ -24,7 +24,7 @@ from ..ir.dialects.program import (
 )
 from ..ir.dtypes import DType
 from ..ir.graph import HOST, is_host_argument, main_of, type_of, writes_of
-from ..ir.interpret_program import (
+from ..ir.interpret.program import (
     ARENA,
     HOST_BYTES,
     bytes_of,

@@ -28,7 +28,7 @@ from .dialects.program import (
 )
 from .errors import DTypeError, IRError, ShapeError
 from .graph import main_of, type_of
-from .interpret_program import ARENA, HOST_BYTES, bytes_of, call_attributes, element_of, layout_of
+from .interpret.program import ARENA, HOST_BYTES, bytes_of, call_attributes, element_of, layout_of
 from .op import OPS, Type
 from .text import Where
 

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 from ..ir.dialects.ot import ConstantOp, TableOp
 from ..ir.dtypes import float32
 from ..ir.graph import GraphBuilder, GraphTensor, type_of
-from ..ir.interpret_arrays import ArrayTensor, apply, tensor
+from ..ir.interpret.arrays import ArrayTensor, apply, tensor
 from ..ir.op import OPS, Op, Type
 from ..ir.scalar.expression import FUNCTIONS, argument, postorder
 

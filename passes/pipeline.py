@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from ..ir.errors import IRError
 from ..ir.graph import main_of
-from ..ir.interpret_program import ARENA
+from ..ir.interpret.program import ARENA
 from ..ir.stages import STAGES, is_at, stage_of
 from ..ir.stages import verify as verify_stage
 from ..ir.text import print_module

@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from ..ir.dialects.integers import integer_attribute
 from ..ir.graph import main_of
-from ..ir.interpret_program import ARENA, HOST_BYTES
+from ..ir.interpret.program import ARENA, HOST_BYTES
 from .memory.emit import Emitting
 from .memory.place import place
 from .memory.plan import Plan

@@ -20,8 +20,9 @@ from xdsl.dialects.builtin import ModuleOp, ShapedType
 from xdsl.ir import Attribute, Operation
 
 import ostinato
-from ostinato.ir import interpret, stages
+from ostinato.ir import stages
 from ostinato.ir.errors import IRError
+from ostinato.ir.interpret import module as interpreter
 from ostinato.ir.locations import told_lines
 from ostinato.ir.text import parse_module, print_module
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 PACKAGE = str(Path(ostinato.__file__).parent)
 FOLDER = "OSTINATO_WATCHED"
 """The variable with the folder where processes of tests note what they saw."""
-READERS = ((interpret, "run"), (stages, "verify"))
+READERS = ((interpreter, "run"), (stages, "verify"))
 """Functions of a module that tests call with what no pass made, too."""
 
 Text = Callable[[ModuleOp], str]

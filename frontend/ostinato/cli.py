@@ -222,7 +222,7 @@ def random_arguments(module: ModuleOp, given: dict[int, Any], seed: int) -> list
     import numpy as np
 
     from .ir.graph import main_of, type_of
-    from .ir.interpret_arrays import convert
+    from .ir.interpret.arrays import convert
 
     random = np.random.default_rng(seed)
     made: list[Any] = []
@@ -251,7 +251,7 @@ def _results(
 ) -> Sequence[Any]:
     """What the module gives, by the interpreter where no device is named."""
     if device is None:
-        from .ir.interpret import run as interpret
+        from .ir.interpret.module import run as interpret
 
         return _interpret_noting(module, arguments, file) if stats else interpret(module, arguments)
     from .compiler.resume.finish import run_on
@@ -263,7 +263,7 @@ def _results(
 
 def _interpret_noting(module: ModuleOp, arguments: list[Any], file: str) -> list[Any]:
     """The results, with statistics of the values on the way written beside `file`."""
-    from .ir.interpret import run as interpret
+    from .ir.interpret.module import run as interpret
     from .view.statistics import Recorder
 
     if file == "-":

@@ -25,7 +25,7 @@ from ...ir.dialects.program import (
 )
 from ...ir.errors import IRError
 from ...ir.graph import is_host_argument, main_of, writes_of
-from ...ir.interpret_program import ARENA, HOST_BYTES, bytes_of, element_of, layout_of
+from ...ir.interpret.program import ARENA, HOST_BYTES, bytes_of, element_of, layout_of
 from .place import ALIGNMENT
 
 Step = LaunchOp | CallOp | UploadOp

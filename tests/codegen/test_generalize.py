@@ -15,7 +15,7 @@ from ostinato.codegen.llvm.backend import LLVMBackend
 from ostinato.codegen.llvm.load import LoadedKernels
 from ostinato.codegen.llvm.machine import Machine, baseline, host
 from ostinato.ir.dialects.kernel import FuncOp
-from ostinato.ir.interpret_kernel import run_kernel
+from ostinato.ir.interpret.kernel import run_kernel
 from ostinato.ir.kernel_builder import KernelBuilder
 from ostinato.ir.polynomial import DiffersError, Samples
 from ostinato.ir.text import parse_module, print_module

@@ -27,7 +27,7 @@ from ostinato.ir import dtypes
 from ostinato.ir.dialects.kernel import FuncOp
 from ostinato.ir.dtypes import DType
 from ostinato.ir.errors import CompileError
-from ostinato.ir.interpret_kernel import run_kernel
+from ostinato.ir.interpret.kernel import run_kernel
 from ostinato.ir.scalar.expression import argument, make
 from ostinato.ir.scalar.functions import expand
 from ostinato.ir.scalar.numpy import evaluate

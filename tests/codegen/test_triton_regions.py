@@ -14,10 +14,10 @@ from graph_cases import Graph, random_graph
 from kernel_table import Array, same_bits
 from ostinato.codegen.triton.emit.batch import emit_batch
 from ostinato.codegen.triton.emit.kernel import emit
-from ostinato.ir import interpret_program
 from ostinato.ir.dialects.kernel import BatchOp, FuncOp, ReduceOp
 from ostinato.ir.dialects.program import LaunchOp
-from ostinato.ir.interpret_kernel import run_kernel
+from ostinato.ir.interpret import program
+from ostinato.ir.interpret.kernel import run_kernel
 from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.target import CUDA
 from test_lower import COMPILED, LOOPS, kernels, lowered
@@ -39,7 +39,7 @@ def check_region(triton: Interpreter, g: Graph, most: int = 1 << 14) -> int:
             assert_agree(kernel, run(triton, kernel, before), buffers)
 
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
-        patch.setattr(interpret_program, "run_kernel", both)
+        patch.setattr(program, "run_kernel", both)
         g.run()
     return launches
 
@@ -92,7 +92,7 @@ def test_batches_of_a_training_step_agree(triton: Interpreter, planned: bool) ->
     batches = {b.sym_name.data: b for b in g.module.ops if isinstance(b, BatchOp)}
     assert len(batches) >= 3
     assert max(len(b.members) for b in batches.values()) > 20
-    plain = interpret_program._Run._launch
+    plain = program._Run._launch
     seen: list[str] = []
 
     def both(self: Any, op: LaunchOp) -> None:
@@ -116,7 +116,7 @@ def test_batches_of_a_training_step_agree(triton: Interpreter, planned: bool) ->
                 np.testing.assert_allclose(ours[i], after[i], 2e-5, 2e-5)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interpret_program._Run, "_launch", both)
+        patch.setattr(program._Run, "_launch", both)
         g.run()
     assert sorted(seen) == sorted(batches)
 

@@ -19,8 +19,8 @@ from ostinato.codegen.triton.emit.sizes import Spread
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.codegen.triton.variants import KernelFamily, emit_family
 from ostinato.compiler.captured import to_module
-from ostinato.ir import interpret
-from ostinato.ir.interpret_kernel import run_kernel
+from ostinato.ir.interpret import module as interpreter
+from ostinato.ir.interpret.kernel import run_kernel
 from ostinato.ir.polynomial import BySize, Pieces, Polynomial, Total, number_at
 from ostinato.passes.generalize import General
 from size_cases import ANY
@@ -85,7 +85,7 @@ def check(triton: Interpreter, compiled: Any, sizes: Sequence[int]) -> GpuFamily
     for n in sizes:
         given = found.inputs((n,))
         region = regions[found.domain.named((n,))]
-        wanted = interpret.run(to_module(region), [np.array(x) for x in given])
+        wanted = interpreter.run(to_module(region), [np.array(x) for x in given])
         ours = found.run(triton, (n,), [np.array(x) for x in given])
         for i, (a, b) in enumerate(zip(ours, wanted, strict=False)):
             scale = 2e-4 * max(float(np.abs(b).max(initial=0)), 1.0)

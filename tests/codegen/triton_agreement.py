@@ -18,7 +18,7 @@ from ostinato.codegen.triton.emit.functions import bound_of
 from ostinato.codegen.triton.emit.kernel import emit
 from ostinato.codegen.triton.emit.tiles import Tuning
 from ostinato.ir.dialects.kernel import FuncOp, ReduceOp
-from ostinato.ir.interpret_kernel import run_kernel
+from ostinato.ir.interpret.kernel import run_kernel
 from ostinato.ir.scalar.functions import BOUNDS
 from scalar_kernels import number
 from triton_runner import Interpreter, Job, places_of

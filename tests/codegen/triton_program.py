@@ -18,8 +18,8 @@ from ostinato.codegen.triton.launches import launch_kernels
 from ostinato.codegen.triton.templates.call import Settings
 from ostinato.ir.dialects.kernel import BatchOp, FuncOp
 from ostinato.ir.dtypes import BY_NAME
-from ostinato.ir.interpret_arrays import ArrayTensor, apply, tensor
-from ostinato.ir.interpret_program import _loaded, _stored, _strided
+from ostinato.ir.interpret.arrays import ArrayTensor, apply, tensor
+from ostinato.ir.interpret.program import _loaded, _stored, _strided
 from ostinato.ir.op import OPS
 from triton_runner import Interpreter, Job
 

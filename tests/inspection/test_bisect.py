@@ -22,7 +22,7 @@ from ostinato.codegen.llvm import combine
 from ostinato.compiler.bisect import bundle, witnesses
 from ostinato.compiler.bisect.finding import Finding
 from ostinato.compiler.bisect.search import find
-from ostinato.ir.interpret import run
+from ostinato.ir.interpret.module import run
 from ostinato.ir.op import OPS
 from ostinato.ir.text import parse_module
 from ostinato.passes import (

@@ -23,8 +23,8 @@ from ostinato.ir.dialects.ot.types import from_property, to_ir_type, to_property
 from ostinato.ir.dtypes import DTYPES, bfloat16, float32, float64, uint8
 from ostinato.ir.errors import IRError, ShapeError
 from ostinato.ir.graph import NAME, close_main, main_of, open_main, writes_of
-from ostinato.ir.interpret import run
-from ostinato.ir.interpret_arrays import apply
+from ostinato.ir.interpret.arrays import apply
+from ostinato.ir.interpret.module import run
 from ostinato.ir.locations import MOST_LINES, fuse_locations, line_location, lines_of
 from ostinato.ir.op import OPS, Op, Type, building
 from ostinato.ir.stages import stage_of, verify

@@ -10,7 +10,7 @@ from kernel_table import PLACE, Case, bf16, bit, compute, f32, f64, start, u8
 from ostinato.ir.dialects.kernel import BufferType, FuncOp, ReduceOp, element_type, value_type
 from ostinato.ir.dtypes import BY_IR, DTYPES
 from ostinato.ir.errors import IRError
-from ostinato.ir.interpret_kernel import run_kernel
+from ostinato.ir.interpret.kernel import run_kernel
 from ostinato.ir.scalar.expression import argument, cast
 from ostinato.ir.text import parse_module, print_module
 

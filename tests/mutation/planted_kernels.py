@@ -19,7 +19,7 @@ from kernel_cases import CASES
 from kernel_table import Case
 from mutants import Mutant, attribute
 from ostinato.ir.dialects.kernel import ForOp, FuncOp, LoadOp, ReduceOp, StoreOp
-from ostinato.ir.interpret_kernel import run_kernel
+from ostinato.ir.interpret.kernel import run_kernel
 from ostinato.ir.scalar.arith import PRIMITIVE_KINDS
 from ostinato.ir.scalar.expression import KINDS
 

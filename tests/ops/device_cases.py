@@ -8,7 +8,7 @@ import numpy as np
 import ostinato as ot
 from op_cases import Case, assert_same, flat
 from ostinato.ir.dtypes import bfloat16, float32
-from ostinato.ir.interpret_arrays import ArrayTensor
+from ostinato.ir.interpret.arrays import ArrayTensor
 from ostinato.runtime import _C
 
 Place = Callable[[Any], Any]

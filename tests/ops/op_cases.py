@@ -10,7 +10,7 @@ import torch
 
 from oracles import ORACLE
 from ostinato.ir import ops as ops
-from ostinato.ir.interpret_arrays import ArrayBuilder, ArrayTensor, tensor
+from ostinato.ir.interpret.arrays import ArrayBuilder, ArrayTensor, tensor
 from ostinato.ir.op import OPS, Op, building
 from ostinato.ir.samples import WithoutGradient
 

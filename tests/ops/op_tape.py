@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.ir.interpret_arrays import ArrayTensor, apply, tensor
+from ostinato.ir.interpret.arrays import ArrayTensor, apply, tensor
 from ostinato.ir.op import Builder, Op, building
 from ostinato.ir.vjp import Applied, pull_back
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from op_cases import Case, flat
 from ostinato.ir.dims import Dim
-from ostinato.ir.interpret_arrays import ArrayTensor, apply, tensor
+from ostinato.ir.interpret.arrays import ArrayTensor, apply, tensor
 from ostinato.ir.op import building
 from ostinato.ir.slots import Step
 from ostinato.ir.symbolic import SymbolicCall, SymbolicTrace

@@ -11,7 +11,7 @@ import ostinato as ot
 from op_cases import Case, all_cases, assert_same, cases_of, expected, flat, is_table_op
 from ostinato.ir.dtypes import DTYPES, bfloat16, float32
 from ostinato.ir.errors import DTypeError, ShapeError
-from ostinato.ir.interpret_arrays import ArrayTensor, tensor
+from ostinato.ir.interpret.arrays import ArrayTensor, tensor
 from ostinato.ir.op import OPS, Op
 from ostinato.runtime import _C
 

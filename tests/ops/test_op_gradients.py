@@ -15,7 +15,7 @@ from op_tape import gradients
 from oracles import ORACLE
 from oracles_torch import to_torch
 from ostinato.ir.dtypes import BY_NAME, float64
-from ostinato.ir.interpret_arrays import tensor
+from ostinato.ir.interpret.arrays import tensor
 from ostinato.ir.op import OPS, Op
 from ostinato.ir.scalar import expression as s
 from ostinato.ir.scalar.numpy import evaluate

@@ -25,7 +25,7 @@ from oracles_torch import to_torch, torch_dtype
 from ostinato.ir.dims import Dim
 from ostinato.ir.dtypes import DType, bfloat16, float16
 from ostinato.ir.errors import DTypeError, ShapeError
-from ostinato.ir.interpret_arrays import tensor
+from ostinato.ir.interpret.arrays import tensor
 from ostinato.ir.op import OPS, Type
 from ostinato.runtime import _C
 from symbolic_cases import size_of

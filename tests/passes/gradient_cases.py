@@ -14,7 +14,7 @@ import numpy as np
 
 from graph_cases import Graph, bound, sample_graph
 from ostinato.ir.graph import GraphBuilder, close_main, main_of
-from ostinato.ir.interpret_arrays import ArrayTensor, apply
+from ostinato.ir.interpret.arrays import ArrayTensor, apply
 from ostinato.ir.op import Op, building
 from ostinato.ir.samples import WithoutGradient
 

@@ -18,8 +18,8 @@ from xdsl.ir import Operation
 from ostinato.ir import ops as ops
 from ostinato.ir.dtypes import BY_NAME, bool_, float32, float64, int64, uint8
 from ostinato.ir.graph import GraphTensor, close_main, main_of, open_main
-from ostinato.ir.interpret import run
-from ostinato.ir.interpret_arrays import apply, tensor
+from ostinato.ir.interpret.arrays import apply, tensor
+from ostinato.ir.interpret.module import run
 from ostinato.ir.locations import line_location
 from ostinato.ir.op import OPS, Op, Param, Type, building
 

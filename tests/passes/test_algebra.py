@@ -22,7 +22,7 @@ from ostinato.ir.dtypes import (
     int64,
 )
 from ostinato.ir.graph import main_of
-from ostinato.ir.interpret_arrays import ArrayTensor, convert
+from ostinato.ir.interpret.arrays import ArrayTensor, convert
 from ostinato.ir.locations import lines_of
 from ostinato.ir.op import OPS
 from ostinato.ir.stages import verify

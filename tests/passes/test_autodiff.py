@@ -28,7 +28,7 @@ from graph_cases import IR_OPS, graph, random_graph, same_bits
 from ostinato.ir.dtypes import float16, float32, float64
 from ostinato.ir.errors import GradientError
 from ostinato.ir.graph import main_of, type_of
-from ostinato.ir.interpret_arrays import ArrayTensor, tensor
+from ostinato.ir.interpret.arrays import ArrayTensor, tensor
 from ostinato.ir.locations import lines_of
 from ostinato.ir.op import OPS, Op, Type, Value
 from ostinato.ir.stages import verify

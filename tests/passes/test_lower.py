@@ -28,11 +28,11 @@ from fusion_cases import (
 from graph_cases import Graph, graph, same_bits
 from ostinato.codegen.llvm.backend import LLVMBackend
 from ostinato.codegen.llvm.load import LoadedKernels
-from ostinato.ir import interpret_program
 from ostinato.ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp
 from ostinato.ir.dialects.program import CallOp, LaunchOp
 from ostinato.ir.dtypes import bfloat16, float32
 from ostinato.ir.graph import main_of
+from ostinato.ir.interpret import program
 from ostinato.ir.locations import lines_of
 from ostinato.passes.pipeline import Options, run_passes
 from ostinato.passes.target import Target
@@ -298,7 +298,7 @@ def run_compiled(g: Graph) -> list[Array]:
         entry(ctypes.addressof(pointers), 0, middle)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interpret_program, "run_kernel", run)
+        patch.setattr(program, "run_kernel", run)
         return g.run()
 
 

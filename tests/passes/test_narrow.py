@@ -11,7 +11,7 @@ import pytest
 
 from graph_cases import graph, random_graph
 from ostinato.ir.graph import main_of
-from ostinato.ir.interpret import run
+from ostinato.ir.interpret.module import run
 from ostinato.ir.op import OPS
 from ostinato.ir.stages import verify
 from ostinato.passes.narrow import narrow

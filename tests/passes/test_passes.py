@@ -27,7 +27,7 @@ from ostinato.ir.dtypes import (
     int64,
 )
 from ostinato.ir.graph import main_of
-from ostinato.ir.interpret_arrays import apply
+from ostinato.ir.interpret.arrays import apply
 from ostinato.ir.locations import lines_of
 from ostinato.ir.op import OPS, Op
 from ostinato.ir.stages import claims_of, is_at, verify

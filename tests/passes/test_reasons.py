@@ -28,7 +28,7 @@ from ostinato.compiler.passed import options_for
 from ostinato.ir.dialects.program import CallOp, LaunchOp
 from ostinato.ir.errors import CompileError
 from ostinato.ir.graph import main_of
-from ostinato.ir.interpret import run
+from ostinato.ir.interpret.module import run
 from ostinato.ir.locations import MOST_LINES, fuse_locations, told_lines
 from ostinato.ir.pins import PIN, pin_attribute
 from ostinato.passes import batch, rewriter

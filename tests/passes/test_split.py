@@ -18,7 +18,7 @@ from xdsl.ir import BlockArgument, SSAValue
 
 from graph_cases import Graph, graph, random_graph, same_bits
 from ostinato.ir.graph import GraphBuilder, close_main, main_of, type_of
-from ostinato.ir.interpret import run
+from ostinato.ir.interpret.module import run
 from ostinato.ir.op import OPS, building
 from ostinato.ir.stages import verify
 from ostinato.passes.fusion.extraction import Extraction

@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 import ostinato as ot
 from fusion_cases import close, floats, written
 from graph_cases import Graph, graph
-from ostinato.ir.interpret import run
+from ostinato.ir.interpret.module import run
 from ostinato.ir.op import OPS
 from ostinato.ir.stages import is_at
 from ostinato.ir.text import parse_module, print_module

@@ -21,7 +21,7 @@ from xdsl.ir.affine import (
 )
 
 from ....ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
-from ....ir.interpret_kernel import identity
+from ....ir.interpret.kernel import identity
 from .sizes import Lengths, at_setting, loaded_symbols, offset_at
 
 Access = LoadOp | StoreOp

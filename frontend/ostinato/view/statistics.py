@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from ..ir.errors import IRError
-from ..ir.interpret import made_by
+from ..ir.interpret.module import made_by
 from ..ir.listing import Listing, list_module
 
 SUFFIX = ".stats.json"

@@ -29,7 +29,7 @@ What the ops mean, and what their verifiers hold producers to:
   either side is NaN and the second operand if both are equal. f16 and bf16 are only moved and
   converted.
 
-`ir/kernel_builder.py` builds kernels; `ir/interpret_kernel.py` runs them in NumPy.
+`ir/kernel_builder.py` builds kernels; `ir/interpret/kernel.py` runs them in NumPy.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ostinato.ir.dialects import kernel, ot, program
 from ostinato.ir.dialects.integers import SEGMENTS
 from ostinato.ir.dialects.ot import FusionOp, GradientOp, TableOp
 from ostinato.ir.graph import HOST, NAME, SHARES, WRITES
-from ostinato.ir.interpret_program import ARENA, HOST_BYTES
+from ostinato.ir.interpret.program import ARENA, HOST_BYTES
 from ostinato.ir.op import OPS
 from ostinato.ir.pins import PIN
 from ostinato.ir.stages import CLAIMS

@@ -161,7 +161,7 @@ def of_region(region: Region, function: str, edits: Edits | None = None) -> Bund
 def _fitting(module: Any, inputs: list[Any]) -> list[Any]:
     """Arrays as the interpreter wants them for the arguments of `@main`."""
     from ...ir.graph import main_of, type_of
-    from ...ir.interpret_arrays import convert
+    from ...ir.interpret.arrays import convert
 
     types = [type_of(a) for a in main_of(module).args]
     return [x if t.wrapped else convert(x, t.dtype) for x, t in zip(inputs, types, strict=True)]

@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from ...ir.dialects.kernel import BatchOp
 from ...ir.dialects.program import LaunchOp
 from ...ir.graph import NAME, WRITES, main_of, type_of
-from ...ir.interpret import run
+from ...ir.interpret.module import run
 
 
 @dataclass(frozen=True)

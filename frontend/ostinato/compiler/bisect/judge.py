@@ -10,8 +10,8 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from ...ir.graph import main_of, type_of
-from ...ir.interpret import run
-from ...ir.interpret_arrays import ArrayTensor, convert
+from ...ir.interpret.arrays import ArrayTensor, convert
+from ...ir.interpret.module import run
 from ...ir.numerics import is_exact, stated_error
 from ...ir.op import Op, Type
 from ...ir.text import parse_module

@@ -9,7 +9,7 @@ from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
 
-from ...ir.interpret import run
+from ...ir.interpret.module import run
 from ...ir.text import parse_module, print_module
 from ...passes.pipeline import Options, run_passes
 from ...passes.split import split

@@ -16,7 +16,7 @@ from xdsl.ir import SSAValue
 from ...ir.dialects.ot import GradientOp, TableOp
 from ...ir.dtypes import float64
 from ...ir.graph import type_of
-from ...ir.interpret_arrays import ArrayTensor, apply, convert, tensor
+from ...ir.interpret.arrays import ArrayTensor, apply, convert, tensor
 from ...ir.locations import told_lines
 from ...ir.op import is_list
 from ...ir.text import parse_module

@@ -14,7 +14,7 @@ from xdsl.ir import BlockArgument, Operation, OpResult, SSAValue
 from ...ir.dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
 from ...ir.dialects.program import CallOp, LaunchOp
 from ...ir.graph import main_of
-from ...ir.interpret import run
+from ...ir.interpret.module import run
 from ...ir.text import parse_module
 
 Array = NDArray[Any]

@@ -38,8 +38,8 @@ def look_at_edits(region: Region, edits: Edits, inputs: Sequence[Any]) -> None:
 
 def _interpret(text: str, name: str, given: Sequence[Any]) -> None:
     from ...ir.graph import main_of, type_of
-    from ...ir.interpret import made_by, run
-    from ...ir.interpret_arrays import convert
+    from ...ir.interpret.arrays import convert
+    from ...ir.interpret.module import made_by, run
     from ...ir.locations import fill_locations
     from ...ir.text import parse_module
 

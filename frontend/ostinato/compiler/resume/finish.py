@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from ...ir.errors import CompileError, IRError
 from ...ir.graph import main_of
-from ...ir.interpret_program import ARENA
+from ...ir.interpret.program import ARENA
 from ...ir.stages import stage_of
 from ...passes.pipeline import PIPELINE, run_passes
 from ...runtime import _C

@@ -10,7 +10,7 @@ from xdsl.dialects.func import FuncOp
 from ...ir.bounds import check_bounds
 from ...ir.errors import IRError
 from ...ir.graph import HOST, is_host_argument, main_of
-from ...ir.interpret_program import ARENA, HOST_BYTES
+from ...ir.interpret.program import ARENA, HOST_BYTES
 from ...ir.locations import fill_locations
 from ...ir.stages import verify
 from ...ir.text import Where, parse_placed

@@ -15,10 +15,10 @@ from xdsl.dialects.func import FuncOp as FunctionOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation, SSAValue
 
-from .dialects.elements import dtype_of
-from .dialects.kernel import FuncOp, Launchable
-from .dialects.ot.types import from_property, number_value
-from .dialects.program import (
+from ..dialects.elements import dtype_of
+from ..dialects.kernel import FuncOp, Launchable
+from ..dialects.ot.types import from_property, number_value
+from ..dialects.program import (
     ArenaOp,
     CallOp,
     ConstantOp,
@@ -30,13 +30,13 @@ from .dialects.program import (
     UploadOp,
     ViewOp,
 )
-from .dtypes import DType
-from .errors import IRError
-from .graph import main_of, type_of
-from .interpret_arrays import ArrayTensor, apply, tensor
-from .interpret_kernel import run_kernel
-from .op import OPS, Op
-from .scalar.numpy import numpy_dtype
+from ..dtypes import DType
+from ..errors import IRError
+from ..graph import main_of, type_of
+from ..op import OPS, Op
+from ..scalar.numpy import numpy_dtype
+from .arrays import ArrayTensor, apply, tensor
+from .kernel import run_kernel
 
 Array = NDArray[Any]
 
@@ -106,7 +106,7 @@ class _Run:
                 self._graph_op(op)
 
     def _graph_op(self, op: Operation) -> None:
-        from .interpret import run_op
+        from .module import run_op
 
         for value, made in zip(op.results, run_op(op, self._operand), strict=True):
             self.values[value] = _stored(made.array, made.dtype)

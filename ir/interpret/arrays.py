@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .dtypes import BY_NAME, DType, bool_, float32, float64, int64
-from .op import Builder, Op, Type, Value, building
-from .scalar import expression as s
-from .scalar.numpy import evaluate, numpy_dtype
+from ..dtypes import BY_NAME, DType, bool_, float32, float64, int64
+from ..op import Builder, Op, Type, Value, building
+from ..scalar import expression as s
+from ..scalar.numpy import evaluate, numpy_dtype
 
 Array = NDArray[Any]
 

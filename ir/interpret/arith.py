@@ -12,11 +12,11 @@ from xdsl.dialects.arith import CMPF_COMPARISON_OPERATIONS, CMPI_COMPARISON_OPER
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Attribute, Operation
 
-from .dtypes import BY_IR
-from .scalar.arith import PRIMITIVE_KINDS, UNSIGNED, function_of, predicate_of
-from .scalar.expression import Scalar, argument, cast
-from .scalar.functions import expand
-from .scalar.numpy import MEANINGS, evaluate
+from ..dtypes import BY_IR
+from ..scalar.arith import PRIMITIVE_KINDS, UNSIGNED, function_of, predicate_of
+from ..scalar.expression import Scalar, argument, cast
+from ..scalar.functions import expand
+from ..scalar.numpy import MEANINGS, evaluate
 
 Array = NDArray[Any]
 

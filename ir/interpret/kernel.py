@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 
-from .dialects.kernel import LANES, BufferType, ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
-from .interpret_arith import evaluate_op, numpy_type
+from ..dialects.kernel import LANES, BufferType, ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
+from .arith import evaluate_op, numpy_type
 
 Array = NDArray[Any]
 

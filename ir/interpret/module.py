@@ -2,7 +2,7 @@
 
 `ot.gradient` is run as it stands, by the gradient rules on arrays (`ir/vjp.py`), so that a captured
 module and what the autodiff pass makes of it can be compared. Kernels and Programs are run by
-`ir/interpret_kernel.py` and `ir/interpret_program.py`.
+`kernel` and `program`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 
-from .dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
-from .dialects.program import CallOp, LaunchOp
-from .errors import IRError
-from .graph import main_of, type_of
-from .interpret_arrays import ArrayTensor, apply, tensor
-from .op import OPS, Builder, Op, building, is_list
-from .scalar.numpy import numpy_dtype
-from .shapes import show
-from .vjp import Applied, pull_back, summed
+from ..dialects.ot import ConstantOp, FusionOp, GradientOp, TableOp
+from ..dialects.program import CallOp, LaunchOp
+from ..errors import IRError
+from ..graph import main_of, type_of
+from ..op import OPS, Builder, Op, building, is_list
+from ..scalar.numpy import numpy_dtype
+from ..shapes import show
+from ..vjp import Applied, pull_back, summed
+from .arrays import ArrayTensor, apply, tensor
 
 Array = NDArray[Any]
 
@@ -56,7 +56,7 @@ def run(
     if len(inputs) != len(block.args):
         raise ValueError(f"run: {len(inputs)} inputs; the module takes {len(block.args)}")
     if any(op.name.startswith("program.") for op in block.ops):
-        from .interpret_program import run_program
+        from .program import run_program
 
         return run_program(module, inputs, seen)
     trace = _Trace(seen, off)

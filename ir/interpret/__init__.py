@@ -1,0 +1,1 @@
+"""The reference interpreter: what modules, kernels and Programs mean, on NumPy arrays."""
