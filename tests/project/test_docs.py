@@ -111,3 +111,12 @@ def test_the_reference_of_the_ir_is_up_to_date(monkeypatch: Any) -> None:
     headings = ("`fuse`", "`split`", "`kernel.reduce`", "`program.launch`", "`ot.fusion`")
     assert all(f"### {name}\n" in page for name in headings)
     assert all(f"| `{reason}` |" in page for reason in ("unfinished", "stored", "few"))
+
+
+def test_the_architecture_page_names_every_module_of_the_compiler() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    part = page[page.index("## Captures") : page.index("## Stages of a region")]
+    folder = ROOT / "frontend" / "ostinato" / "compiler"
+    modules = {p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.py")}
+    missing = {m for m in modules if f"`{m}`" not in part and not m.endswith("__init__")}
+    assert not missing, f"say in docs/architecture.md what they hold: {sorted(missing)}"
