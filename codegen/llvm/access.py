@@ -1,22 +1,13 @@
-"""Loads and stores: from an affine map to a vector, splat, gather or scatter access."""
+"""Loads and stores: a vector, splat, gather or scatter access by the offset of its lanes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xdsl.ir.affine import (
-    AffineBinaryOpExpr,
-    AffineBinaryOpKind,
-    AffineConstantExpr,
-    AffineDimExpr,
-    AffineExpr,
-    AffineMap,
-    AffineSymExpr,
-)
-
 from ...ir.dtypes import DType
-from .writer import LaneIndex, Value, Writer, integer, lanes_type, mangled
+from .offsets import Offset, lane_steps
+from .writer import Value, Writer, integer, lanes_type, mangled
 
 _MEMORY = {"i1": "i8", "ui8": "i8", "f16": "i16", "bf16": "i16", "f32": "float", "f64": "double"}
 
@@ -45,115 +36,6 @@ class Buffer:
         return memory_type(self.dtype)
 
 
-@dataclass(frozen=True)
-class Offset:
-    """An element offset: `base + stride * lane`, or any value in each lane where stride is None.
-    The stride is a literal unless it depends on sizes."""
-
-    base: Value
-    stride: Value | None
-
-    @property
-    def is_uniform(self) -> bool:
-        """Whether all lanes have the same."""
-        return self.stride is not None and self.stride.name == "0"
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether each lane has the next one."""
-        return self.stride is not None and self.stride.name == "1"
-
-
-_NONE, _ONE = integer(0), integer(1)
-
-
-def lane_values(w: Writer, index: LaneIndex) -> Value:
-    """The index of each lane as a vector of i64."""
-    steps = ", ".join(f"i64 {k}" for k in range(index.width))
-    lanes = Value(f"<{steps}>", "i64", index.width, literal=True)
-    return w.binary("add", index.base, lanes)
-
-
-def offset_of(w: Writer, map_: AffineMap, indices: Sequence[Value | LaneIndex]) -> Offset:
-    """The offset that `map_` gives for `indices`, its dims and then its symbols."""
-    return _offset(w, map_.results[0], indices[: map_.num_dims], indices[map_.num_dims :])
-
-
-def _offset(
-    w: Writer,
-    expr: AffineExpr,
-    dims: Sequence[Value | LaneIndex],
-    symbols: Sequence[Value | LaneIndex],
-) -> Offset:
-    if isinstance(expr, AffineConstantExpr):
-        return Offset(integer(expr.value), _NONE)
-    if isinstance(expr, (AffineDimExpr, AffineSymExpr)):
-        known = dims if isinstance(expr, AffineDimExpr) else symbols
-        index = known[expr.position]
-        if isinstance(index, LaneIndex):
-            return Offset(index.base, _ONE)
-        return Offset(index, _NONE if index.width == 1 else None)
-    assert isinstance(expr, AffineBinaryOpExpr)
-    left, right = (_offset(w, e, dims, symbols) for e in (expr.lhs, expr.rhs))
-    if expr.kind is AffineBinaryOpKind.Add:
-        return _sum(w, left, right)
-    if expr.kind is AffineBinaryOpKind.Mul:
-        return _scaled(w, left, right)
-    value = left.base if left.is_uniform else _spread(w, left, _width(dims, symbols))
-    quotient = _divided(w, expr.kind, value, right.base)
-    return Offset(quotient, _NONE if value.width == 1 else None)
-
-
-def _width(dims: Sequence[Value | LaneIndex], symbols: Sequence[Value | LaneIndex]) -> int:
-    return max(index.width for index in (*dims, *symbols))
-
-
-def _spread(w: Writer, offset: Offset, width: int) -> Value:
-    """The offset in each of `width` lanes."""
-    if offset.stride is None:
-        return offset.base
-    if offset.is_uniform:
-        return w.widened(offset.base, width)
-    return w.binary("add", offset.base, _lane_steps(w, offset.stride, width))
-
-
-def _lane_steps(w: Writer, stride: Value, width: int) -> Value:
-    """`stride` times the number of each lane; a constant where the stride is."""
-    by = int(stride.name) if stride.literal else 1
-    steps = ", ".join(f"i64 {k * by}" for k in range(width))
-    lanes = Value(f"<{steps}>", "i64", width, literal=True)
-    return lanes if stride.literal else w.binary("mul", lanes, stride)
-
-
-def _sum(w: Writer, a: Offset, b: Offset) -> Offset:
-    if a.stride is None or b.stride is None:
-        width = max(a.base.width, b.base.width)
-        return Offset(w.sum(_spread(w, a, width), _spread(w, b, width)), None)
-    return Offset(w.sum(a.base, b.base), w.sum(a.stride, b.stride))
-
-
-def _scaled(w: Writer, a: Offset, factor: Offset) -> Offset:
-    stride = None if a.stride is None else w.product(a.stride, factor.base)
-    return Offset(w.product(a.base, factor.base), stride)
-
-
-def _divided(w: Writer, kind: AffineBinaryOpKind, a: Value, by: Value) -> Value:
-    """floordiv, ceildiv or mod by a positive number, rounding as the names say."""
-    if kind is AffineBinaryOpKind.CeilDiv:
-        a, kind = w.binary("add", a, w.sum(by, integer(-1))), AffineBinaryOpKind.FloorDiv
-    divisor = int(by.name) if by.literal else 0
-    if divisor and divisor & (divisor - 1) == 0:
-        if kind is AffineBinaryOpKind.Mod:
-            return w.binary("and", a, integer(divisor - 1))
-        return w.binary("ashr", a, integer(divisor.bit_length() - 1))
-    rest = w.binary("srem", a, by)
-    negative = w.compare("icmp slt", rest, integer(0))
-    if kind is AffineBinaryOpKind.Mod:
-        return w.select(negative, w.binary("add", rest, by), rest)
-    quotient = w.binary("sdiv", a, by)
-    return w.select(negative, w.binary("add", quotient, integer(-1)), quotient)
-
-
 def load(
     w: Writer,
     buffer: Buffer,
@@ -173,8 +55,7 @@ def load(
     if mask is not None and mask.width == 1 and offset.is_uniform:
         assert other is not None
         return _guarded_load(w, buffer, offset.base, mask, other)
-    mask = None if mask is None else w.widened(mask, width)
-    wanted = lanes if mask is None else mask if lanes is None else w.binary("and", lanes, mask)
+    wanted = _wanted(w, width, lanes, mask)
     default = _stored(w, buffer, w.widened(other, width)) if other is not None else None
     if offset.is_dense:
         return _loaded(w, buffer, _vector_load(w, buffer, offset.base, width, wanted, default))
@@ -196,8 +77,7 @@ def store(
         _scalar_store(w, _stored(w, buffer, value), buffer, offset.base, mask)
         return
     value = _stored(w, buffer, w.widened(value, width))
-    mask = None if mask is None else w.widened(mask, width)
-    wanted = lanes if mask is None else mask if lanes is None else w.binary("and", lanes, mask)
+    wanted = _wanted(w, width, lanes, mask)
     align = buffer.dtype.itemsize
     name, pointer = "llvm.masked.store", "p0"
     if offset.is_dense:
@@ -217,6 +97,14 @@ def store(
     w.line(f"call void {full}({value}, {to}, i32 {align}, {wanted}){buffer.metadata}")
 
 
+def _wanted(w: Writer, width: int, lanes: Value | None, mask: Value | None) -> Value | None:
+    """The lanes that exist and are not masked off; None for all."""
+    if mask is None:
+        return lanes
+    mask = w.widened(mask, width)
+    return mask if lanes is None else w.binary("and", lanes, mask)
+
+
 def _pointer(w: Writer, buffer: Buffer, offset: Value) -> Value:
     if offset.name == "0":
         return buffer.pointer
@@ -233,7 +121,7 @@ def _pointers(w: Writer, buffer: Buffer, offset: Offset, width: int) -> Value:
     base, steps = buffer.pointer, offset.base
     if offset.stride is not None:
         base = _pointer(w, buffer, offset.base)
-        steps = _lane_steps(w, offset.stride, width)
+        steps = lane_steps(w, offset.stride, width)
     return w.pure(
         f"getelementptr {buffer.memory_type}, {base}, {steps}", "ptr", width, [base, steps]
     )

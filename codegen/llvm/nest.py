@@ -18,9 +18,10 @@ from ...ir.dialects.kernel import (
     ReduceOp,
     StoreOp,
 )
-from .access import Buffer, lane_values, load, memory_type, offset_of, store
+from .access import Buffer, load, memory_type, store
 from .combine import across_lanes, combined, identity
 from .functions import written_out
+from .offsets import lane_values, offset_of
 from .scalar_ops import NATIVE, llvm_type, lower
 from .writer import LaneIndex, Value, Writer, integer
 
