@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from fusion_cases import floats, op
@@ -19,6 +21,7 @@ from ostinato.codegen.triton.emit.batch import emit_launchable
 from ostinato.codegen.triton.emit.kernel import emit
 from ostinato.codegen.triton.kernel import TritonKernel
 from ostinato.ir.dialects.kernel import BatchOp, FuncOp
+from ostinato.ir.dtypes import int16
 from ostinato.ir.errors import CompileError
 from ostinato.passes.target import CUDA
 from test_batch import batched, batches, updates
@@ -81,6 +84,36 @@ def test_lines_fit_and_compile_as_python(name: str) -> None:
     source = KERNELS[name]().source
     assert max(map(len, source.splitlines())) <= 100
     compile(source, name, "exec")
+
+
+MANY = np.broadcast_to(np.uint8(1), ((1 << 31) + 24,))
+"""More elements than 32 bits count, in one byte of memory."""
+
+BEYOND: dict[str, Callable[[Any], Any]] = {
+    "flat": lambda x: op("add", op("mul", x, x), x),
+    "converted": lambda x: op("to", x, dtype=int16),
+    "copied": lambda x: op("clone", x),
+    "chosen": lambda x: op("where", op("gt", x, op("neg", x)), x, op("neg", x)),
+    "transposed": lambda x: op("reshape", op("permute", op("reshape", x, shape=(2, MANY.size // 2)),
+                                             dims=(1, 0)), shape=(MANY.size,)),
+    "halves": lambda x: op("sum", op("reshape", x, shape=(2, MANY.size // 2)), dim=(0,),
+                           keepdim=False),
+    "rows": lambda x: op("amax", op("reshape", x, shape=(MANY.size // 8, 8)), dim=(1,),
+                         keepdim=False),
+    "sliced": lambda x: op("neg", op("slice", x, dim=0, start=1, stop=MANY.size, step=1)),
+    "added up": lambda x: op("sum", x, dim=(0,), keepdim=False),
+}  # fmt: skip
+
+
+def test_more_elements_than_32_bits_count_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cache.DIRECTORY, str(tmp_path))
+    made = [
+        emit(kernel) for fn in BEYOND.values() for kernel in kernels(lowered(fn, MANY, target=CUDA))
+    ]
+    assert len(made) >= len(BEYOND) - 1
+    assert len(build(made, 90)) == len(made)
 
 
 @pytest.mark.parametrize("cc", [80, 90, 100])

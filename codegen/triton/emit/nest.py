@@ -12,12 +12,12 @@ from xdsl.ir import Block, Operation, SSAValue
 from ....ir.dialects.kernel import ForOp, FuncOp, LoadOp, LocalOp, ReduceOp, StoreOp
 from .access import LANES, ROWS, Memory, Shape
 from .convert import held_type
-from .integers import alike, as_held
+from .integers import alike, as_held, fits
 from .nodes import ATOM, PRODUCT, Carried, Frame, Loop, Node, Writer, literal
 from .online import Online, online_of
 from .reduce import across, combined, identity, summand
 from .scalar import compare, scalar, signless
-from .sizes import Length, Lengths
+from .sizes import Length, Lengths, Range
 from .streams import Accumulation, accumulations_of
 from .tiles import Tile
 
@@ -110,7 +110,7 @@ class Nest:
                 self._parallel(first, arange, extent, steps * block, LANES)
                 return []
 
-            self.loop(self.func, f"range(0, {whole}, {name})", steps * block, step, "")
+            self.loop(self.func, Range(f"range(0, {whole}, {name})", steps * block), step, "")
 
     def _program(self, count: int) -> Node:
         """Which of at most `count` programs this is."""
@@ -126,7 +126,10 @@ class Nest:
         program = self._program(-(-self.lengths.most(extent) // size))
         if program.is_literal:
             return program
-        step = Node(name, (), "int32", rank=PRODUCT if "*" in name else ATOM, low=size, high=size)
+        most = program.high
+        held = "int32" if most is not None and fits(0, most * size) else "int64"
+        program = as_held(self.w, program, held)  # a `constexpr` takes the type of the other
+        step = Node(name, (), held, rank=PRODUCT if "*" in name else ATOM, low=size, high=size)
         return signless(self.w, "*", program, step, "int64")
 
     def _parallel(self, first: Node, arange: Node, extent: Length, size: int, axis: str) -> None:
@@ -297,9 +300,7 @@ class Nest:
             self.bound(axis, index, count, size)
             return body()
 
-        text, most = self.lengths.text(count), self.lengths.most(count)
-        ranges = f"range(0, {text}, {name})" if size > 1 else f"range({text})"
-        return self.loop(op, ranges, most, step, reduced)
+        return self.loop(op, self.lengths.range(count, name, size), step, reduced)
 
     def _serial(self, op: ForOp | ReduceOp, body: Callable[[], Given]) -> list[Node]:
         """A loop that stays one."""
@@ -312,10 +313,9 @@ class Nest:
             self.values[op.index] = index
             return body()
 
-        ranges, most = f"range({self.lengths.text(count)})", self.lengths.most(count)
-        return self.loop(op, ranges, most, step, "")
+        return self.loop(op, self.lengths.range(count), step, "")
 
-    def loop(self, op: FuncOp | ForOp | ReduceOp, ranges: str, count: int,
+    def loop(self, op: FuncOp | ForOp | ReduceOp, through: Range,
               step: Callable[[Node], Given], reduced: str) -> list[Node]:  # fmt: skip
         """A loop in the text. What `step` gives is combined: over iterations, and then over the
         axis `reduced` of the tile."""
@@ -324,10 +324,10 @@ class Nest:
         self.memory.enter(op)
         w.frames.append(Frame())
         hint = "k" if not reduced else "first"
-        held = "int32" if count <= 1 << 31 else "int64"
-        index = Node("", (), held, hint=hint, depth=w.depth, low=0, high=count - 1)
+        most = through.most - 1
+        index = Node("", (), through.held, hint=hint, depth=w.depth, low=0, high=most)
         given = step(index)
-        loop = Loop(index, ranges, w.frames[-1])
+        loop = Loop(index, through.text, w.frames[-1])
         results = [self._carried(loop, x) for x in given]
         if hazard:
             self.memory.barrier()

@@ -31,9 +31,8 @@ def write_online(nest: Nest, pair: Online) -> None:
 
     name, count = nest.lane_size(op.length), op.length
     with nest.lanes(count) as arange:
-        ranges = f"range(0, {nest.lengths.text(count)}, {name})"
-        most = nest.lengths.most(count)
-        highest, *sums = nest.loop(op, ranges, most, lambda k: step(k, arange), "")
+        blocks = nest.lengths.range(count, name, nest.tile.blocks[count])
+        highest, *sums = nest.loop(op, blocks, lambda k: step(k, arange), "")
     top = across(w, nest.shape, "max", "float32", highest, LANES)
     weight = w.function("exp", [_minus(w, highest, top)], "float32")
     totals = dict(zip(yielded, sums[: len(yielded)], strict=True))

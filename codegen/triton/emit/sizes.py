@@ -91,6 +91,23 @@ class Lengths:
         """How the kernel spells it."""
         return str(length) if isinstance(length, int) else self.nodes[length].template
 
+    def range(self, length: Length, name: str = "", size: int = 1) -> Range:
+        """0 to `length` in steps of `size`, which is called `name`."""
+        text, most = self.text(length), self.most(length)
+        held = "int32" if most + size <= 1 << 31 else "int64"
+        if held == "int64":  # Triton has 2147483648 for unsigned, and compares it with signed ones
+            text = f"tl.full([], {text}, tl.int64)"
+        return Range(f"range(0, {text}, {name})" if size > 1 else f"range({text})", most, held)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a loop goes through, as text, at most how far, and the type of its index."""
+
+    text: str
+    most: int
+    held: str = "int32"
+
 
 def at_setting(length: Length, setting: Mapping[SSAValue, int]) -> int:
     """The value of a length for one sample."""
