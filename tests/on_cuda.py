@@ -56,6 +56,9 @@ COMPILED: dict[str, dict[str, str]] = {
         "test_both_programs_come_from_one_entry_of_the_cache":
             "counts the entries of the CPU's backend",
     },
+    "compiler/test_some_cotangents.py": {
+        "test_each_has_an_entry_of_the_cache": "counts the entries of the CPU's backend",
+    },
     "compiler/test_compiled_refusals.py": {},
     "compiler/test_region_leaves.py": {},
     "nn/test_optim.py": {},
@@ -83,9 +86,14 @@ COMPILED: dict[str, dict[str, str]] = {
         "the corpus that it reads is an array, which the plugin moves",
     ),
     "compiler/test_sizes.py": {},
+    "compiler/test_empty.py": {},
     "inspection/test_watch.py": {},
     "inspection/test_watch_regions.py": {},
     "inspection/test_resume.py": {},
+    "inspection/test_resume_tools.py": {
+        "test_a_backward_that_was_edited_runs_where_nan_is_looked_for":
+            "what backward keeps, and so what an edit of it reaches, is another choice there",
+    },
     "inspection/test_anomaly.py": {},
     "inspection/test_closeness.py": {},
     "inspection/test_check.py": {

@@ -50,8 +50,8 @@ def on_the_stand_in(*command: str) -> subprocess.CompletedProcess[str]:
 
 FILES = {p.name for p in (ROOT / "tests/gpu").glob("test_*.py")}
 # Generated kernels are machine code of a GPU; Triton's interpreter checks them (test_triton.py).
-FOR_A_GPU = {"test_buckets.py", "test_compiled.py", "test_graphs.py", "test_kernels.py",
-             "test_planted.py"}  # fmt: skip
+FOR_A_GPU = {"test_buckets.py", "test_company.py", "test_compiled.py", "test_graphs.py",
+             "test_kernels.py", "test_large.py", "test_planted.py"}  # fmt: skip
 # What is left out: the kernels of std and argmin are those of var and argmax.
 CHOSEN = {
     "test_sizes.py": ("-k", "not std and not argmin"),
