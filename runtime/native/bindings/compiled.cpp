@@ -13,8 +13,8 @@
 
 #include "autograd/region.hpp"
 #include "bindings/spec.hpp"
-#include "program/cuda_graph.hpp"
-#include "program/products.hpp"
+#include "program/cuda/graph.hpp"
+#include "program/cuda/products.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;

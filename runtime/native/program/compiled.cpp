@@ -11,7 +11,7 @@
 #include "cuda/memory.hpp"
 #include "dispatch/op_table.hpp"
 #include "dispatch/shape_rules.hpp"
-#include "program/cuda_program.hpp"
+#include "program/cuda/program.hpp"
 #include "program/profiler.hpp"
 
 namespace ostinato {

@@ -8,7 +8,7 @@
 
 #include "cuda/stream.hpp"
 #include "dispatch/op_call.hpp"
-#include "program/cubins.hpp"
+#include "program/cuda/cubins.hpp"
 #include "program/memory.hpp"
 #include "program/object_loader.hpp"
 #include "program/spared.hpp"
@@ -99,7 +99,7 @@ struct ProgramCounters {
   int64_t copies = 0;      // of an input that did not lie as the kernels need it
 };
 
-class CudaProgram;  // program/cuda_program.hpp
+class CudaProgram;  // program/cuda/program.hpp
 
 class CompiledProgram {
  public:

@@ -1,4 +1,4 @@
-#include "program/cuda_program.hpp"
+#include "program/cuda/program.hpp"
 
 #include <cstdlib>
 #include <string_view>

@@ -2,7 +2,7 @@
 #pragma once
 #include <optional>
 
-#include "program/cuda_graph.hpp"
+#include "program/cuda/graph.hpp"
 
 namespace ostinato {
 

@@ -7,7 +7,7 @@
 
 #include "core/scratch.hpp"
 #include "cuda/stream.hpp"
-#include "program/cuda_steps.hpp"
+#include "program/cuda/steps.hpp"
 #include "program/step_order.hpp"
 
 namespace ostinato {

@@ -1,9 +1,9 @@
-#include "program/products.hpp"
+#include "program/cuda/products.hpp"
 
 #include "cuda/context.hpp"
 #include "cuda/driver.hpp"
 #include "ops.hpp"
-#include "program/cuda_steps.hpp"
+#include "program/cuda/steps.hpp"
 
 namespace ostinato {
 namespace {

@@ -1,11 +1,11 @@
-#include "program/cuda_graph.hpp"
+#include "program/cuda/graph.hpp"
 
 #include <cstdlib>
 #include <string>
 
 #include "cuda/driver.hpp"
 #include "cuda/memory.hpp"
-#include "program/stored_words.hpp"
+#include "program/cuda/stored_words.hpp"
 
 namespace ostinato {
 namespace {

@@ -1,4 +1,4 @@
-#include "program/stored_words.hpp"
+#include "program/cuda/stored_words.hpp"
 
 #include <algorithm>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "program/cubins.hpp"
+#include "program/cuda/cubins.hpp"
 
 #include <algorithm>
 

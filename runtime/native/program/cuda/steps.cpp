@@ -1,4 +1,4 @@
-#include "program/cuda_steps.hpp"
+#include "program/cuda/steps.hpp"
 
 #include <algorithm>
 #include <cstring>
