@@ -14,7 +14,7 @@ from ..shapes_product import ClassLoss, Fits, Loss
 from .arithmetic import abs_, clamp, square
 from .comparison import eq, ge, logical_or, lt, ne
 from .create import iota, number
-from .reduce import amax, reduced_count, sum_
+from .reduce import largest, reduced_count, sum_
 from .selection import as_dtype, to, where, widened
 from .statistics import mean
 from .transcendental import exp, log, log1p, sigmoid
@@ -131,7 +131,7 @@ def cross_entropy(
     """
     at = _class_axis(input)
     wide = widened(input)
-    away = wide - amax(wide, dim=(at,), keepdim=True)
+    away = wide - largest(wide, at)
     total = log(sum_(exp(away), dim=(at,)))
     each = total - sum_(where(_hits(wide, target), away, 0.0), dim=(at,))
     if label_smoothing:
@@ -168,7 +168,7 @@ def cross_entropy_backward(
     """The gradient of `cross_entropy` for input, from that of its result."""
     at = _class_axis(input)
     wide, g = widened(input), widened(g)
-    e = exp(wide - amax(wide, dim=(at,), keepdim=True))
+    e = exp(wide - largest(wide, at))
     p = e / sum_(e, dim=(at,), keepdim=True)
     counted = ne(target, ignore_index)
     row_g = where(counted, g / sum_(counted) if reduction == "mean" else g, 0.0)

@@ -12,7 +12,7 @@ from ..samples import floats, sample, without_gradient
 from ..shapes import Given, SameShape
 from ..shapes_product import Fits, Normalized
 from .arithmetic import square
-from .reduce import amax, sum_
+from .reduce import largest, sum_
 from .selection import as_dtype, widened
 from .statistics import mean
 from .transcendental import exp, log, rsqrt
@@ -36,7 +36,7 @@ def _rows() -> Iterator[Sample]:
 def softmax(x: Tensor, dim: int) -> Tensor:
     """exp(x - max x), normalised to sum to 1 along `dim`."""
     wide = widened(x)
-    e = exp(wide - amax(wide, dim=(dim,), keepdim=True))
+    e = exp(wide - largest(wide, dim))
     return as_dtype(e / sum_(e, dim=(dim,), keepdim=True), x.dtype)
 
 
@@ -53,7 +53,7 @@ softmax.sampled(_rows)
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """The logarithm of `softmax`, without its rounding to 0."""
     wide = widened(x)
-    away = wide - amax(wide, dim=(dim,), keepdim=True)
+    away = wide - largest(wide, dim)
     return as_dtype(away - log(sum_(exp(away), dim=(dim,), keepdim=True)), x.dtype)
 
 

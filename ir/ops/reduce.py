@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..op import Ints, Sample, Tensor, primitive
 from ..samples import bools, floats, ints, reduction, sample, without_gradient
 from ..shapes import Reduced, SameShape, reduced_axes
 from .comparison import eq
-from .create import number
+from .create import full, number
 from .join import flip
 from .selection import to, where
 from .view import expand, reshape, unsqueeze
@@ -106,6 +107,15 @@ def _(g: Tensor, out: Tensor, x: Tensor, dim: Ints | None, keepdim: bool) -> Any
 def _with_equals() -> Iterator[Sample]:
     yield from reduction(empty=False)()
     yield without_gradient(np.array([[1, 2, 2], [3, 3, 3], [-1, -1, 0]], "float32"), dim=(1,))
+
+
+def largest(x: Any, dim: int) -> Any:
+    """`amax` along `dim`, which is kept; of no elements -inf."""
+    if x.ndim and x.shape[dim] == 0:
+        rest = list(x.shape)
+        rest[dim] = 1
+        return full(rest, -math.inf, dtype=x.dtype)
+    return amax(x, dim=(dim,), keepdim=True)
 
 
 amax.sampled(_with_equals)

@@ -20,6 +20,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "pointwise": lambda x: F.gelu(x) * 2 + 1,
     "sums": lambda x: (x.sum(), x.sum(0), x.mean(-1), x.prod(1)),
     "softmax": lambda x: F.softmax(ot.cat([x, ot.ones(x.shape[0], 1)], 1), -1) * 2,
+    "softmax of nothing": lambda x: (F.softmax(x, 0), F.softmax(x, 1), F.log_softmax(x, 1)),
+    "no classes": lambda x: F.cross_entropy(x, ot.full((x.shape[0],), -100), reduction="sum"),
     "norms": lambda x: F.layer_norm(x, (x.shape[-1],)) + F.rms_norm(x, (x.shape[-1],)),
     "products": lambda x: (x @ x.t(), x.t() @ x),
     "linear": lambda x: F.linear(x, ot.ones(4, x.shape[1]), ot.ones(4)).relu(),
