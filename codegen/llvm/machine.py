@@ -5,14 +5,38 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
+from threading import RLock
+from typing import ParamSpec, TypeVar
 
 import llvmlite.binding as llvm
 
 from ...ir.errors import CompileError
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _NEEDED = ("avx2", "f16c", "fma")
+
+_working = RLock()
+# A lock of llvmlite that another thread holds would stay held in a child.
+os.register_at_fork(
+    before=_working.acquire, after_in_parent=_working.release, after_in_child=_working.release
+)
+
+
+def _alone(fn: Callable[P, T]) -> Callable[P, T]:
+    """One of such calls at a time, none of them while the process forks."""
+
+    @wraps(fn)
+    def locked(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _working:
+            return fn(*args, **kwargs)
+
+    return locked
 
 
 @dataclass(frozen=True)
@@ -30,11 +54,13 @@ class Machine:
         """The CPU and its features, as LLVM calls them."""
         return f"{self.cpu} {self.features}".rstrip()
 
+    @_alone
     def object_of(self, text: str) -> bytes:
         """The relocatable object of the module `text`. Raises CompileError if LLVM refuses it."""
         context = llvm.create_context()
         return self.machine.emit_object(_parsed(text, context))
 
+    @_alone
     def assembly_of(self, text: str) -> str:
         """The assembly of the module `text`. Raises CompileError if LLVM refuses it."""
         context = llvm.create_context()
@@ -42,6 +68,7 @@ class Machine:
 
 
 @cache
+@_alone
 def host() -> Machine:
     """The machine that runs us. Raises CompileError where it is no x86-64 with AVX2."""
     triple = llvm.get_process_triple()
@@ -60,6 +87,7 @@ def host() -> Machine:
 
 
 @cache
+@_alone
 def baseline() -> Machine:
     """The least machine that can run compiled kernels: x86-64-v3, with AVX2."""
     return _machine("x86-64-v3", "", 256)
