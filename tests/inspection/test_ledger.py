@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -107,6 +107,20 @@ def test_captures_are_limited() -> None:
     assert compiled(ot.ones(4)).tolist() == [2.0] * 4 and len(compiled.ledger) == 2
 
 
+@pytest.mark.parametrize("dims", [{}, {"x": {0: ot.Bucket(16, 64)}}])
+def test_other_sizes_of_what_is_compiled_are_within_the_limit(dims: Any) -> None:
+    def fn(x: Any) -> Any:
+        return x + 1
+
+    compiled = ot.compile(fn, limit=2, dims=dims)
+    for n in (12, 20, 30, 13):
+        assert compiled(ot.ones(n)).tolist() == [2.0] * n
+    assert sum(record.hits for record in compiled.ledger) == 4
+    with pytest.warns(ot.RecompileWarning, match="2 captures are the limit"):
+        assert compiled(ot.ones(3000)).tolist() == [2.0] * 3000
+    assert len(compiled.ledger) == 2
+
+
 def test_calls_past_the_limit_ask_once_why() -> None:
     compiled = ot.compile(lambda x: x + 1, limit=1, on_event={"recompile": "warn"})
     compiled(ot.ones(1))
@@ -137,5 +151,32 @@ def test_events_are_raised_or_said() -> None:
         compiled(ot.ones(2))
     with pytest.raises(ot.CaptureError, match=r"`\.item\(\)` needs a value now"):
         ot.compile(lambda x: x.sum().item(), on_event={"break": "raise"})(ot.ones(2))
-    with pytest.warns(ot.RecompileWarning, match=r"break: .*`\.item\(\)` needs a value now at"):
+    with pytest.warns(
+        ot.RecompileWarning, match=r"break: .*`\.item\(\)` needs a value now at"
+    ) as found:
         ot.compile(lambda x: x.sum().item(), on_event={"break": "warn"})(ot.ones(2))
+    compiled = ot.compile(lambda x: x + 1, on_event={"recompile": "warn"})
+    compiled(ot.ones(1))
+    with pytest.warns(ot.RecompileWarning, match="recompile: ") as again:
+        compiled(ot.ones(2))
+    assert {w.filename for w in [*found, *again]} == {__file__}
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "on_event={'recompil': 'raise'} came; give for 'recompile' or 'break' one of 'ignore', "
+    "'warn' and 'raise'": {"on_event": {"recompil": "raise"}},
+    "on_event={'break': 'throw'} came; give for": {"on_event": {"break": "throw"}},
+    "on_event='raise' came; give for": {"on_event": "raise"},
+    "limit=0 came; give a number of captures from 1 on": {"limit": 0},
+    "limit=2.0 came; give a number of captures from 1 on": {"limit": 2.0},
+    "dims=3 came; give axes by argument": {"dims": 3},
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_options_that_there_are_not_are_refused(text: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        ot.compile(lambda x: x, **WRONG[text])
+    assert str(refused.value).startswith(f"compile: {text}")
+    with pytest.raises(TypeError, match="compile: 3 came; give a function or a module"):
+        ot.compile(cast("Any", 3))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 import random
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from functools import partial, update_wrapper
+from types import MappingProxyType, MethodType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..ir.errors import CaptureError, DivergenceWarning, RecompileWarning
@@ -41,6 +42,14 @@ if TYPE_CHECKING:
 Verify = Literal["trust", "follow"] | float | None
 
 
+Run = Callable[[], Any]
+"""Gives what a call returns."""
+
+
+class _Full(Exception):
+    """A call of sizes that are served needs a capture of its own after all, past the limit."""
+
+
 @dataclass
 class Entry:
     """What is known of calls with one key: variants to replay, or how the function is followed."""
@@ -57,7 +66,7 @@ class Compiled:
         check: When | None = None, limit: int = LIMIT,
         on_event: Mapping[Event, Action] = MappingProxyType({}), dims: Dims = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        functools.update_wrapper(self, fn)
+        update_wrapper(self, fn)
         self.fn = fn
         self.name = function_name(fn)
         self.fullgraph, self.verify = fullgraph, verify
@@ -68,6 +77,7 @@ class Compiled:
         self.entries: dict[CallKey, Entry] = {}
         self._last_key: CallKey | None = None
         self._gave_up = False
+        self._capturing = threading.Lock()
         self._chance = random.Random()  # the user's random numbers stay as they are
         self._table = _C.CallTable()
         sized = Sized(fn, self.name)
@@ -82,26 +92,20 @@ class Compiled:
         if _C.is_capturing() or self._runs_between_calls:
             return self.fn(*args, **kwargs)
         leaves, structure = flattened((args, kwargs))
-        key = key_of(structure, leaves)
-        entry = self.entries.get(key) or Entry()
-        for variant in entry.variants:
-            if variant.fits(leaves):
-                if isinstance(self.verify, float) and self._chance.random() < self.verify:
-                    return self._verified(entry, variant, leaves, args, kwargs)
-                return variant.replay(leaves)
-        if entry.followed is not None:
-            return entry.followed.call(self.fn, args, kwargs)
-        if len(self.ledger) >= self.limit:
-            self._give_up(entry, key, leaves)
-            return self.fn(*args, **kwargs)
-        cause = self._cause(entry, key, leaves)
-        if not self._sized.has_family(key):
-            self._react(cause)
-        self.entries[key], self._last_key = entry, key
-        return self._captured(entry, cause, Call(key, leaves, structure), args, kwargs)
+        call = Call(key_of(structure, leaves), leaves, structure)
+        run = self._known(call, args, kwargs)
+        if run is None:
+            # Another thread captures, and may wait for this one: its call runs eagerly.
+            if not self._capturing.acquire(blocking=False):
+                return self.fn(*args, **kwargs)
+            try:
+                run = self._known(call, args, kwargs) or self._new(call, args, kwargs)
+            finally:
+                self._capturing.release()
+        return run()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else MethodType(self, instance)
 
     def __reduce__(self) -> Any:
         """A copy, or what is loaded again, is captured anew; a decorated function goes by its
@@ -109,6 +113,37 @@ class Compiled:
         check = None if self.check is None else self.check.when
         given = (self.fn, self.fullgraph, self.verify, check, self.limit, dict(self.on_event))
         return global_name(self) or (Compiled, (*given, dict(self._dims)))
+
+    def _known(self, call: Call, args: Any, kwargs: Any) -> Run | None:
+        """What runs a call like those before; None where it needs a capture."""
+        entry, leaves = self.entries.get(call.key), call.leaves
+        if entry is None:
+            return None
+        for variant in entry.variants:
+            if variant.fits(leaves):
+                if isinstance(self.verify, float) and self._chance.random() < self.verify:
+                    return partial(self._verified, entry, variant, leaves, args, kwargs)
+                return partial(variant.replay, leaves)
+        return entry.followed and partial(entry.followed.call, self.fn, args, kwargs)
+
+    def _new(self, call: Call, args: Any, kwargs: Any) -> Run:
+        """What runs a call that needs a capture, where the limit allows one."""
+        key, leaves = call.key, call.leaves
+        entry = self.entries.get(key) or Entry()
+        cause = self._cause(entry, key, leaves)
+        if not self._sized.has_family(key):
+            if self._is_full:
+                return self._past_the_limit(cause, args, kwargs)
+            self._react(cause)
+        self.entries[key], self._last_key = entry, key
+        try:
+            return self._captured(entry, cause, call, args, kwargs)
+        except _Full:
+            return self._past_the_limit(cause, args, kwargs)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.ledger) >= self.limit
 
     def _cause(self, entry: Entry, key: CallKey, leaves: list[Any]) -> Cause | None:
         """Why another capture is needed; None for the first."""
@@ -120,24 +155,23 @@ class Compiled:
     def _react(self, cause: Cause | None) -> None:
         if cause is not None:
             action = self.on_event.get("recompile", "ignore")
-            react("recompile", action, f"{self.name}: {cause}", user_depth())
+            react("recompile", action, f"{self.name}: {cause}")
 
-    def _give_up(self, entry: Entry, key: CallKey, leaves: list[Any]) -> None:
-        """Says once that there is no capture any more."""
-        if self._gave_up:
-            return
-        self._gave_up = True
-        cause = self._cause(entry, key, leaves)
-        self._react(cause)
-        text = (
-            f"{self.name}: {self.limit} captures are the limit, and calls that need another run "
-            f"eagerly; the last reason: {cause}. Its ledger has all; compile takes a limit"
-        )
-        warnings.warn(text, RecompileWarning, stacklevel=user_depth())
+    def _past_the_limit(self, cause: Cause | None, args: Any, kwargs: Any) -> Run:
+        """What runs a call eagerly, after it was said once that there is no capture any more."""
+        if not self._gave_up:
+            self._gave_up = True
+            self._react(cause)
+            text = (
+                f"{self.name}: {self.limit} captures are the limit, and calls that need another "
+                f"run eagerly; the last reason: {cause}. Its ledger has all; compile takes a limit"
+            )
+            warnings.warn(text, RecompileWarning, stacklevel=user_depth())
+        return partial(self.fn, *args, **kwargs)
 
     def _captured(
         self, entry: Entry, cause: Cause | None, call: Call, args: Any, kwargs: Any
-    ) -> Any:
+    ) -> Run:
         leaves = call.leaves
         if self.verify == "follow":
             followed = self._followed("verify='follow' asks for it")
@@ -146,7 +180,7 @@ class Compiled:
         follows = self.verify != "trust"
         breaks = not self.fullgraph and self.on_event.get("break") != "raise"
         policy = Policy(follows, follows and breaks)
-        make = functools.partial(self._built, call, cause)
+        make = partial(self._built, call, cause)
         attempt = Attempt(
             self.fn, self.name, leaves, call.structure, policy, self.check, make, self.channels,
             (args, kwargs),
@@ -158,15 +192,17 @@ class Compiled:
         attempt.forget()
         if isinstance(found, str):
             if self._sized.has_family(call.key):
+                if self._is_full:
+                    raise _Full
                 self._react(cause)
             return self._follow(entry, cause, self._followed(found), leaves, args, kwargs)
         if isinstance(found, Unrepeatable):
             self._note_followed(entry, cause, self._followed(found.why), leaves, args, kwargs)
-            return found.result
+            return partial(_itself, found.result)
         self._note(entry, cause, variant=found)
         if self._runs_unseen and found.built.padding is None:
             self._table.add(found.replays, args, kwargs, leaves, found.result_of())
-        return found.replay(leaves)
+        return partial(found.replay, leaves)
 
     def _built(self, call: Call, cause: Cause | None, region: Region) -> _build.Built:
         """The Programs of a captured region: those for any sizes, or its own."""
@@ -174,6 +210,8 @@ class Compiled:
         built = self._sized.built(call, region)
         is_known = built is not None and built.family is not None and built.family.members
         if waited and not is_known:
+            if self._is_full:
+                raise _Full
             self._react(cause)
         if built is None:
             built = _build.build(region, self.name)
@@ -183,9 +221,9 @@ class Compiled:
     def _follow(
         self, entry: Entry, cause: Cause | None, followed: Followed, leaves: list[Any], args: Any,
         kwargs: Any,
-    ) -> Any:  # fmt: skip
+    ) -> Run:  # fmt: skip
         self._note_followed(entry, cause, followed, leaves, args, kwargs)
-        return followed.call(self.fn, args, kwargs)
+        return partial(followed.call, self.fn, args, kwargs)
 
     def _note_followed(
         self, entry: Entry, cause: Cause | None, followed: Followed, leaves: list[Any], args: Any,
@@ -193,7 +231,7 @@ class Compiled:
     ) -> None:  # fmt: skip
         self._note(entry, cause, followed=followed)
         if not isinstance(self.verify, float):
-            call = functools.partial(followed.call, self.fn)
+            call = partial(followed.call, self.fn)
             self._table.add_call(call, args, kwargs, leaves)
 
     def _note(
@@ -239,7 +277,7 @@ class Compiled:
         if self.fullgraph:
             raise CaptureError(refusal(found.why, found.line))
         action = self.on_event.get("break", "ignore")
-        react("break", action, f"{self.name}: {found.why} at {found.line}", user_depth())
+        react("break", action, f"{self.name}: {found.why} at {found.line}")
 
     def assert_ledger(self, path: str | os.PathLike[str]) -> None:
         """AssertionError where the ledger is not the text in `path`, as `ledger.write` left it."""
@@ -320,6 +358,10 @@ class Compiled:
         if not every:
             raise CaptureError(f"{self.fn.__name__}: not captured yet; call the function first")
         return every[-1]
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _expect_compiling(leaves: Sequence[Any]) -> None:

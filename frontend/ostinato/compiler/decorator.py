@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast, get_args
 
 from .check import When
 from .compiled import Compiled, Verify
@@ -56,11 +56,7 @@ def compile(
         where ops would read it, and where that cannot be CaptureError names the op and its line.
         Sizes beyond the largest have variants of their own.
     """
-    if not (verify in (None, "trust", "follow") or (isinstance(verify, float) and 0 < verify < 1)):
-        raise ValueError(
-            f"compile: verify {verify!r} came; give 'trust', 'follow', or a probability between "
-            "0.0 and 1.0"
-        )
+    _check(verify, limit, on_event)
     if fn is None:
         return functools.partial(
             compile, fullgraph=fullgraph, verify=verify, check=check, limit=limit,
@@ -70,4 +66,25 @@ def compile(
 
     if isinstance(fn, Module):
         fn = fn.forward
+    if not callable(fn):
+        raise TypeError(f"compile: {fn!r} came; give a function or a module")
     return Compiled(fn, fullgraph, verify, check, limit, on_event, dims)
+
+
+def _check(verify: Any, limit: Any, on_event: Any) -> None:
+    """ValueError where an option is none that there is."""
+    if not (verify in (None, "trust", "follow") or (isinstance(verify, float) and 0 < verify < 1)):
+        raise ValueError(
+            f"compile: verify {verify!r} came; give 'trust', 'follow', or a probability between "
+            "0.0 and 1.0"
+        )
+    if type(limit) is not int or limit < 1:
+        raise ValueError(f"compile: limit={limit!r} came; give a number of captures from 1 on")
+    is_mapping = isinstance(on_event, Mapping)
+    events: Any = cast("Any", on_event).items() if is_mapping else [(on_event, None)]
+    for event, action in events:
+        if event not in get_args(Event) or action not in get_args(Action):
+            raise ValueError(
+                f"compile: on_event={on_event!r} came; give for 'recompile' or 'break' one of "
+                "'ignore', 'warn' and 'raise'"
+            )

@@ -15,6 +15,7 @@ from ..ir.errors import CaptureError, RecompileWarning
 from ..runtime import _C
 from .call_key import CallKey, Leaf, NumberLeaf, ObjectLeaf, Settings, TensorLeaf
 from .follow import Followed
+from .frames import user_depth
 from .lookup import NOTHING, shared_of
 from .passed import add_seconds
 from .region import Region, Source
@@ -134,12 +135,12 @@ class Ledger(list[Record]):
                 )
 
 
-def react(event: Event, action: Action, text: str, depth: int) -> None:
+def react(event: Event, action: Action, text: str) -> None:
     """What the user asked for where `event` comes."""
     if action == "raise":
         raise CaptureError(f"{event}: {text}")
     if action == "warn":
-        warnings.warn(f"{event}: {text}", RecompileWarning, stacklevel=depth)
+        warnings.warn(f"{event}: {text}", RecompileWarning, stacklevel=user_depth())
 
 
 def _short(text: str) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 def runs_between_calls(fn: Callable[..., Any]) -> bool:
     """Whether a call only begins the function, which runs on later: nothing there is captured."""
     kinds = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
-    return any(is_kind(fn) for is_kind in kinds)
+    of_object = inspect.getattr_static(type(fn), "__call__", None)
+    return any(is_kind(f) for is_kind in kinds for f in (fn, of_object))
 
 
 def function_name(fn: Callable[..., Any]) -> str:

@@ -51,6 +51,11 @@ class Dim:
 
 def checked(dims: Dims, fn: Callable[..., Any], name: str) -> Dims:
     """`dims`, or ValueError where they name what `fn` does not take or give no buckets."""
+    if not isinstance(dims, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(
+            f"compile: dims={dims!r} came; give axes by argument, as in "
+            "{'x': {0: Bucket(64, 128)}}"
+        )
     for key, axes in dims.items():
         fits = isinstance(axes, Mapping) and all(  # pyright: ignore[reportUnnecessaryIsInstance]
             isinstance(axis, int) and isinstance(bucket, Bucket)  # pyright: ignore

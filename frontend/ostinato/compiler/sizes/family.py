@@ -53,6 +53,11 @@ class Family:
         """The text of each stage, by name, of all regions."""
         return self.programs.stages()
 
+    def takes(self, shapes: Sequence[tuple[int, ...]]) -> bool:
+        """Whether the sizes of a call with arguments of these shapes are in the domain."""
+        sizes = self.domain.symbols.sizes_in(shapes)
+        return sizes is not None and self.domain.takes(sizes)
+
     def sizes_in(self, shapes: Sequence[tuple[int, ...]], region: Region) -> Sizes | None:
         """The sizes of a call with arguments of these shapes, if it is one of the family: in the
         domain, and captured as the samples were."""

@@ -40,9 +40,9 @@ class Sized:
         self._groups: dict[Any, _Group] = {}
 
     def has_family(self, key: CallKey) -> bool:
-        """Whether calls of other sizes than this one's have a variant for any."""
+        """Whether there is a variant for any sizes, this call's among them."""
         group = self._groups.get(key.without_sizes)
-        return group is not None and bool(group.families)
+        return group is not None and any(f.takes(key.shapes) for f in group.families)
 
     def built(self, call: Call, region: Region) -> Built | None:
         """The Programs of a call, by a family, where another size came before; else None, after
