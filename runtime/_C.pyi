@@ -810,6 +810,8 @@ class Profile:
     def __init__(self, hook: Callable[[FrameType, str, Any], None]) -> None: ...
     def __enter__(self) -> None: ...
     def __exit__(self, *exception: object) -> None: ...
+    def see_lines(self) -> None:
+        """From here on the hook is called before each line."""
 
 def pause_profile() -> None:
     """No hook of this thread is called until `resume_profile`."""
@@ -984,6 +986,9 @@ def run_node(
     """The results of an op on flat operands, None for an absent one; `line` is the (file, line)
     that errors tell."""
 def is_capturing() -> bool: ...
+def recorded_ops() -> _int:
+    """How many ops the running region has so far."""
+
 def default_generator() -> Generator:
     """The generator that random ops use where none is given."""
 

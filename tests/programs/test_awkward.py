@@ -26,6 +26,7 @@ import awkward_modules
 import awkward_names
 import awkward_objects
 import awkward_results
+import awkward_unasked
 import awkward_values
 import awkward_world
 import ostinato as ot
@@ -35,7 +36,7 @@ TABLES = (
     awkward_control, awkward_functions, awkward_names, awkward_attributes, awkward_containers,
     awkward_methods, awkward_arguments, awkward_modules, awkward_memory, awkward_gradients,
     awkward_graphs, awkward_values, awkward_world, awkward_company, awkward_results,
-    awkward_objects, awkward_classes, awkward_hidden, awkward_kinds,
+    awkward_objects, awkward_classes, awkward_hidden, awkward_kinds, awkward_unasked,
 )  # fmt: skip
 PROGRAMS = [p for table in TABLES for p in table.TABLE.programs]
 BY_NAME = {p.name: p for p in PROGRAMS}

@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from inspect import CO_COROUTINE
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from itertools import islice
 from types import CodeType, FrameType
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from ..runtime import _C
+from .beside import Beside
 from .bytecode import Chain, Write, facts_of
 from .call_key import is_number
 from .frames import is_ours
@@ -61,8 +63,13 @@ def watched(
     """
     watch = Watch(gives_up, any(map(is_number, leaves)), {id(c) for c in given})
     watch.start(fn, leaves)
-    with _silent_ends(), _C.Profile(watch):
-        yield watch
+    profile = _C.Profile(watch)
+    with _silent_ends(), watch.beside.told_of_collections(), profile:
+        watch.profile = profile
+        try:
+            yield watch
+        finally:
+            watch.profile = None  # which holds the watch
 
 
 class Watch:
@@ -74,7 +81,8 @@ class Watch:
         self.reads = Reads(self._report)
         self._gives_up, self._has_numbers, self._given = gives_up, has_numbers, given
         self._given_up: str | None = None
-        self._beside: FrameType | None = None
+        self.beside = Beside(functools.partial(self._say, over=True))
+        self.profile: _C.Profile | None = None
 
     def start(self, fn: Any, leaves: Sequence[Any]) -> None:
         """`fn` is called with these leaves next; the call itself is not seen."""
@@ -86,10 +94,17 @@ class Watch:
                 self._say(f"a read of {unseen}, which is passed in,")
         self.reads.start(fn, leaves)
 
-    def give_up(self, why: str) -> NoReturn:
-        """Restart, now and at whatever handlers of the function that catch it do next."""
-        self._given_up = self._given_up or why
-        raise Restart(self._given_up)
+    def give_up(self, why: str) -> None:
+        """Restart, now and where the function goes on all the same: at each line. What runs beside
+        it could not be begun again, and is a problem."""
+        self.expect_going()
+        if self.beside.runs:
+            self.problem = why
+            return
+        self._given_up = why
+        if self.profile is not None:
+            self.profile.see_lines()
+        self.expect_going()
 
     def forget_reads(self) -> None:
         """Lets go of what the function read."""
@@ -98,10 +113,20 @@ class Watch:
     def expect_going(self) -> None:
         """Restart where the function is over and caught one."""
         if self._given_up is not None:
-            self.give_up(self._given_up)
+            raise Restart(self._given_up)
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        if self.problem is not None or not _C.is_capturing() or self._is_beside(frame, event):
+        ops = _C.recorded_ops()
+        try:
+            self._look_at_event(frame, event, arg)
+        except Restart:
+            if not _is_to_end_first(frame, event, arg):
+                raise
+        self.beside.expect_none_since(ops)
+
+    def _look_at_event(self, frame: FrameType, event: str, arg: Any) -> None:
+        is_apart = self.beside.look(frame, event)
+        if self.problem is not None or not _C.is_capturing() or is_apart:
             return
         code = frame.f_code
         if is_ours(code):
@@ -110,18 +135,11 @@ class Watch:
             return
         if _is_trusted(code):
             return
-        if event == "c_call" and _opens_a_lock(arg):
-            self._leave_later(code, frame.f_lineno, f"a call of `{spelling_of(arg)}`")
-            return
-        if event != "return":
-            self.expect_going()
-        if event == "call":
-            if code not in self.seen:
-                self.seen.add(code)
-                self._look_at(code)
-            self._look_at_writes(frame)
-            self._look_at_calls(frame)
-            self.reads.enter(frame)
+        if self._given_up is not None:
+            if event != "return":
+                self.expect_going()
+        elif event == "call":
+            self._enter(frame)
         elif event == "return":
             self.reads.leave(frame)
             self._look_at_writes(frame, over=True)
@@ -129,15 +147,13 @@ class Watch:
         elif event == "c_call" and not is_pure(arg) and not _is_of_fresh(arg, frame):
             self._report(code, frame.f_lineno, f"a call of `{spelling_of(arg)}`")
 
-    def _is_beside(self, frame: FrameType, event: str) -> bool:
-        """Whether an object goes away, or the package imports what it needs: that runs when it
-        will, and is no part of the function."""
-        if self._beside is None and event == "call" and _begins_beside(frame):
-            self._beside = frame
-        elif self._beside is frame and event == "return":
-            self._beside = None
-            return True
-        return self._beside is not None
+    def _enter(self, frame: FrameType) -> None:
+        if frame.f_code not in self.seen:
+            self.seen.add(frame.f_code)
+            self._look_at(frame.f_code)
+        self._look_at_writes(frame)
+        self._look_at_calls(frame)
+        self.reads.enter(frame)
 
     def _look_at_ours(self, frame: FrameType) -> None:
         """User code calls what has an effect, or tells of something that no guard sees."""
@@ -189,13 +205,6 @@ class Watch:
             if any(id(side) in self._given for side in sides):
                 what = "a comparison by `is` with a container that is passed in"
                 self._report(frame.f_code, identity.line, what, over)
-
-    def _leave_later(self, code: CodeType, line: int, what: str) -> None:
-        """The lock has to be open before the call starts again."""
-        try:
-            self._report(code, line, what)
-        except Restart:
-            pass  # with the next event
 
     def _report(self, code: CodeType, line: int, what: str, over: bool = False) -> None:
         self._say(f"{what} at {code.co_filename}:{line}", over)
@@ -259,12 +268,27 @@ def _opens_a_lock(fn: Any) -> bool:
     return type(owner).__module__ == "_thread" and fn.__name__ in ("__exit__", "release")
 
 
-def _begins_beside(frame: FrameType) -> bool:
-    code, back = frame.f_code, frame.f_back
-    if code.co_name == "_find_and_load" and back is not None and is_ours(back.f_code):
+def _is_to_end_first(frame: FrameType, event: str, arg: Any) -> bool:
+    """Whether a Restart waits for the next line: locks have to be open before the call starts
+    again, and a generator that is stopped where it goes on would not open those that it holds."""
+    if event == "line":
+        return _ends_a_with(frame)
+    if event == "call":
+        return bool(frame.f_code.co_flags & _GOES_ON)
+    return event == "c_call" and _opens_a_lock(arg)
+
+
+def _ends_a_with(frame: FrameType) -> bool:
+    """Whether a `with` is left next, by an error or not."""
+    steps = (s for s in dis.get_instructions(frame.f_code) if s.offset >= frame.f_lasti)
+    first, *rest = islice((s for s in steps if s.opname not in _BEFORE_AN_END), 3)
+    if first.opname == "WITH_EXCEPT_START":
         return True
-    of_weakref = code.co_name == "remove" and code.co_filename.endswith("weakref.py")
-    return code.co_name == "__del__" or of_weakref
+    return all(s.opname == "LOAD_CONST" and s.argval is None for s in (first, *rest))
+
+
+_BEFORE_AN_END = ("NOP", "SWAP", "PUSH_EXC_INFO", "POP_TOP")
+_GOES_ON = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
 def _text(write: Write) -> str:

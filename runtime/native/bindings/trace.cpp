@@ -189,6 +189,13 @@ void bind_trace(nb::module_& m) {
       "Whether a capture goes on that replays will stand for: what it relies on matters.");
   m.def("exchange_pin", &exchange_pin, "pin"_a);
   m.def("is_capturing", [] { return Tracer::active() != nullptr; });
+  m.def(
+      "recorded_ops",
+      [] {
+        const Tracer* tracer = Tracer::active();
+        return tracer ? tracer->trace().nodes.size() : 0;
+      },
+      "How many ops the running region has so far.");
 }
 
 }  // namespace ostinato::python
