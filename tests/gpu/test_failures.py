@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from device_cases import Place, on_cpu, on_cuda, operand
+from device_cases import Place, on_cpu, on_cuda
+from op_cases import native_operand
 from ostinato.ir.op import OPS
 from ostinato.runtime import _C
 
@@ -23,7 +24,7 @@ FAILURES: dict[str, dict[str, Any]] = {
 def fetched(name: str, place: Place) -> Any:
     """The op's result on the host."""
     kinds = {p.name: p.kind for p in OPS[name].params}
-    given = {k: operand(kinds[k], v, place) for k, v in FAILURES[name].items()}
+    given = {k: native_operand(kinds[k], v, place) for k, v in FAILURES[name].items()}
     positional = [given[p.name] for p in OPS[name].params if p.name in given and p.kind != "rng"]
     keyed = {k: v for k, v in given.items() if kinds[k] == "rng"}
     return _C.call(name, *positional, **keyed).to("cpu")

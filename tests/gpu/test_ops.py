@@ -14,13 +14,12 @@ from device_cases import (
     misaligned,
     on_cpu,
     on_cuda,
-    operand,
     operands_of,
     results,
     spread,
     transposed,
 )  # fmt: skip
-from op_cases import TOLERANCE, Case, cases_of, dtype_name, flat
+from op_cases import TOLERANCE, Case, cases_of, dtype_name, flat, native_operand
 from ostinato.ir.dtypes import BY_NAME
 from ostinato.ir.errors import DTypeError
 from ostinato.ir.op import OPS, Op
@@ -78,7 +77,7 @@ def recast(case: Case, dtype: str) -> Iterator[dict[str, Any]]:
     for place in (on_cpu, on_cuda):
         named: dict[str, Any] = {}
         for p, o in zip(case.op.operands, case.operands, strict=True):
-            made = operand(p.kind, o, place)
+            made = native_operand(p.kind, o, place)
             named[p.name] = [_cast(m, dtype) for m in made] if isinstance(made, list) else _cast(
                 made, dtype
             )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import ostinato as ot
-from op_cases import Case, assert_same, flat
+from op_cases import Case, assert_same, flat, native_operand
 from ostinato.ir.dtypes import bfloat16, float32
 from ostinato.ir.interpret.arrays import ArrayTensor
 from ostinato.runtime import _C
@@ -49,22 +49,10 @@ def spread(array: Any) -> Any:
     return _C.call("slice", doubled, dim=last, start=0, stop=doubled.shape[last], step=2)
 
 
-def operand(kind: str, value: Any, place: Place) -> Any:
-    """An operand for a native call; numbers stay, random states become generators."""
-    if kind == "rng":
-        seed, offset = (int(v) for v in value)
-        generator = ot.Generator(seed)
-        generator.offset = offset
-        return generator
-    if isinstance(value, tuple):
-        return [operand("tensor", v, place) for v in value]
-    return place(value) if isinstance(value, (np.ndarray, np.generic)) else value
-
-
 def operands_of(case: Case, place: Place) -> dict[str, Any]:
     """The operands by name."""
     return {
-        p.name: operand(p.kind, o, place)
+        p.name: native_operand(p.kind, o, place)
         for p, o in zip(case.op.operands, case.operands, strict=True)
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import ostinato as ot
 from oracles import ORACLE
 from ostinato.ir import ops as ops
 from ostinato.ir.interpret.arrays import ArrayBuilder, ArrayTensor, tensor
@@ -30,6 +31,19 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.op.name}-{self.index}"
+
+
+def native_operand(kind: str, value: Any, place: Callable[[Any], Any]) -> Any:
+    """An operand for a native call; numbers stay, random states become generators, and `place`
+    makes tensors of arrays."""
+    if kind == "rng":
+        seed, offset = (int(v) for v in value)
+        generator = ot.Generator(seed)
+        generator.offset = offset
+        return generator
+    if isinstance(value, tuple):
+        return [native_operand("tensor", v, place) for v in value]
+    return place(value) if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 def is_table_op(op: Op) -> bool:

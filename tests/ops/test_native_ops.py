@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 import ostinato as ot
-from op_cases import Case, all_cases, assert_same, cases_of, expected, flat, is_table_op
+from op_cases import (
+    Case,
+    all_cases,
+    assert_same,
+    cases_of,
+    expected,
+    flat,
+    is_table_op,
+    native_operand,
+)
 from ostinato.ir.dtypes import DTYPES, bfloat16, float32
 from ostinato.ir.errors import DTypeError, ShapeError
 from ostinato.ir.interpret.arrays import ArrayTensor, tensor
@@ -21,14 +30,7 @@ TABLE = [pytest.param(op, id=op.name) for op in OPS.values() if is_table_op(op)]
 
 def given(kind: str, value: Any, place: Callable[[Any], Any] = np.asarray) -> Any:
     """An operand for a native call; `place` chooses the memory of arrays."""
-    if kind == "rng":
-        seed, offset = (int(v) for v in value)
-        generator = ot.Generator(seed)
-        generator.offset = offset
-        return generator
-    if isinstance(value, tuple):
-        return [given("tensor", v, place) for v in value]
-    return _C.from_array(place(value)) if isinstance(value, (np.ndarray, np.generic)) else value
+    return native_operand(kind, value, lambda array: _C.from_array(place(array)))
 
 
 def native(case: Case, place: Callable[[Any], Any] = np.asarray) -> list[Any]:

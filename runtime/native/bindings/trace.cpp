@@ -1,4 +1,4 @@
-// The tracer as frontend/capture.py sees it.
+// The tracer as captures see it.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -69,6 +69,44 @@ nb::list aliases_of(const Tracer& t) {
   return out;
 }
 
+// (input, its value in the end, whether that has a gradient)
+nb::list writes_of(const Tracer& t) {
+  nb::list out;
+  for (const TraceWrite& w : t.writes()) {
+    out.append(nb::make_tuple(w.input, w.value, w.recorded));
+  }
+  return out;
+}
+
+// (leaf, its grad before, the value that it becomes, whether it is that tensor still)
+nb::list grad_changes_of(Tracer& t) {
+  nb::list out;
+  for (const GradChange& c : t.grad_changes()) {
+    out.append(nb::make_tuple(nb::cast(c.leaf), nb::cast(c.before), c.value, c.kept));
+  }
+  return out;
+}
+
+nb::list fixed_layouts_of(const Tracer& t) {
+  nb::list out;
+  for (const Tensor& given : t.fixed_layouts()) {
+    out.append(nb::make_tuple(given, nb::steal(sizes_to(given.strides()))));
+  }
+  return out;
+}
+
+// (leaves, whether a node on the way is released)
+nb::tuple path_of(const Tracer& t, const std::vector<int>& roots) {
+  GradientPath path = t.path_of(roots);
+  return nb::make_tuple(nb::cast(path.leaves), path.released);
+}
+
+nb::tuple source_of(const Tracer& t, const Tensor& view) {
+  ViewSteps steps;
+  Tensor source = t.source_of(view, steps);
+  return nb::make_tuple(source, steps);
+}
+
 PyObject* leave_hook = nullptr;
 
 // Calls the hook, which takes why and ends the region.
@@ -95,9 +133,7 @@ std::vector<Tensor> run_node(const std::string& name, const std::vector<Tensor>&
   return results;
 }
 
-}  // namespace
-
-void bind_trace(nb::module_& m) {
+void bind_tracer(nb::module_& m) {
   nb::class_<ViewSteps>(m, "ViewSteps", "View ops that lead from a tensor to a view of it.")
       .def("__len__", [](const ViewSteps& v) { return v.size(); });
   nb::class_<Tracer>(m, "Tracer", "Records what the dispatcher is asked to do.")
@@ -111,49 +147,15 @@ void bind_trace(nb::module_& m) {
       .def(
           "device", [](const Tracer& t) { return nb::borrow(device_object(t.device())); },
           "Where the region runs.")
-      .def("writes",
-           [](const Tracer& t) {
-             nb::list out;
-             for (const TraceWrite& w : t.writes()) {
-               out.append(nb::make_tuple(w.input, w.value, w.recorded));
-             }
-             return out;
-           })
-      .def("grad_changes",
-           [](Tracer& t) {
-             nb::list out;
-             for (const GradChange& c : t.grad_changes()) {
-               out.append(nb::make_tuple(nb::cast(c.leaf), nb::cast(c.before), c.value, c.kept));
-             }
-             return out;
-           })
-      .def(
-          "path_of",
-          [](const Tracer& t, const std::vector<int>& roots) {
-            GradientPath path = t.path_of(roots);
-            return nb::make_tuple(nb::cast(path.leaves), path.released);
-          },
-          "roots"_a)
+      .def("writes", &writes_of)
+      .def("grad_changes", &grad_changes_of)
+      .def("path_of", &path_of, "roots"_a)
       .def("is_given", &Tracer::is_given, "tensor"_a)
       .def("aliases", &aliases_of)
-      .def(
-          "source_of",
-          [](const Tracer& t, const Tensor& view) {
-            ViewSteps steps;
-            Tensor source = t.source_of(view, steps);
-            return nb::make_tuple(source, steps);
-          },
-          "tensor"_a, "The tensor that this one is a view of, itself no view; how it is made.")
-      .def(
-          "fixed_layouts",
-          [](const Tracer& t) {
-            nb::list out;
-            for (const Tensor& given : t.fixed_layouts()) {
-              out.append(nb::make_tuple(given, nb::steal(sizes_to(given.strides()))));
-            }
-            return out;
-          },
-          "(tensor, strides) of those from outside on whose layout the region relies.")
+      .def("source_of", &source_of, "tensor"_a,
+           "The tensor that this one is a view of, itself no view; how it is made.")
+      .def("fixed_layouts", &fixed_layouts_of,
+           "(tensor, strides) of those from outside on whose layout the region relies.")
       .def("is_empty", &Tracer::is_empty, "Whether nothing was asked for.")
       .def(
           "cut", [](Tracer& t) { return tuple_of(t.cut()); },
@@ -168,6 +170,12 @@ void bind_trace(nb::module_& m) {
            "Nobody needs the elements of a tensor of this region, though it is held.")
       .def("value_of", &Tracer::value_of, "tensor"_a)
       .def("add_input", &Tracer::add_input, "tensor"_a);
+}
+
+}  // namespace
+
+void bind_trace(nb::module_& m) {
+  bind_tracer(m);
   m.def(
       "set_leave_hook",
       [](nb::object hook) {
