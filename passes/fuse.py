@@ -8,7 +8,7 @@ rows and columns the `length` of a row and the number of `outer` runs of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import ReturnOp
@@ -21,6 +21,7 @@ from ..ir.locations import fuse_locations
 from ..ir.pins import PIN
 from .fusion.extraction import Extraction
 from .fusion.groups import FULL, Fit, Group, Grouping
+from .fusion.joined import joined_parts
 from .fusion.nodes import Node
 from .fusion.order import Unit, order
 from .fusion.pins import join_pinned, pairs_apart
@@ -57,9 +58,10 @@ def fuse(module: ModuleOp, target: Target, trail: Trail = OFF) -> list[ThroughMe
     _share_reads(grouping, storage)
     if not trail.done:
         join_pinned(grouping, storage)
-    apart = pairs_apart(grouping, storage)
+    joined = joined_parts(grouping, storage)
+    apart = [pair for pair in pairs_apart(grouping, storage) if pair[2].op not in joined]
     pairs = [through_memory(value, node.op, reason) for _, value, node, reason in apart]
-    _Rebuilding(block, grouping, storage, trail).run(writes_of(func))
+    _Rebuilding(block, grouping, storage, joined, trail).run(writes_of(func))
     return pairs
 
 
@@ -94,8 +96,11 @@ class _Rebuilding:
     """Puts fusions and calls, in the order in which they run, in front of the ops of a block that
     they take the place of."""
 
-    def __init__(self, block: Block, grouping: Grouping, storage: Storage, trail: Trail) -> None:
-        self.block, self.grouping, self.storage = block, grouping, storage
+    def __init__(
+        self, block: Block, grouping: Grouping, storage: Storage,
+        joined: Mapping[Operation, Group], trail: Trail,
+    ) -> None:  # fmt: skip
+        self.block, self.grouping, self.storage, self.joined = block, grouping, storage, joined
         self.region, self.trail = grouping.region, trail
         self.values: dict[SSAValue, SSAValue] = {a: a for a in block.args}
         self.old = list(block.ops)
@@ -135,17 +140,20 @@ class _Rebuilding:
 
     def _units(self) -> Iterator[Unit]:
         for node in self.region.nodes:
-            if node.is_opaque and self.storage.is_needed(node):
+            if node.is_opaque and self.storage.is_needed(node) and node.op not in self.joined:
                 reads = [a.value for a in node.args]
                 yield Unit(node, node.position, reads, list(node.op.results))
-        outputs: dict[Group, list[Node]] = {}
+        outputs: dict[Group, list[SSAValue]] = {}
+        parts = {v for op in self.joined for v in op.operands}
         for node in self.region.nodes:
-            if node in self.storage.stored:
-                outputs.setdefault(self.grouping.of[node], []).append(node)
-        for group, nodes in outputs.items():
-            body = _Body(self, group, nodes)
+            if node in self.storage.stored and node.result not in parts:
+                outputs.setdefault(self.grouping.of[node], []).append(node.result)
+        for op, group in self.joined.items():
+            outputs.setdefault(group, []).append(op.results[0])
+        for group, made in outputs.items():
+            body = _Body(self, group, made)
             reads = [self.region.views.source(v)[0] for v in body.inputs]
-            yield Unit(group, body.first, reads, [n.result for n in nodes], body)
+            yield Unit(group, body.first, reads, made, body)
 
     def is_leaf(self, value: SSAValue, group: Group) -> bool:
         """True where `group` reads `value` from memory.
@@ -154,6 +162,8 @@ class _Rebuilding:
         other kernel.
         """
         node = self.region.of.get(value)
+        if node is not None and node.op in self.joined:
+            return self.joined[node.op] is not group
         if node is None:
             if is_view(value.owner) and count(shape_of(value)) == 1:
                 base = self.region.views.source(value)[0]
@@ -189,11 +199,11 @@ class _Rebuilding:
 class _Body:
     """The ops of one fusion: those that its outputs need, up to what is read from memory."""
 
-    def __init__(self, around: _Rebuilding, group: Group, outputs: list[Node]) -> None:
+    def __init__(self, around: _Rebuilding, group: Group, outputs: list[SSAValue]) -> None:
         self.group, self.outputs = group, outputs
         self.inputs: dict[SSAValue, None] = {}
         self.ops: dict[Operation, None] = {}
-        stack: list[tuple[SSAValue, bool]] = [(n.result, False) for n in reversed(outputs)]
+        stack: list[tuple[SSAValue, bool]] = [(v, False) for v in reversed(outputs)]
         while stack:
             value, ready = stack.pop()
             op = value.owner
@@ -228,7 +238,7 @@ class _Body:
             copy.attributes.pop(PIN, None)  # it is done: equal kernels are one
             block.add_op(copy)
             values.update(zip(op.results, copy.results, strict=True))
-        end = YieldOp([values[n.result] for n in self.outputs])
+        end = YieldOp([values[v] for v in self.outputs])
         location = fuse_locations(op.location for op in self._telling())
         end.location = location
         block.add_op(end)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from xdsl.dialects.builtin import IntegerAttr, StringAttr
 from xdsl.ir import SSAValue
 
 from ...ir.dialects.kernel import FuncOp
-from ...ir.dialects.ot import FusionOp
+from ...ir.dialects.ot import FusionOp, TableOp
 from ...ir.kernel_builder import KernelBuilder
 from ..fusion.extraction import Extraction
-from ..fusion.index import Linear, compose, identity
+from ..fusion.index import Linear, axes_of, compose, identity, strides_of, weighted
 from ..fusion.nodes import Node
-from ..fusion.types import dtype_of, size_of
+from ..fusion.types import dtype_of, shape_of, size_of
 from ..target import Target
 from .emit import Emission
 from .items import Items
@@ -25,7 +25,8 @@ COSTLY_NAMES = 3
 
 @dataclass(frozen=True)
 class Output:
-    """Result `number` of a fusion: element `e` of its domain is element `link` of `value`."""
+    """Result `number` of a fusion: element `e` of its domain is element `link` of `value`, and is
+    stored as element `place` of the result, as `e` where that is None."""
 
     number: int
     result: SSAValue
@@ -33,6 +34,7 @@ class Output:
     link: Linear
     size: int
     node: Node | None
+    place: Linear | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,23 @@ class Fused:
         self.region = Extraction(block, self.target)
         end = block.last_op
         assert end is not None
-        self.outputs = [self._output(i, v) for i, v in enumerate(end.operands)]
+        self.outputs = [o for i, v in enumerate(end.operands) for o in self._outputs(i, v)]
+
+    def _outputs(self, number: int, value: SSAValue) -> Iterator[Output]:
+        """What is stored as the result: its parts where it is joined from them."""
+        node = self.region.of.get(value)
+        if node is None or not node.is_opaque:
+            yield self._output(number, value)
+            return
+        assert isinstance(node.op, TableOp) and node.op.SCHEMA.name == "cat"
+        strides = strides_of(shape_of(value))
+        start = 0
+        axis: int = node.op.attribute_values()["dim"] % len(strides)
+        for part in node.op.operands:
+            shape = shape_of(part)
+            place = weighted(axes_of(shape), strides, start * strides[axis])
+            yield replace(self._output(number, part), result=value, place=place)
+            start += shape[axis]
 
     def _output(self, number: int, value: SSAValue) -> Output:
         base, link = self.region.views.source(value)
@@ -119,7 +137,7 @@ class Fused:
             name, names, extent, vector=vector, unroll=unroll, grain=grain,
             location=self.op.location,
         )  # fmt: skip
-        keys = [*inputs, *(("out", o.number) for o in self.outputs)]
+        keys = [*inputs, *dict.fromkeys(("out", o.number) for o in self.outputs)]
         emission = Emission(self.region, b, dict(zip(keys, b.buffers, strict=True)), self.layouts)
         return b, emission
 
@@ -131,7 +149,8 @@ class Fused:
             (i, len(inputs) + o.number)
             for i, a in enumerate(inputs)
             for o in self.outputs
-            if dtype_of(a).itemsize == dtype_of(o.result).itemsize
+            if o.place is None
+            and dtype_of(a).itemsize == dtype_of(o.result).itemsize
             and size_of(a) == o.size
             and emission.may_share(a, ("out", o.number))
         ]
@@ -188,4 +207,5 @@ def store_all(emission: Emission, outputs: Sequence[Output], e: Linear) -> None:
     """Stores element `e` of each output; all are computed before any is stored."""
     values = [emission.value(o.value, through(o.link, e))[0] for o in outputs]
     for o, ssa in zip(outputs, values, strict=True):
-        emission.store(o.result, ssa, e, ("out", o.number))
+        place = e if o.place is None else through(o.place, e)
+        emission.store(o.result, ssa, place, ("out", o.number))

@@ -23,9 +23,12 @@ def lower_pointwise(fused: Fused, name: str) -> Kernel:
     whole = identity(size)
     for o in fused.outputs:
         items.add(o.value, through(o.link, whole))
+        if o.place is not None:
+            items.offsets[o.place] = None
     tiles = fused.target.tiles
     length = size if tiles else _row_length(fused.target, items, size)
-    if length == size and not tiles and _uniform_cost(fused, items) > _WORTH_ROWS:
+    in_order = all(o.place is None for o in fused.outputs)
+    if length == size and in_order and not tiles and _uniform_cost(fused, items) > _WORTH_ROWS:
         length = row_near(fused.target, size, _LONG_ROW // 2)
     cost = max((items.add(o.value, o.link).cost for o in fused.outputs), default=0.0)
     unroll = unroll_for(cost, list(items.inputs))

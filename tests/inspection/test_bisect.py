@@ -167,7 +167,7 @@ CASES = [
 """Ten places: a gradient rule, a body, a rewrite and an algebraic pair of simplify, then passes."""
 
 OTHERS = [
-    case("fuse", fuse._Body.build, "for n in self.outputs]", "for n in self.outputs[::-1]]",
+    case("fuse", fuse._Body.build, "for v in self.outputs]", "for v in self.outputs[::-1]]",
          of_three(lambda x, w, b: (x * w, (x * w).tanh())),
          "form", "ot.fusion of mul, tanh", "(x * w).tanh()", ["ot.mul", "ot.tanh"]),
     case("decompose", OPS["softmax"].body, "e / sum_(e,", "e / sum_(wide,",

@@ -176,7 +176,7 @@ WRONG = [
     Wrong("split", split.split, "kept + cotangents", "kept + cotangents[::-1]", two_results),
     Wrong("join_products", join_products._join, "for p in products]",
           "for p in products[:: 1 - 2 * i]]", thin_products),
-    Wrong("fuse", fuse._Body.build, "for n in self.outputs]", "for n in self.outputs[::-1]]",
+    Wrong("fuse", fuse._Body.build, "for v in self.outputs]", "for v in self.outputs[::-1]]",
           of_three(lambda x, w, b: (x * w, (x * w).tanh()))),
     Wrong("fuse", fuse._Rebuilding._call, "for v in op.operands]", "for v in op.operands[::-1]]",
           products),

@@ -181,6 +181,21 @@ def gated(x: Any, h: Any) -> Any:
     return op("sigmoid", left) * op("tanh", right)
 
 
+def gates_gradient(g: Any, x: Any) -> Any:
+    """Four gradients side by side, of which one is used for another, and a fifth apart."""
+    parts = [op("tanh", g * x), g * x, op("exp", x), g - x]
+    return op("cat", parts, dim=1), op("neg", g + x)
+
+
+def stacked(x: Any, h: Any) -> Any:
+    return op("cat", [x + h, x - h, x * h, op("neg", x)], dim=0)
+
+
+def joined_and_read(x: Any) -> Any:
+    y = op("exp", x)
+    return op("cat", [y, y + 1.0, y * 2.0, x * 3.0], dim=1), y
+
+
 def adamw(p: Any, g: Any, m: Any, v: Any, lr: Any) -> Any:
     return op("adamw_step", p, g, m, v, 3.0, lr, 0.9, 0.999, 1e-8, 0.01)
 
@@ -218,6 +233,17 @@ PATTERNS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], int, int]] = {
     "parts of a gradient": (split_gradient, (floats(2, 4, 8),) * 3, 1, 0),
     # Of the sequence, which is large, a kernel reads one step.
     "gates of a step": (gated, (floats(8, 99, 64), floats(8, 64, seed=1)), 1, 0),
+    "gradients of gates": (gates_gradient, (X, X * 2), 1, 0),
+    "joined in front": (stacked, (X, W), 1, 0),
+    "joined, a part wanted": (joined_and_read, (X,), 1, 1),
+    "joined, too narrow for vectors": (
+        lambda x: op("cat", [op("exp", x), x + 1.0, x * 2.0, x * 3.0], dim=1), (BIG[:, :12],),
+        1, 1),
+    "joined, a part given": (
+        lambda x: op("cat", [op("exp", x), x + 1.0, x * 2.0, x], dim=1), (X,), 1, 1),
+    "joined, two sizes": (
+        lambda x, y: op("cat", [op("exp", x), x + 1.0, x * 2.0, op("exp", y)], dim=0),
+        (X, X[:32]), 2, 1),
     "optimizer step": (adamw, (X, X * 2, X * 3, X * X, 0.1), 1, 0),
     "dropout": (dropped, (X, RNG), 1, 0),
     "linear, gelu": (lambda x, w: op("gelu", op("linear", x, w)), (X, floats(5, 48)), 1, 1),
@@ -240,7 +266,7 @@ def test_patterns_take_few_kernels(name: str) -> None:
     fuse(g.module, CPU)
     close(g.run(), expected)
     kinds = Counter(op.name for op in main_of(g.module).body.block.ops)
-    called = [n for n in kinds if n in ("ot.matmul", "ot.attention")]
+    called = [n for n in kinds if n in ("ot.matmul", "ot.attention", "ot.cat")]
     assert kinds["ot.fusion"] == launches
     assert sum(kinds[n] for n in called) == calls
 

@@ -88,6 +88,11 @@ def peaked(x: Array, *at: Any) -> Array:
     return made
 
 
+def short_runs(x: Any) -> Any:
+    """(64, 4, 12) to (64, 48), of which four elements are side by side in memory at no place."""
+    return op("reshape", op("transpose", x, dim0=1, dim1=2), shape=(64, 48))
+
+
 # (region, inputs, loops of each kernel)
 LOOPS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], list[str]]] = {
     "flat": (lambda x: op("exp", x) + 1.0, (X,), ["parallel 3072v"]),
@@ -126,6 +131,21 @@ LOOPS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], list[str]]] = {
             "parallel 16 [for 64v, for 16 [max 64v, sum 64v, for 64v]]",
             "parallel 1 [for 64v [sum 16]]",
         ],
+    ),
+    "parts side by side": (
+        lambda x: op("cat", [op("exp", x), x + 1.0, x * 2.0, x * 3.0], dim=1),
+        (X,),
+        ["parallel 64 [for 48v]"],
+    ),
+    "parts one after the other": (
+        lambda x: op("cat", [op("exp", x), x + 1.0, x * 2.0, x * 3.0], dim=0),
+        (X,),
+        ["parallel 3072v"],
+    ),
+    "parts read in short runs": (
+        lambda x: op("cat", [short_runs(x) * float(i) for i in range(4)], dim=1),
+        (floats(64, 4, 12),),
+        ["parallel 3072v"],
     ),
     "heads side by side": (
         lambda x: op(
