@@ -112,8 +112,12 @@ def load(key: str) -> tuple[dict[str, Any], bytes] | None:
         discard(key, "its digest does not fit")
         return None
     size, _, rest = body.partition(b"\n")
-    length = int(size)
-    return json.loads(rest[:length]), rest[length:]
+    try:
+        length = int(size)
+        return json.loads(rest[:length]), rest[length:]
+    except ValueError:
+        discard(key, "another version wrote it")
+        return None
 
 
 def discard(key: str, reason: str) -> None:

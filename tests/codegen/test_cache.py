@@ -31,14 +31,12 @@ def test_what_is_stored_is_loaded(folder: Path) -> None:
     assert [f.name for f in folder.iterdir()] == ["key"]
 
 
-def refused(folder: Path, content: bytes) -> None:
+def refused(folder: Path, content: bytes, why: str = "its digest does not fit") -> None:
     """Asserts that an entry of that content is taken for none, removed, and can be stored again."""
     (folder / "key").write_bytes(content)
     with pytest.warns(UserWarning) as said:
         assert cache.load("key") is None
-    assert [str(w.message) for w in said] == [
-        f"the cache entry {folder / 'key'} is rebuilt: its digest does not fit"
-    ]
+    assert [str(w.message) for w in said] == [f"the cache entry {folder / 'key'} is rebuilt: {why}"]
     assert not (folder / "key").exists()
 
 
@@ -58,6 +56,11 @@ def test_any_end_that_is_missing_is_noticed(folder: Path) -> None:
     for length in range(len(whole)):
         refused(folder, whole[:length])
     refused(folder, whole + b"\0")
+
+
+@pytest.mark.parametrize("body", [b"", b"junk\n{}", b"4\njunk", b"2\n\xff\xff"])
+def test_content_of_another_kind_under_its_digest_is_noticed(folder: Path, body: bytes) -> None:
+    refused(folder, cache._head("key", body) + body, "another version wrote it")
 
 
 def test_a_damaged_entry_that_cannot_be_removed_is_none(

@@ -134,6 +134,29 @@ def test_a_thread_that_the_capture_waits_for_may_call_it_too() -> None:
     assert compiled(ot.ones(2), [True]).tolist() == [4.0, 4.0]
 
 
+def test_what_has_no_value_yet_is_refused_in_another_thread() -> None:
+    texts: list[str] = []
+
+    def read(x: Any) -> None:
+        with pytest.raises(ot.CaptureError) as refused:
+            x.tolist()
+        texts.append(str(refused.value))
+
+    def fn(x: Any) -> Any:
+        y = x * 2
+        thread = threading.Thread(target=read, args=(y,))
+        thread.start()
+        thread.join()
+        return y
+
+    assert ot.compile(fn)(ot.ones(2)).tolist() == [2.0, 2.0]
+    assert texts[0].startswith(
+        "capture: this tensor has no value: the capture that made it ended with an error, or goes "
+        "on in another thread; call the function again, or return the tensor before other threads "
+        "take it"
+    )
+
+
 def outcome_of_child(check: Callable[[], bool], seconds: float) -> int | None:
     """The status of a forked process that ends with what `check` says; None where it hangs."""
     child = os.fork()

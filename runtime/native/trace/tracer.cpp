@@ -291,8 +291,9 @@ bool requires_grad(const Tensor& t) {
 
 void refuse_unmade() {
   throw Error(ErrorKind::capture,
-              "capture: this tensor was made in a capture that ended with an error, so it has no "
-              "value; call the function again");
+              "capture: this tensor has no value: the capture that made it ended with an error, or "
+              "goes on in another thread; call the function again, or return the tensor before "
+              "other threads take it");
 }
 
 bool is_leaf(const Tensor& t) {

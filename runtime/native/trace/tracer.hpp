@@ -207,7 +207,7 @@ class Tracer {
 bool is_leaf(const Tensor& t);
 // Whether `t` has a gradient, also where a change in place made it so.
 bool requires_grad(const Tensor& t);
-// An error where `t` is of a capture that ended without giving it a value.
+// An error where `t` is of a capture that ended without giving it a value, or of another thread's.
 [[noreturn]] void refuse_unmade();
 inline void expect_value(const Tensor& t) {
   if (t && t.is_traced() && t.numel() > 0) refuse_unmade();

@@ -95,7 +95,8 @@ def found_dims(
         if key not in names:
             tensors = ", ".join(n for n, shape in zip(names, shapes, strict=True) if shape)
             raise ValueError(
-                f"{name}: dims names {key!r}, which this call gives no tensor for; it has {tensors}"
+                f"{name}: dims names {key!r}, which this call gives no tensor for; it has "
+                f"{tensors or 'none, also not in tuples, lists and dictionaries'}"
             )
         leaf = names.index(key)
         rank = len(shapes[leaf])
