@@ -7,9 +7,11 @@ import copy
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ import ostinato as ot
 from ostinato import nn
 from ostinato.codegen import cache
 from ostinato.compiler.compiled import Compiled
+from ostinato.compiler.effects import silent_ends
 
 
 @ot.compile
@@ -119,6 +122,18 @@ def test_first_calls_at_once_are_captured_once() -> None:
     made = together(6, lambda k: compiled(ot.full((3,), float(k))))
     assert [m.tolist() for m in made] == [ot.full((3,), 2.0 * k).tanh().tolist() for k in range(6)]
     assert len(compiled.ledger) == len(compiled.variants) == 1
+
+
+def test_captures_that_overlap_leave_the_hook_that_was_there() -> None:
+    before = sys.unraisablehook
+    one, other = ExitStack(), ExitStack()
+    for stack in (one, other):
+        stack.enter_context(silent_ends)
+    assert sys.unraisablehook is not before
+    one.close()
+    assert sys.unraisablehook is not before
+    other.close()
+    assert sys.unraisablehook is before
 
 
 def test_a_thread_that_the_capture_waits_for_may_call_it_too() -> None:

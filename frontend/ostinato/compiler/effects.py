@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from itertools import islice
+from threading import Lock
 from types import CodeType, FrameType
 from typing import Any, cast
 
@@ -64,7 +65,7 @@ def watched(
     watch = Watch(gives_up, any(map(is_number, leaves)), {id(c) for c in given})
     watch.start(fn, leaves)
     profile = _C.Profile(watch)
-    with _silent_ends(), watch.beside.told_of_collections(), profile:
+    with silent_ends, watch.beside.told_of_collections(), profile:
         watch.profile = profile
         try:
             yield watch
@@ -221,20 +222,32 @@ class Watch:
         self.problem = problem
 
 
-@contextmanager
-def _silent_ends() -> Generator[None]:
-    """Python prints what stops a generator that is closed; not where that is a Restart."""
-    before = sys.unraisablehook
+class _SilentEnds:
+    """Python prints what stops a generator that is closed; not where that is a Restart. The
+    captures of all threads have one hook, which the first one puts there and the last one takes."""
 
-    def told(unraisable: sys.UnraisableHookArgs) -> None:
+    def __init__(self) -> None:
+        self._lock, self._captures = Lock(), 0
+        self._before = sys.unraisablehook
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._captures += 1
+            if self._captures == 1:
+                self._before, sys.unraisablehook = sys.unraisablehook, self._told
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._captures -= 1
+            if self._captures == 0:
+                sys.unraisablehook = self._before
+
+    def _told(self, unraisable: sys.UnraisableHookArgs) -> None:
         if not isinstance(unraisable.exc_value, Restart):
-            before(unraisable)
+            self._before(unraisable)
 
-    sys.unraisablehook = told
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
+
+silent_ends = _SilentEnds()
 
 
 def _named(chain: Chain, frame: FrameType) -> Any:
