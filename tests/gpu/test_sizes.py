@@ -138,3 +138,13 @@ def test_a_cpu_tensor_without_axes_goes_along_with_every_kernel() -> None:
     found = F.cross_entropy(on_cuda(logits), on_cpu(target))
     assert_alike([found], [F.cross_entropy(on_cpu(logits), on_cpu(target))], 2.0**-20)
     assert found.device.type == "cuda"
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_rows_without_classes_have_losses(reduction: str) -> None:
+    """They are written, wherever memory that held something else serves them."""
+    logits, target = np.zeros((3, 0), "float32"), np.full(3, -100)
+    used = on_cuda(np.full(3, 7.0, "float32")).clone()
+    del used
+    found = F.cross_entropy(on_cuda(logits), on_cuda(target), reduction=reduction)
+    assert_alike([found], [F.cross_entropy(on_cpu(logits), on_cpu(target), reduction=reduction)], 0)

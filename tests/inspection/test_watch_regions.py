@@ -258,10 +258,9 @@ def test_what_is_returned_too_is_always_made() -> None:
 
 def test_threads_each_find_their_call() -> None:
     fn = ot.compile(lambda x: ot.watch(x.sum(), "sum", every=2))
-    fn(ot.ones(4))
-    threads = [
-        threading.Thread(target=lambda: [fn(ot.ones(4)) for _ in range(50)]) for _ in range(4)
-    ]
+    x = ot.ones(4)  # a default device is that of a thread
+    fn(x)
+    threads = [threading.Thread(target=lambda: [fn(x) for _ in range(50)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

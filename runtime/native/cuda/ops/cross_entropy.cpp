@@ -36,6 +36,8 @@ struct Classes {
   CrossEntropyParams params(const OpCall& call, std::span<const Tensor> rows) const {
     CrossEntropyParams p{};
     p.rows = rows_of(call.op->name, rows, n);
+    check_size(call.op->name, target.numel());
+    p.rows.rows = static_cast<uint32_t>(target.numel());  // without classes there are rows too
     p.x = dense(scores);
     p.target = dense(target);
     p.ignored = call.attr(0).as_int();
