@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from measure import Bar, by_turns, options, report, use_threads  # isort: skip  # finds models
 import click
 from models import REVERSE, Config
 
 import ostinato as ot
-from measure import Bar, by_turns, options, report, use_threads
 from ostinato.runtime import _C
 from torch_models import batch_of, twins
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from measure import Bar, options, report, use_threads  # isort: skip  # finds models
 import click
 import torch
 from models import REVERSE
 
 import ostinato as ot
-from measure import Bar, options, report, use_threads
 from ostinato import optim
 from torch_models import batch_of, twins
 

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from measure import Bar, options, report, use_threads  # isort: skip  # finds models
 import click
 import torch
 from models import MINIGPT, REVERSE, VIT, Config
 
 import ostinato as ot
 import ostinato.nn.functional as F
-from measure import Bar, options, report, use_threads
 from ostinato import optim
 from torch_models import batch_of, twins
 

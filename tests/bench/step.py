@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from measure import Bar, by_turns, options, report, use_threads  # isort: skip  # finds models
 import click
 import torch
 from models import GPT2, MINIGPT, REVERSE, VIT, Config
 
 import gpu_steps
 import ostinato as ot
-from measure import Bar, by_turns, options, report, use_threads
 from ostinato import optim
 from products import all_products
 from torch_models import batch_of, twins
