@@ -88,7 +88,9 @@ COMPILED: dict[str, dict[str, str]] = {
     "compiler/test_sizes.py": {},
     "compiler/test_empty.py": {},
     "inspection/test_watch.py": {},
-    "inspection/test_watch_regions.py": {},
+    "inspection/test_watch_regions.py": {
+        "test_threads_each_find_their_call": "its threads have the CPU for their default device",
+    },
     "inspection/test_resume.py": {},
     "inspection/test_resume_tools.py": {
         "test_a_backward_that_was_edited_runs_where_nan_is_looked_for":

@@ -258,7 +258,7 @@ def test_what_is_returned_too_is_always_made() -> None:
 
 def test_threads_each_find_their_call() -> None:
     fn = ot.compile(lambda x: ot.watch(x.sum(), "sum", every=2))
-    x = ot.ones(4)  # a default device is that of a thread
+    x = ot.ones(4)
     fn(x)
     threads = [threading.Thread(target=lambda: [fn(x) for _ in range(50)]) for _ in range(4)]
     for thread in threads:
