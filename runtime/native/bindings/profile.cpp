@@ -86,7 +86,8 @@ void bind_profile(nb::module_& m) {
   nb::class_<Profile>(m, "Profile", "A profile hook of this thread; it stays when it raises.")
       .def(nb::init<nb::object>(), "hook"_a)
       .def("__enter__", &Profile::enter)
-      .def("__exit__", [](Profile& p, nb::args) { p.leave(); }, "exception"_a)
+      .def(
+          "__exit__", [](Profile& p, nb::args) { p.leave(); }, "exception"_a)
       .def("see_lines", &Profile::see_lines, "From here on the hook is called before each line.");
   m.def("pause_profile", [] { PyThreadState_EnterTracing(PyThreadState_Get()); });
   m.def("resume_profile", [] { PyThreadState_LeaveTracing(PyThreadState_Get()); });
