@@ -8,12 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..codegen import cache
 from ..runtime import _C
 from .bisect.bundle import write_where_asked
 from .built import Built, Codes, Part
 from .dumps import Dump as Dumped
-from .dumps import Identity
 from .lowered import Wanted, lower, made
 from .narrowing import Narrowing
 from .passed import is_direct, steps
@@ -23,12 +21,11 @@ from .resume.edits import are_asked, edits_of, tell_of_others
 
 def build(region: Region, name: str) -> Built:
     """Compile `region`, or load it from the cache where the same was compiled before."""
-    told = describe(region)
-    identity = Identity(name, cache.entry_name(told))
-    edits = edits_of(region, identity)
+    wanted = Wanted(region, name, describe(region))
+    edits = edits_of(region, wanted.identity)
     if edits is None:
-        tell_of_others(region, identity)
-    wanted = Wanted(region, name, told, edits)
+        tell_of_others(region, wanted.identity)
+    wanted = replace(wanted, edits=edits)
     write_where_asked(region, name, wanted.key, edits)
     found = made(wanted)
     bare = region.bare
@@ -74,13 +71,13 @@ def is_edited(region: Region, name: str) -> bool:
     """Whether something stands in the place of a step of `region`."""
     if not are_asked():
         return False
-    return edits_of(region, Identity(name, cache.entry_name(describe(region)))) is not None
+    return edits_of(region, Wanted(region, name, describe(region)).identity) is not None
 
 
 def tell_unedited(region: Region, name: str) -> None:
     """A warning where edits are there for the function of a region that comes from no dump."""
     if are_asked():
-        tell_of_others(region, Identity(name, cache.entry_name(describe(region))))
+        tell_of_others(region, Wanted(region, name, describe(region)).identity)
 
 
 def dump_where_asked(region: Region, name: str) -> None:
@@ -89,10 +86,10 @@ def dump_where_asked(region: Region, name: str) -> None:
     dumped = Dumped.asked()
     if dumped is None:
         return
-    trace = cache.entry_name(describe(region))
+    identity = Wanted(region, name, describe(region)).identity
     lowered = lower(region, dumped.note, dumped.trail)
-    title = f"{name}-{trace[:8]}"
-    dumped.write(title, Identity(name, trace), steps(region), lowered.kernels, region)
+    title = f"{name}-{identity.trace[:8]}"
+    dumped.write(title, identity, steps(region), lowered.kernels, region)
 
 
 def described(region: Region) -> Any:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ..codegen import cache
 from ..ir.errors import CompileError
 from .built import Part
-from .dumps import Identity
 from .frames import user_depth
 from .lowered import Wanted, codes_of, kernels_in, made
 from .passed import PREFIXES, Narrow, run_narrowed
@@ -33,12 +32,12 @@ class Narrowing:
         """The Program for the cotangents at these positions among those of the results."""
         wanted, region = self.wanted, self.wanted.region
         title = title_of(region, came)
-        told = f"{wanted.told}\nnarrowed to {came}"
-        edits = edits_of(region, Identity(wanted.name, cache.entry_name(told)), narrowed=True)
+        own = replace(wanted, told=f"{wanted.told}\nnarrowed to {came}")
+        edits = edits_of(region, own.identity, narrowed=True)
         if wanted.edits is not None:
             _tell_of(wanted.edits.not_narrowed(region), wanted.name, title)
         narrow = Narrow(tuple(came), edits)
-        found = made(replace(wanted, told=told, narrow=narrow))
+        found = made(replace(own, narrow=narrow))
         (spec,), (program,) = found.specs, found.programs
         if spec["halves"] != self.parts[1].spec["halves"]:
             raise CompileError(
